@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeVar
 
 from pytest_llamaburn import files
-from pytest_llamaburn.errors import DatasetError
+from pytest_llamaburn.errors import DatasetError, MissingExtraError
 from pytest_llamaburn.registry import unknown
 from pytest_llamaburn.texts import whole
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 _PROMPT_SUFFIXES = (".json", ".jsonl", ".csv", ".txt")
 _DELIMITERS = ",;\t"  # of a CSV file, likeliest first: in some countries spreadsheets write ;
 TEXT_OR_NUMBER: Final = {"anyOf": [{"type": "string", "minLength": 1}, {"type": "integer"}]}
+_TEXTS: Final = {"type": "array", "minItems": 1, "items": {"type": "string", "minLength": 1}}
+TEXT_OR_TEXTS: Final = {"anyOf": [{"type": "string", "minLength": 1}, _TEXTS]}
 
 
 class Prompt(NamedTuple):
@@ -152,13 +154,16 @@ def as_text(value: Any) -> Any:
 
 
 def rows(path: Path, columns: Sequence[str] = ()) -> Iterator[tuple[str, Any]]:
-    """Yield the entries of a JSON array, a JSONL, CSV or text file, each with its place in it.
+    """Yield the entries of a JSON array, a JSONL, CSV, Parquet or text file, each with its place.
 
-    `columns` are the names of a CSV file without a header. Raises DatasetError.
+    `columns` are the names of a CSV file without a header. Raises DatasetError, and
+    MissingExtraError for a Parquet file without the extra [parquet].
     """
     suffix = path.suffix.lower()
     if suffix == ".csv":
         yield from _csv_rows(path, columns)
+    elif suffix == ".parquet":
+        yield from ((f"row {n}", row) for n, row in enumerate(_parquet(path), 1))
     elif suffix == ".json":
         content = _json(path)
         if not isinstance(content, list):
@@ -169,6 +174,20 @@ def rows(path: Path, columns: Sequence[str] = ()) -> Iterator[tuple[str, Any]]:
         lines = enumerate(_text(path).split("\n"), 1)
         for place, line in ((f"line {n}", line) for n, line in lines if line.strip()):
             yield place, line if plain else _parsed(f"{path}: {place}", line)
+
+
+def _parquet(path: Path) -> list[dict[str, Any]]:
+    try:
+        import pyarrow as pa
+        from pyarrow import parquet
+    except ImportError as err:
+        raise MissingExtraError("parquet", str(path)) from err
+    try:
+        raw = files.plain_bytes(path)
+        found: list[dict[str, Any]] = parquet.read_table(pa.BufferReader(raw)).to_pylist()
+    except (OSError, ValueError, pa.ArrowException) as err:
+        raise DatasetError(f"{path}: is not Parquet: {files.reason(err)}") from None
+    return found
 
 
 def _csv_rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[str, dict[str, str]]]:
@@ -234,6 +253,14 @@ def find(
     if not files.exists(path):
         raise DatasetError(f"{what}: {name} does not exist")
     return path
+
+
+def digest_of(path: Path) -> str | None:
+    """Return a digest of a file's content; None if the file cannot be read."""
+    try:
+        return hashlib.sha256(files.plain_bytes(path)).hexdigest()
+    except (OSError, ValueError):
+        return None
 
 
 def _json(path: Path) -> Any:

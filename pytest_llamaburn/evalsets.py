@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pytest_llamaburn import criteria, datasets, files, measures, media, metrics, registry
@@ -52,7 +52,7 @@ class Question(NamedTuple):
     def sha256(self) -> str:
         """A short digest of what is asked and what counts as the answer."""
         more = [part for part in (self.context, self._media_sha256) if part]
-        return _digest([self.prompt, self.reference, self.rubric, self.options, *more])
+        return digest([self.prompt, self.reference, self.rubric, self.options, *more])
 
     @property
     def _media_sha256(self) -> tuple[str, ...]:
@@ -72,6 +72,7 @@ class Question(NamedTuple):
 
 
 _FIRST_FIELDS: Final = 9
+NO_CATEGORY: Final = "custom"  # the category of a question that names none
 
 
 class Example(NamedTuple):
@@ -83,16 +84,21 @@ class Example(NamedTuple):
 
 
 class EvalSet(NamedTuple):
-    """The questions of one eval set; `sha256` does not depend on the layout of the file."""
+    """The questions of one eval set.
+
+    `sha256` is of the questions and the system prompt; the layout of the file does not matter, nor
+    do the examples, which are shown only on demand.
+    """
 
     name: str
     version: str
     questions: tuple[Question, ...]
     sha256: str
     path: Path
-    system: str | None = None
+    system_prompt: str | None = None
     examples: tuple[Example, ...] = ()
     modality: str | None = None  # of its media
+    input: dict[str, Any] = {}  # noqa: RUF012 - the fields of questions about media of --input
 
 
 def builtin_eval_sets() -> list[str]:
@@ -105,49 +111,23 @@ def builtin_media_sets() -> list[str]:
     return datasets.shipped("media_sets")
 
 
-def load_eval_set(name_or_path: str | Path, media_folder: str | None = None) -> EvalSet:
+def load_eval_set(name_or_path: str | Path) -> EvalSet:
     """Return a built-in eval set, or that of a JSON, JSONL or CSV file.
 
-    With `media_folder`, its questions are those of that directory of media, asked as those of the
-    set. Raises DatasetError with the file, the entry and the field that is wrong.
+    Raises DatasetError with the file, the entry and the field that is wrong.
     """
     name = str(name_or_path)
     if name in builtin_media_sets():
         path = datasets.data_dir("media_sets") / f"{name}.json"
     else:
         path = datasets.find(name, "eval_sets", "eval set", _SUFFIXES, builtin_media_sets())
+    return _read(path, datasets.digest_of(path))
+
+
+@lru_cache(maxsize=8)  # a run asks for its set often, and a large one takes a second
+def _read(path: Path, content_sha256: str | None) -> EvalSet:  # noqa: ARG001 - part of the key
     content, places = datasets.content_of(path, "questions")
-    if media_folder is None:
-        return eval_set(content, path, places)
-    return _with_media_of(files.home(media_folder), eval_set(content, path, places), content)
-
-
-def _with_media_of(folder: Path, found: EvalSet, content: dict[str, Any]) -> EvalSet:
-    """Return a set that asks about the media of a directory; raises DatasetError."""
-    from pytest_llamaburn import readers
-
-    if found.modality is None:
-        raise DatasetError(
-            f"--input: {found.name} has no media: name a set that has: --set "
-            f"{', '.join(builtin_media_sets())}"
-        )
-    suffixes = registry.load("modalities", found.modality).SUFFIXES
-    entries = readers.entries(folder, suffixes)
-    usual = content.get("input", {})
-    kept = ("name", "version", "modality", "system", "criteria")
-    whole = {
-        **{name: content[name] for name in kept if name in content},
-        "questions": [_asked_as(usual, entry, number) for number, entry in enumerate(entries, 1)],
-    }
-    return eval_set(whole, folder, folder=folder)
-
-
-def _asked_as(usual: dict[str, Any], entry: dict[str, Any], number: int) -> dict[str, Any]:
-    """Return an entry of a directory with what it lacks; without a reference, judges score it."""
-    own = {"id": f"{number}", **usual, **entry}
-    if own.get("reference") is None and "scorer" not in entry:
-        own.pop("scorer", None)
-    return own
+    return eval_set(content, path, places)
 
 
 def eval_set(
@@ -182,11 +162,11 @@ def eval_set(
         for field, reason in _faults(question, own):
             raise DatasetError(f"{path}: {where}: {field}: {reason}")
     examples = tuple(Example(e.prompt, e.answer, e.category) for e in checked.examples)
-    around = [checked.system, examples] if checked.system or examples else []
     contents = [question.content for question in questions]
-    digest = _digest([contents, *around] if around else contents)
-    around = (checked.system, examples, checked.modality)
-    return EvalSet(checked.name, checked.version, questions, digest, path, *around)
+    system = checked.system_prompt
+    sha256 = digest([contents, system] if system else contents)
+    about = (checked.name, checked.version, questions, sha256, path)
+    return EvalSet(*about, system, examples, checked.modality, checked.input)
 
 
 def _check_modality(name: str | None, path: Path) -> None:
@@ -202,8 +182,8 @@ def _media(entry: Any, modality: str, folder: Path) -> tuple[dict[str, Any], ...
     for one in entry.media:
         if isinstance(one, str):
             path = folder / files.home(one)
-            digest = media.sha256_of(path) if files.exists(path) else None
-            found.append({"kind": modality, "path": str(path), "sha256": digest})
+            sha256 = media.sha256_of(path) if files.exists(path) else None
+            found.append({"kind": modality, "path": str(path), "sha256": sha256})
         else:
             found.append({"kind": modality, "make": one.make, "sha256": one.sha256})
     return tuple(found)
@@ -273,7 +253,8 @@ def _question(entry: Any, defined: dict[str, Criterion]) -> Question:
     return Question(**{"reference": None, **own})
 
 
-def _digest(content: Any) -> str:
+def digest(content: Any) -> str:
+    """Return a short digest of JSON types."""
     text = json.dumps(content, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -298,6 +279,12 @@ def eval_set_model() -> type[BaseModel]:
     text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
     identifier = Annotated[
         text, BeforeValidator(datasets.as_text), WithJsonSchema(datasets.TEXT_OR_NUMBER)
+    ]
+    documents = Annotated[
+        list[text],
+        Field(min_length=1),
+        BeforeValidator(lambda given: [given] if isinstance(given, str) else given),
+        WithJsonSchema(datasets.TEXT_OR_TEXTS),
     ]
     code = Annotated[str, StringConstraints(min_length=1)]
 
@@ -334,20 +321,21 @@ def eval_set_model() -> type[BaseModel]:
         Without a scorer, or with `judge`, only judges can score the answer. `accept` has further
         right answers besides the reference, `choices` the texts of A, B, C … in the prompt, `tests`
         Python statements that call `entry_point`, `audio` the path of a recording, and `options`
-        further settings of a scorer. `context` has documents that the model gets with the question.
-        `media` has paths of its images, recordings or videos, from the directory of the set.
+        further settings of a scorer. `context` has the documents that the model gets with the
+        question, or the only one. `media` has paths of its images, recordings or videos, from the
+        directory of the set.
         """
 
         model_config = ConfigDict(extra="forbid")
         id: identifier
         prompt: text
         reference: identifier | None = None
-        category: text = "custom"
+        category: text = NO_CATEGORY
         allow_web_search: bool = False
         rubric: text | None = None
         scorer: text | None = None
         criteria: Annotated[tuple[text, ...], Field(min_length=1)] = criteria.USUAL
-        context: Annotated[list[text], Field(min_length=1)] | None = None
+        context: documents | None = None
         accept: list[text] | None = None
         choices: Annotated[list[text], Field(min_length=2, max_length=10)] | None = None
         tolerance: Annotated[FiniteFloat, Field(ge=0)] | None = None
@@ -370,16 +358,16 @@ def eval_set_model() -> type[BaseModel]:
     class EvalSetFile(BaseModel):
         """A set of questions for `llamaburn eval --set`.
 
-        `system` is the system message before each question; `--few-shot` shows the `examples`.
-        `modality` is that of the media, and `input` has the fields of questions about the media of
-        `--input`, where the directory does not give them.
+        `system_prompt` stands before each question; `--few-shot` shows the `examples`. `modality`
+        is that of the media, and `input` has the fields of questions about the media of `--input`,
+        where the directory does not give them.
         """
 
         model_config = ConfigDict(extra="forbid")
         name: text
         version: str = "1.0"
         description: str = ""
-        system: text | None = None
+        system_prompt: text | None = None
         examples: list[SolvedExample] = []
         criteria: list[CriterionEntry] = []
         modality: text | None = None

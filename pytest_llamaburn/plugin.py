@@ -32,7 +32,7 @@ from pytest_llamaburn.settings import Audio, Display
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
 
-    from pytest_llamaburn.settings import Option
+    from pytest_llamaburn.option import Option
 
 __all__ = ["audio_device", "gpu_profiler", "judge", "ollama_client"]
 

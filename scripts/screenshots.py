@@ -22,12 +22,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from support.eval_servers import Assessor, block  # noqa: E402
-from support.scripted import OllamaFacade, Pause, Request, ScriptedServer, Steps, ollama_stream  # noqa: E402
-from support.served import Served, serving  # noqa: E402
-from support.slot_server import SlotServer  # noqa: E402
+from support.eval_servers import Assessor, block
+from support.scripted import OllamaFacade, Pause, Request, ScriptedServer, Steps, ollama_stream
+from support.served import Served, serving
+from support.slot_server import SlotServer
 
-from pytest_llamaburn.evalsets import load_eval_set  # noqa: E402
+from pytest_llamaburn.evalsets import load_eval_set
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,6 +59,9 @@ SHOTS = (
     Shot("stress", "#/stress"),
     Shot("eval", "#/eval"),
     Shot("eval-question", "#/eval", "question"),
+    Shot("multi-modal", "#/multi-modal"),
+    Shot("results", "#/results"),
+    Shot("system", "#/system"),
 )
 
 
@@ -149,14 +152,17 @@ def pages(browser: Browser, served: Served) -> Iterator[tuple[str, Page]]:
 def shoot(browser: Browser, served: Served, folder: Path, wanted: list[str]) -> None:
     """Take the pictures."""
     shots = [s for s in SHOTS if not wanted or s.where.removeprefix("#/") in wanted]
-    for (end, page), shot in itertools.product(pages(browser, served), shots):
-        page.goto(f"{served.url}/{shot.where}")
-        page.reload()
-        page.get_by_role("tabpanel").wait_for()
-        page.wait_for_timeout(1500)  # charts are drawn when their part has come
-        prepare(page, shot.prepare)
-        page.wait_for_timeout(500)
-        page.screenshot(path=folder / f"{shot.name}-{end}", full_page=True)
+    for end, page in pages(browser, served):
+        for shot in shots:
+            page.goto(f"{served.url}/{shot.where}")
+            page.reload()
+            page.get_by_role("tabpanel").wait_for()
+            page.wait_for_timeout(1500)  # charts are drawn when their part has come
+            prepare(page, shot.prepare)
+            page.wait_for_timeout(500)
+            page.screenshot(path=folder / f"{shot.name}-{end}", full_page=True)
+            if end == "wide-light.png":  # what the guide shows: the first screen alone
+                page.screenshot(path=folder / f"{shot.name}.png")
 
 
 def shoot_load(browser: Browser, served: Served, folder: Path, host: str) -> None:

@@ -9,8 +9,6 @@ import math
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-
 from pytest_llamaburn import gates, metrics
 from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.stats import samples
@@ -78,15 +76,6 @@ def adjusted(values: Sequence[float], failed: int) -> Document:
     names = {f"adj_{name}": p for name, p in samples.PERCENTILES.items()}
     if not len(values) + failed:
         return {**dict.fromkeys(names), "adj_reason": "no_samples"}
-    ordered = np.sort(np.concatenate([np.asarray(values, float), np.full(failed, math.inf)]))
-    percentiles = {name: _percentile(ordered, p) for name, p in names.items()}
+    ordered = sorted([*values, *[math.inf] * failed])
+    percentiles = {name: samples.percentile(ordered, p) for name, p in names.items()}
     return {**percentiles, **({"adj_reason": "failures"} if None in percentiles.values() else {})}
-
-
-def _percentile(ordered: Any, percent: float) -> float | None:
-    """Return a percentile, interpolated as in `stats`; None if it depends on an infinite value."""
-    at = (len(ordered) - 1) * percent / 100
-    low, high = ordered[math.floor(at)], ordered[math.ceil(at)]
-    if math.isinf(high):
-        return None
-    return float(low + (high - low) * (at - math.floor(at)))

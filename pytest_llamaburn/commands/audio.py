@@ -16,7 +16,8 @@ from pytest_llamaburn import options
 from pytest_llamaburn.commands import _printing
 from pytest_llamaburn.errors import AudioError, SettingsError
 from pytest_llamaburn.grids import Table, columns_of
-from pytest_llamaburn.settings import Audio, options_of, seconds
+from pytest_llamaburn.option import options_of, seconds
+from pytest_llamaburn.settings import Audio
 from pytest_llamaburn.texts import counted
 
 if TYPE_CHECKING:

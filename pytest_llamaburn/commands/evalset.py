@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import sys
 from collections import Counter
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn import files, registry
@@ -16,14 +18,13 @@ from pytest_llamaburn.texts import counted
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
-    from pathlib import Path
 
     from pytest_llamaburn.converters._row import Row
     from pytest_llamaburn.evalsets import EvalSet
 
 HELP = "list, check and import eval sets"
 EXAMPLE = "llamaburn evalset import test.jsonl --format gsm8k -o gsm8k.json"
-_SUFFIXES = (".csv", ".json", ".jsonl")  # files of a directory that are read
+_SUFFIXES = (".csv", ".json", ".jsonl", ".parquet")  # files of a directory that are read
 _COLUMNS = ("name", "version", "questions", "categories", "scorers")
 
 
@@ -36,7 +37,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         "files",
         nargs="*",
         metavar="FILE",
-        help="files to validate or import",
+        help="files to validate or import; mmlu also takes directories and patterns",
     )
     parser.add_argument(
         "--format", choices=formats, help=f"format of an import: {'; '.join(fields)}"
@@ -139,11 +140,23 @@ def _sources(arguments: argparse.Namespace) -> tuple[list[Path], list[Path]]:
         if len(paths) > 1:
             raise DatasetError(f"evalset import: {arguments.format} takes one file at a time")
         return paths, []
-    found = module.parts([file for path in paths for file in _files_in(path)])
+    named = (one for path in paths for one in _matches(path))
+    found = module.parts([*dict.fromkeys(file for path in named for file in _files_in(path))])
     if found.left_out:
         count = len(found.left_out)
         print(f"llamaburn: {counted(count, 'file')} left out: {module.LEFT_OUT}", file=sys.stderr)
     return found.questions, found.examples
+
+
+def _matches(path: Path) -> list[Path]:
+    """Return what a pattern such as data/*_test.csv matches; any other path as it is."""
+    pattern = str(path)
+    if path.exists() or not glob.has_magic(pattern):
+        return [path]
+    found = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207 - it may be absolute
+    if not found:
+        raise DatasetError(f"evalset import: {pattern} matches no file")
+    return [*map(Path, found)]
 
 
 def _files_in(path: Path) -> list[Path]:
@@ -158,8 +171,6 @@ def _files_in(path: Path) -> list[Path]:
 
 def _whole(sources: list[Path], form: str) -> Path:
     """Return what errors and the name of the set begin with: the one file, else the format."""
-    from pathlib import Path
-
     return sources[0] if len(sources) == 1 else Path(form)
 
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pytest_llamaburn import grids, options
+from pytest_llamaburn import files, grids, options
 from pytest_llamaburn.commands import _printing
 from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.grids import Table
@@ -31,6 +31,16 @@ EXAMPLE = "llamaburn judge calibrate --labels labels.jsonl --judge claude --min-
 _GATES = ("qwk", "spearman")
 
 
+class _Task(NamedTuple):
+    """What to calibrate: the settings, the labels and where they are; a cut run to continue."""
+
+    settings: Judging
+    labels: list[Label]
+    path: str
+    form: str | None
+    run_id: str | None
+
+
 class _Judged(NamedTuple):
     """A judge's verdicts as ratings, the state of each, and what else the report has."""
 
@@ -41,14 +51,20 @@ class _Judged(NamedTuple):
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
+    from pytest_llamaburn.judges import _calibration
+
     parser.add_argument("action", choices=("calibrate",))
     parser.add_argument(
         "--labels",
-        required=True,
-        metavar="FILE.jsonl",
+        metavar="FILE",
         help="labels, one JSON object per line: question, response (or response_a and response_b), "
         "criterion, human (1 to 5 with fractions, yes or no, or A, B, tie; one or a list); "
         "optional reference and judge, a recorded verdict that is used without --judge",
+    )
+    parser.add_argument(
+        "--format",
+        choices=_calibration.formats(),
+        help="format of labels of others: mtbench is its human_judgments, as JSON or JSONL",
     )
     for name in _GATES:
         parser.add_argument(
@@ -59,9 +75,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", "-o", choices=("table", "json"), default="table")
     parser.add_argument(
         "--resume",
-        action="store_true",
-        help="continue a calibration of the same labels and judges that was cut; its verdicts are "
-        "used again",
+        metavar="RUN",
+        help="continue a calibration that was cut: its id, or last; its labels, judges and "
+        "verdicts are used again",
     )
     progress = "how progress is shown on standard error"
     words = ("auto", "live", "plain", "json", "none")
@@ -72,23 +88,82 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Judge the labelled answers and print the agreement; return the exit code."""
+    minima = {name: _minimum(arguments, name) for name in _GATES}
+    storage, _ = options.resolve(Storage, options.given(arguments, Storage))
+    results_dir = Path(storage.results_dir)
+    task = _task(arguments, results_dir)
+    asks = arguments.judge or task.run_id or (task.settings.judge and not task.labels[0].judged)
+    if not asks:
+        return _report(arguments, task, _recorded(task.labels), minima)
+    if task.settings.dry_run:
+        return _estimate(task.settings, task.labels, task.path)
+    from pytest_llamaburn.judges._calibration_run import Calibration
+
+    work = Calibration(task.settings, task.labels, results_dir, task.run_id)
+    with _keeping(work):
+        return _report(arguments, task, _ask(task, work, arguments.progress), minima)
+
+
+def _task(arguments: argparse.Namespace, results_dir: Path) -> _Task:
+    """Return what to calibrate; a continued calibration has its own settings and labels.
+
+    Raises UsageError for a flag that differs from them.
+    """
     from pytest_llamaburn import evalsets
+    from pytest_llamaburn.judges import _calibration, _calibration_run
+    from pytest_llamaburn.store import resume
+
+    settings, origins = options.resolve(Judging, options.given(arguments, Judging))
+    path, form, run_id = arguments.labels, arguments.format, None
+    if arguments.resume is not None:
+        header = _calibration_run.header_of(results_dir, arguments.resume)
+        settings = resume.restored(settings, origins, header, Judging)
+        path, form = path or header["labels"], form or header.get("format")
+        run_id = header["run_id"]
+    if path is None:
+        raise SettingsError("--labels: no file is named: name one, or continue with --resume last")
+    if form is None:
+        own = evalsets.own_criteria(settings.criterion)
+        return _Task(settings, _calibration.read(Path(path), own), path, form, run_id)
+    labels, left_out = _calibration.imported(files.home(path), form)
+    if left_out:
+        _say(f"{counted(left_out, 'row')} left out: they are about second turns")
+    return _Task(settings, labels, path, form, run_id)
+
+
+def _report(
+    arguments: argparse.Namespace,
+    task: _Task,
+    judged: _Judged,
+    minima: Mapping[str, float | None],
+) -> int:
+    """Print the agreement; return the exit code."""
     from pytest_llamaburn.judges import _calibration
 
-    settings, _ = options.resolve(Judging, options.given(arguments, Judging))
-    minima = {name: _minimum(arguments, name) for name in _GATES}
-    own = evalsets.own_criteria(settings.criterion)
-    labels = _calibration.read(Path(arguments.labels), own)
-    offline = not arguments.judge and (not settings.judge or labels[0].judged)
-    if settings.dry_run and not offline:
-        return _estimate(settings, labels, arguments.labels)
-    judged = _recorded(labels) if offline else _ask(settings, labels, arguments)
-    document = _calibration.report(labels, judged.verdicts, minima)
+    document = _calibration.report(task.labels, judged.verdicts, minima)
     document |= {"by_state": _calibration.by_state(judged.states), **judged.about}
     as_json = arguments.output == "json"
     table = "" if as_json else _table(document, _printing.width(arguments))
     print(table or json.dumps(document, indent=2, ensure_ascii=False))
-    return _verdict(document, settings.max_unscored)
+    sys.stdout.flush()
+    return _verdict(document, task.settings.max_unscored)
+
+
+@contextmanager
+def _keeping(work: Calibration) -> Iterator[None]:
+    """Keep the verdicts until the report is printed; say how to go on if that does not happen."""
+    again = f"continue with llamaburn judge calibrate --resume {work.id}"
+    try:
+        with _ending_as_ctrl_c():
+            yield
+    except BaseException as err:
+        if work.kept:
+            cut = "interrupted: " if isinstance(err, KeyboardInterrupt) else ""
+            _say(f"{cut}{counted(len(work.kept), 'verdict')} kept: {again}")
+        raise
+    if work.unfinished:
+        _say(f"{counted(work.unfinished, 'verdict')} missing after failed calls: {again}")
+    work.finish()
 
 
 def _minimum(arguments: argparse.Namespace, name: str) -> float | None:
@@ -110,29 +185,19 @@ def _recorded(labels: Sequence[Label]) -> _Judged:
     return _Judged(found, states, {"judges": []})
 
 
-def _ask(settings: Judging, labels: Sequence[Label], arguments: argparse.Namespace) -> _Judged:
+def _ask(task: _Task, work: Calibration, progress: str) -> _Judged:
     """Have the judges judge all labels; raises UsageError if a judge is not available."""
-    from pytest_llamaburn.judges import _calibration_run as verdicts
-
-    storage, _ = options.resolve(Storage, options.given(arguments, Storage))
-    work = verdicts.Calibration(settings, labels, Path(storage.results_dir))
-    if not arguments.resume and work.earlier:
-        _say(f"there are {work.earlier} verdicts of a calibration that was cut: --resume uses them")
-    if arguments.resume and not work.earlier:
-        _say("--resume: there are no verdicts of these labels and judges: all are asked for")
-    shown = _progress(arguments.progress)
+    if task.run_id is None and work.earlier:
+        _say(f"a cut calibration left {counted(work.earlier, 'verdict')}: --resume {work.id}")
+    about = {"labels": str(files.home(task.path).absolute()), "format": task.form}
+    shown = _progress(progress)
     shown.plan(len(work.labels))
+    shown.resume(len(work.known))
     try:
-        with _ending_as_ctrl_c():
-            found = work.run(lambda state: shown.step(_step(state)), resume=arguments.resume)
-    except KeyboardInterrupt:
-        _say(f"interrupted with {counted(len(work.kept), 'verdict')}, kept: continue with --resume")
-        raise
+        found = work.run(lambda state: shown.step(_step(state)), about)
     finally:
         shown.close()
-    if work.unfinished:
-        _say(f"{work.unfinished} verdicts are missing after failed calls: continue with --resume")
-    return _judged(work, labels, found)
+    return _judged(work, task.labels, found)
 
 
 def _say(sentence: str) -> None:
@@ -251,7 +316,7 @@ def _estimate(settings: Judging, labels: Sequence[Label], path: str) -> int:
     else:
         estimates = panel.estimate((verdicts.case(one), [one.criterion]) for one in judged)
     for estimate in estimates:
-        print(estimate.sentence(f"the {len(labels)} labels of {path}"))
+        print(estimate.sentence(f"the {counted(len(labels), 'label')} of {path}"))
     return 0
 
 

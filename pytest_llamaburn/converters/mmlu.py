@@ -15,9 +15,17 @@ if TYPE_CHECKING:
 HELP = "question, choices or A B C D, answer as letter or index"
 COLUMNS = ("question", "A", "B", "C", "D", "answer")
 _LETTERS = "ABCDEFGHIJ"
-_FILE = re.compile(r"(?P<subject>.+)_(?P<split>test|val|dev)")  # MMLU's own file names
+# The published names, such as law_test.csv, and those of Hugging Face, such as
+# law/test-00000-of-00001.parquet.
+_FILE = re.compile(
+    r"(?:(?P<subject>.+)_)?(?P<split>test|val|dev|train)(?:(?<=val)idation)?(?P<shard>-\d+-of-\d+)?"
+)
 _TRAINING = "auxiliary_train"  # the folder of training data
-LEFT_OUT = "training data, and the val file of each subject that has a test file"
+_WHOLE = "all"  # the folder that has all subjects once more
+LEFT_OUT = (
+    "training data, the val file of each subject that has a test file, and a second copy of all "
+    "subjects"
+)
 
 
 class Parts(NamedTuple):
@@ -35,10 +43,12 @@ def parts(paths: Sequence[Path]) -> Parts:
     hold the questions.
     """
     tested = {subject_of(path) for path in paths if _split(path) == "test"}
+    of_subjects = any(_is_shard(path) and path.parent.name != _WHOLE for path in paths)
     files = Parts([], [], [])
     for path in paths:
         spare = _split(path) == "val" and subject_of(path) in tested
-        if spare or path.parent.name == _TRAINING:
+        copied = of_subjects and _is_shard(path) and path.parent.name == _WHOLE
+        if spare or copied or _split(path) == "train" or path.parent.name == _TRAINING:
             files.left_out.append(path)
         else:
             (files.examples if _split(path) == "dev" else files.questions).append(path)
@@ -46,14 +56,22 @@ def parts(paths: Sequence[Path]) -> Parts:
 
 
 def subject_of(path: Path) -> str | None:
-    """Return the subject in a file's name, or None if the name has none."""
+    """Return the subject in the name of a file or of its folder; None if it is in the rows."""
     match = _FILE.fullmatch(path.stem)
-    return match["subject"] if match else None
+    if match is None:
+        return None
+    folder = path.parent.name if match["shard"] and path.parent.name != _WHOLE else None
+    return match["subject"] or folder
 
 
 def _split(path: Path) -> str | None:
     match = _FILE.fullmatch(path.stem)
     return match["split"] if match else None
+
+
+def _is_shard(path: Path) -> bool:
+    match = _FILE.fullmatch(path.stem)
+    return match is not None and match["shard"] is not None
 
 
 class _Item(NamedTuple):

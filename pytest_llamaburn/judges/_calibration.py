@@ -8,7 +8,8 @@ from functools import cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pytest_llamaburn import files
+from pytest_llamaburn import datasets, files, registry
+from pytest_llamaburn.converters._row import Row
 from pytest_llamaburn.criteria import SCORES, YES_NO, named
 from pytest_llamaburn.errors import DatasetError
 from pytest_llamaburn.gates import Gate, Selector, decide
@@ -68,15 +69,35 @@ def read(path: Path, own: Mapping[str, Criterion] = MappingProxyType({})) -> lis
         lines = files.text(path.read_bytes()).split("\n")  # a text may contain U+2028
     except (OSError, ValueError) as err:
         raise DatasetError(f"--labels: {path} cannot be read: {err}") from None
-    found: list[Label] = []
-    for number, line in enumerate(lines, 1):
-        if line.strip():
-            found.append(_label(line, f"{path}:{number}", own))
-            if len(found[0].answers) != len(found[-1].answers):
-                raise DatasetError(f"{path}:{number}: a file has scores or comparisons, not both")
-    if not found:
+    places = ((f"{path}:{number}", line) for number, line in enumerate(lines, 1) if line.strip())
+    return _alike([_label(_parsed(line, place), place, own) for place, line in places], path)
+
+
+def formats() -> list[str]:
+    """Return the formats of labels that `imported` reads."""
+    names = registry.names("converters")
+    return [name for name in names if hasattr(registry.load("converters", name), "labels")]
+
+
+def imported(path: Path, form: str) -> tuple[list[Label], int]:
+    """Return the labels in a file of another format, and how many rows were left out.
+
+    Raises DatasetError with file, place and field.
+    """
+    rows = (Row(fields, f"{path}: {place}", form) for place, fields in datasets.rows(path))
+    found = registry.load("converters", form).labels(rows)
+    labels = [_label(fields, place, {}) for place, fields in found.entries]
+    return _alike(labels, path), found.left_out
+
+
+def _alike(labels: list[Label], path: Path) -> list[Label]:
+    """Return the labels; raises DatasetError without any, or for scores beside comparisons."""
+    if not labels:
         raise DatasetError(f"--labels: {path} has no labels")
-    return found
+    for label in labels:
+        if len(label.answers) != len(labels[0].answers):
+            raise DatasetError(f"{label.place}: a file has scores or comparisons, not both")
+    return labels
 
 
 def recorded(labels: Sequence[Label]) -> list[float | None]:
@@ -183,7 +204,7 @@ def _with_interval(
     questions: Sequence[str],
     scale: Sequence[int],
 ) -> figures.Figure:
-    """Return a figure with its interval: Gaffke's for a mean on a scale, else a bootstrap."""
+    """Return a figure with its interval: Gaffke's for a mean on a scale, else a jackknife's."""
     import numpy as np
 
     value, (human, judge) = statistic.of_difference, ratings
@@ -219,17 +240,22 @@ def _gates(
             }
 
 
-def _label(line: str, place: str, own: Mapping[str, Criterion]) -> Label:
+def _parsed(line: str, place: str) -> Any:
+    try:
+        return json.loads(dumps(json.loads(line)))
+    except (ValueError, RecursionError) as err:
+        raise DatasetError(f"{place}: is not JSON: {err}") from None
+
+
+def _label(content: Any, place: str, own: Mapping[str, Criterion]) -> Label:
     from pydantic import ValidationError
 
+    scores, compares = _models()
+    model = compares if isinstance(content, dict) and "response_a" in content else scores
     try:
-        content = json.loads(dumps(json.loads(line)))
-        scores, compares = _models()
-        model = compares if isinstance(content, dict) and "response_a" in content else scores
         entry: Any = model.model_validate(content)
-    except (ValueError, RecursionError) as err:
-        reason = _located(err) if isinstance(err, ValidationError) else f"is not JSON: {err}"
-        raise DatasetError(f"{place}: {reason}") from None
+    except ValidationError as err:
+        raise DatasetError(f"{place}: {_located(err)}") from None
     scale = SCORES if model is compares else _scale(entry, place, own)
     answers = ("response",) if model is scores else ("response_a", "response_b")
     return Label(

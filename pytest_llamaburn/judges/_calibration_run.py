@@ -8,62 +8,83 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
+from concurrent.futures import as_completed
 from typing import TYPE_CHECKING, Any
 
-from pytest_llamaburn import judges
-from pytest_llamaburn.errors import SettingsError
+from pytest_llamaburn import judges, options
+from pytest_llamaburn.errors import ResultsError, SettingsError
+from pytest_llamaburn.settings import Judging
 from pytest_llamaburn.store import journal
-from pytest_llamaburn.store.resume import ASKED_AGAIN
+from pytest_llamaburn.store.resume import ASKED_AGAIN, LAST
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from concurrent.futures import Future
     from pathlib import Path
 
     from pytest_llamaburn.judges import Comparison, JudgeQueue, JudgeResult
     from pytest_llamaburn.judges._calibration import Label
-    from pytest_llamaburn.settings import Judging
 
 FOLDER = "calibrations"
 Found = dict[str, "list[JudgeResult] | list[Comparison]"]  # by the name of what was judged
 
 
 class Calibration:
-    """Some judges and the labels that they are held against."""
+    """Some judges and the labels that they are held against.
 
-    def __init__(self, settings: Judging, labels: Sequence[Label], results_dir: Path) -> None:
-        """Take the judges and the labels; raises UsageError for a judge that is not available."""
+    The journal is kept until `finish`, so that no verdict is lost before the report is printed.
+    """
+
+    def __init__(
+        self,
+        settings: Judging,
+        labels: Sequence[Label],
+        results_dir: Path,
+        run_id: str | None = None,
+    ) -> None:
+        """Take the judges and the labels, and the id of a calibration to continue.
+
+        Raises UsageError for a judge that is not available.
+        """
         self.panel = judges.Panel.of(settings)
         self.labels = distinct(labels)
-        names = [caller.judge.name for caller in self.panel.callers]
-        about = json.dumps([names, *sorted(self.labels)])
-        self._base = results_dir / FOLDER
-        self._id = hashlib.sha256(about.encode()).hexdigest()[:16]
+        self._config = options.record(settings, Judging)
+        self._base, self._resumed = results_dir / FOLDER, run_id is not None
+        self.id = run_id or _id([c.judge.name for c in self.panel.callers], self.labels)
         self.kept: dict[tuple[str, ...], dict[str, Any]] = {}
+        if self._resumed:
+            rows = self._rows()
+            self.kept = _final(rows)
+            self.panel.resume(rows)
+        self.known = self._known()
 
-    def run(self, finished: Callable[[str], None], *, resume: bool) -> Found:
-        """Return the verdicts on each label; `finished` gets the state of each, as it is judged.
+    def run(self, finished: Callable[[str], None], about: Mapping[str, str | None]) -> Found:
+        """Return the verdicts on each label; `finished` gets the state of each new one at once.
 
-        With `resume`, verdicts of an earlier calibration that was cut are used. The journal is
-        removed if no verdict has to be asked for again. Raises UsageError if a judge cannot be
-        opened.
+        `about` says where the labels come from: a continued calibration reads them there. Raises
+        UsageError if a judge cannot be opened.
         """
-        self._take_earlier(resume=resume)
-        book = journal.Journal(self._base, self._id, "main")
+        self._refuse_if_running()
+        book = journal.Journal(self._base, self.id, "main")
+        book.write("header", run_id=self.id, **about, config=self._config)
         self.panel.note = lambda row: self._keep(book, row)
         queue = judges.JudgeQueue(self.panel)
         try:
-            pending = {name: _submit(queue, name, label) for name, label in self.labels.items()}
-            found: Found = {}
-            for name, future in pending.items():
-                found[name] = future.result()
-                finished(state_of(found[name]))
+            names = {_submit(queue, name, label): name for name, label in self.labels.items()}
+            for future in as_completed(names):
+                if names[future] not in self.known:
+                    finished(state_of(future.result()))
+            found = {name: future.result() for future, name in names.items()}
         finally:
             queue.close()
             book.close()
-        if not self.unfinished:
-            journal.discard(journal.directory(self._base, self._id))
         return found
+
+    def finish(self) -> None:
+        """Remove the journal, if no verdict has to be asked for again."""
+        if not self.unfinished:
+            journal.discard(journal.directory(self._base, self.id))
 
     @property
     def earlier(self) -> int:
@@ -75,25 +96,56 @@ class Calibration:
         """How many verdicts are missing because a call failed or the budget was used up."""
         return sum(row["state"] in ASKED_AGAIN for row in self.kept.values())
 
-    def _take_earlier(self, *, resume: bool) -> None:
-        folder = journal.directory(self._base, self._id)
+    def _known(self) -> set[str]:
+        """Return the names of the labels on which all verdicts were given before."""
+        given = Counter(key[0] for key in self.kept)
+        each = len(self.panel.callers) * self.panel.repeats
+        expected = {name: each * len(label.answers) for name, label in self.labels.items()}
+        return {name for name, count in expected.items() if given[name] >= count}
+
+    def _refuse_if_running(self) -> None:
+        folder = journal.directory(self._base, self.id)
         if folder.exists() and folder not in journal.leftovers(self._base):
             raise SettingsError(
                 "--labels: another process is calibrating these judges on these labels right now: "
                 "wait until it ends"
             )
-        if resume:
-            rows = self._rows()
-            self.kept = _final(rows)
-            self.panel.resume(rows)
 
     def _rows(self) -> list[dict[str, Any]]:
-        record = journal.read(journal.directory(self._base, self._id))
+        record = journal.read(journal.directory(self._base, self.id))
         return record.others.get("judgment", [])
 
     def _keep(self, book: journal.Journal, row: dict[str, Any]) -> None:
         book.write("judgment", **row)
         self.kept[tuple(row["key"])] = row
+
+
+def header_of(results_dir: Path, run: str) -> dict[str, Any]:
+    """Return the header of the calibration with this id that was cut, or of the `last` one.
+
+    Raises ResultsError if there is none.
+    """
+    headers: dict[str, dict[str, Any]] = {}
+    for folder in sorted(journal.leftovers(results_dir / FOLDER), key=_written_at):
+        header: Any = journal.read(folder).header
+        if header is not None and {"run_id", "labels", "config"} <= header.keys():
+            headers[folder.name] = header
+    if run == LAST and headers:
+        return [*headers.values()][-1]
+    if run in headers:
+        return headers[run]
+    have = f"there are: {', '.join(headers)}" if headers else "none was cut"
+    raise ResultsError(f"--resume: there is no calibration '{run}' in {results_dir}: {have}")
+
+
+def _written_at(folder: Path) -> float:
+    return max((path.stat().st_mtime for path in folder.glob("*.jsonl")), default=0.0)
+
+
+def _id(judging: Sequence[str], labels: Mapping[str, Label]) -> str:
+    """Return an id that is the same for the same judges and labels."""
+    about = json.dumps([judging, *sorted(labels)])
+    return hashlib.sha256(about.encode()).hexdigest()[:16]
 
 
 def distinct(labels: Sequence[Label]) -> dict[str, Label]:

@@ -18,8 +18,18 @@ if TYPE_CHECKING:
 _GRADES = ("incorrect", "not_attempted", "correct")  # the worst first: judges vote by median
 
 
+class _Judged:
+    """What comes of some judgments."""
+
+    judgments: tuple[Judgment, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as JSON types."""
+        return vars(self) | {"judgments": [one.as_dict() for one in self.judgments]}
+
+
 @dataclass(frozen=True)
-class JudgeResult:
+class JudgeResult(_Judged):
     """The score of a jury on one criterion: the median of the scored judgments.
 
     `score` is None if no judgment is scored. `verdict` is the common grade: the lower median of
@@ -49,13 +59,9 @@ class JudgeResult:
     def _first(self) -> Judgment:
         return next((one for one in self.judgments if one.scored), self.judgments[0])
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return the result as JSON types."""
-        return vars(self) | {"judgments": [one.as_dict() for one in self.judgments]}
-
 
 @dataclass(frozen=True)
-class Comparison:
+class Comparison(_Judged):
     """One judge's verdict on two answers, shown in both orders.
 
     `verdict` is A, B or tie; None unless both orders were judged. If the orders disagree, it is a
@@ -67,10 +73,6 @@ class Comparison:
     inconsistent: bool
     first_picks: int
     judgments: tuple[Judgment, ...]
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the comparison as JSON types."""
-        return vars(self) | {"judgments": [one.as_dict() for one in self.judgments]}
 
 
 def combined(judgments: Iterable[Judgment]) -> JudgeResult:

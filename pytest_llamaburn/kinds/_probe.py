@@ -46,7 +46,7 @@ async def sent(backend: Backend, model: Model, modality: Any) -> dict[str, Any]:
 
 async def _asked(backend: Backend, model: Model, media: list[Medium]) -> Trace:
     """Return the trace of a request for one token, with these media."""
-    usual = backend.settings
+    usual: Any = backend.settings
     message = {"role": "user", "content": _TEXT, **({"media": media} if media else {})}
     wire = backend.wire()
     try:

@@ -15,7 +15,7 @@ import msgspec
 
 from pytest_llamaburn import metrics
 from pytest_llamaburn.errors import ResultsError
-from pytest_llamaburn.store.journal import Ledger
+from pytest_llamaburn.store.ledger import Ledger
 from pytest_llamaburn.trace import CLIENT_FILES
 
 if TYPE_CHECKING:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter, deque
 from typing import TYPE_CHECKING
 
 from pytest_llamaburn.load.step import CLIENTS, RATE
 from pytest_llamaburn.progress import Event, state_of
+from pytest_llamaburn.stats import samples
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,8 +50,8 @@ class LoadStatus:
             rate_per_sec=self._step.level if self._step.unit == RATE else None,
             in_flight=counts["in_flight"],
             requests_per_sec=rate,
-            total_p50_ms=_quantile(latencies_ms, 0.5),
-            total_p95_ms=_quantile(latencies_ms, 0.95),
+            total_p50_ms=samples.percentile(latencies_ms, 50),
+            total_p95_ms=samples.percentile(latencies_ms, 95),
             eta_s=self._left_s(now_s, done + failed, rate),
         )
 
@@ -61,7 +61,3 @@ class LoadStatus:
             seconds = self._step.seconds
             return None if seconds is None else max(0.0, self._began_s + seconds - now_s)
         return max(0, self._step.requests - ended) / rate if rate else None
-
-
-def _quantile(values: Sequence[float], share: float) -> float | None:
-    return sorted(values)[math.ceil(share * len(values)) - 1] if values else None

@@ -15,15 +15,16 @@ A modality's module has
 
 It may also have `ask(backend, model, question, media, settings)`, a coroutine for models that are
 not asked by a chat request. It returns a Trace and a dict of what it measured besides, which is
-recorded as the answer's `measured`; `MEASURED` has the unit of each number of it. `asks(question,
-settings)` returns whether a question is asked so; without it, all are. A modality whose answers are media may leave out what media in
-a request need.
+recorded as the answer's `measured`; `MEASURED` has the unit of each number of it.
+`asks(question, settings)` returns whether a question is asked so; without it, all are. A modality
+whose answers are media may leave out what media in a request need.
 """
 
 from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -108,7 +109,8 @@ def _made(entry: Entry, path: Path) -> None:
         named(entry["kind"]).make(entry["make"], temporary)
         temporary.replace(path)
     except OSError as err:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
         raise DatasetError(
             f"{path} cannot be written: {err.strerror or err}: set LLAMABURN_CACHE_DIR to a "
             "directory with room"

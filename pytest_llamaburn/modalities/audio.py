@@ -55,7 +55,7 @@ def check(path: Path) -> None:
     _clip(path, _read(path))
 
 
-def encode(path: Path, settings: Any) -> Medium:
+def encode(path: Path, settings: Any) -> Medium:  # noqa: ARG001 - as of other modalities
     """Return a recording as a request carries it; formats that a chat does not take become WAV."""
     started_ns = perf_counter_ns()
     raw = _read(path)
@@ -108,7 +108,11 @@ def asks(question: Question, settings: Any) -> bool:
 
 
 async def ask(
-    backend: Backend, model: Model, question: Question, sent: Sequence[Medium], settings: Any
+    backend: Backend,
+    model: Model,
+    question: Question,  # noqa: ARG001 - the recording is the question
+    sent: Sequence[Medium],
+    settings: Any,
 ) -> tuple[Trace, dict[str, Any]]:
     """Return the trace of a transcription, and its measured numbers.
 

@@ -1,18 +1,19 @@
 """Agreement of two raters, with intervals.
 
-A figure of degenerate input (fewer than 3 pairs, a constant rater) is None with a reason. All
-intervals are 95 % percentile bootstraps with a fixed seed. For clustered ratings, such as several
-per question, whole clusters are drawn.
+A figure of degenerate input (fewer than 3 pairs, a constant rater) is None with a reason. Intervals
+are computed by `resampling.interval`: clusters, such as all ratings of one question, are left out
+one at a time.
 """
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from pytest_llamaburn.stats import resampling
 from pytest_llamaburn.stats.figures import Figure
 
 if TYPE_CHECKING:
@@ -23,16 +24,14 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, np.dtype[np.float64]]
     Ratings = Sequence[float] | Array
 
-DRAWS = 2000
-_CELLS = 1 << 20  # numbers in one table of draws: a few megabytes
+_CELLS = 1 << 22  # numbers in one table of counts: 32 megabytes
 _FEWEST = 3
-USABLE = 0.9  # share of draws with a value that an interval needs, or it would be biased
 
 
 class Pairs(NamedTuple):
     """The distinct pairs of ratings of two raters, with their counts.
 
-    `counts` has one row per bootstrap draw.
+    `counts` has one row per sample: the whole one, or one without a cluster.
     """
 
     x: Array
@@ -44,11 +43,11 @@ class Pairs(NamedTuple):
 class Statistic:
     """A statistic of two raters: called with their ratings, it returns a Figure.
 
-    `of_draws` returns its value for each draw, or NaN if there is none; `reason` says why. For a
-    statistic that is a mean over a function of y − x, `of_difference` is that function.
+    `of_samples` returns its value for each sample, or NaN if there is none; `reason` says why. For
+    a statistic that is a mean over a function of y − x, `of_difference` is that function.
     """
 
-    of_draws: Callable[[Pairs], Array]
+    of_samples: Callable[[Pairs], Array]
     fewest: int
     reason: str
     of_difference: Callable[[Array], Any] | None = None
@@ -64,7 +63,7 @@ class Statistic:
             return Figure(None, len(x), reason=few)
         pairs, place = _distinct(x, y)
         counts = np.bincount(place, minlength=len(pairs.x))[None, :].astype(float)
-        value = float(self.of_draws(pairs._replace(counts=counts))[0])
+        value = float(self.of_samples(pairs._replace(counts=counts))[0])
         if math.isnan(value):
             return Figure(None, len(x), reason=self.reason)
         return Figure(value, len(x))
@@ -82,13 +81,10 @@ def _spearman(pairs: Pairs) -> Array:
 def _kendall(pairs: Pairs) -> Array:
     import numpy as np
 
-    table = _tables(pairs)
-    concordant = (table * _beyond(table)).sum((1, 2))
-    discordant = (table * _beyond(table[:, :, ::-1])[:, :, ::-1]).sum((1, 2))
     n = pairs.counts.sum(1)
-    ties = [(m * (m - 1)).sum(1) / 2 for m in (table.sum(2), table.sum(1))]
+    ties = [_tied(values, pairs.counts) for values in (pairs.x, pairs.y)]
     untied = np.prod([n * (n - 1) / 2 - tied for tied in ties], axis=0)
-    return _ratio(concordant - discordant, np.sqrt(untied))
+    return _ratio(_concordance(pairs), np.sqrt(untied))
 
 
 def _qwk(pairs: Pairs) -> Array:
@@ -167,32 +163,23 @@ def confusion(x: Sequence[float], y: Sequence[float], labels: Sequence[int]) -> 
 
 
 def with_interval(
-    statistic: Statistic,
-    x: Ratings,
-    y: Ratings,
-    clusters: Sequence[Hashable] | None = None,
-    seed: int = 0,
+    statistic: Statistic, x: Ratings, y: Ratings, clusters: Sequence[Hashable] | None = None
 ) -> Figure:
-    """Return a statistic of two raters with its bootstrap interval.
-
-    There is no interval, but a reason, if more than a tenth of the draws have no value.
-    """
+    """Return a statistic of two raters, from −1 to 1, with its interval."""
     import numpy as np
 
     figure = statistic(x, y)
     if figure.value is None:
         return figure
+    names = range(len(x)) if clusters is None else clusters
+    if len(set(names)) < resampling.FEWEST:
+        return resampling.with_interval(figure, np.zeros(0))
     pairs, place = _distinct(x, y)
-    drawn = np.concatenate(
-        [
-            statistic.of_draws(pairs._replace(counts=counts))
-            for counts in _drawn_counts(pairs, place, clusters, seed)
-        ]
-    )
-    usable = drawn[~np.isnan(drawn)]
-    if len(usable) < USABLE * DRAWS or len(set(clusters or range(len(x)))) == 1:
-        return replace(figure, reason="too few values differ for an interval")
-    return replace(figure, ci95=percentile_interval(usable))
+    without = [
+        statistic.of_samples(pairs._replace(counts=counts))
+        for counts in _counts_without_each(pairs, place, names)
+    ]
+    return resampling.with_interval(figure, np.concatenate(without))
 
 
 def consensus(ratings: Sequence[float]) -> float:
@@ -247,23 +234,19 @@ def _distinct(x: Ratings, y: Ratings) -> tuple[Pairs, Any]:
     return Pairs(distinct[:, 0], distinct[:, 1], np.zeros((0, len(distinct)))), place.reshape(-1)
 
 
-def _drawn_counts(
-    pairs: Pairs, place: Any, clusters: Sequence[Hashable] | None, seed: int
-) -> Iterator[Array]:
-    """Yield the counts of each pair in each bootstrap draw, some draws at a time."""
+def _counts_without_each(pairs: Pairs, place: Any, clusters: Sequence[Hashable]) -> Iterator[Array]:
+    """Yield the counts of each pair without each cluster, some clusters at a time."""
     import numpy as np
 
-    groups = {name: i for i, name in enumerate(dict.fromkeys(clusters or range(len(place))))}
-    group = np.array([groups[name] for name in clusters or range(len(place))])
-    chosen = np.random.default_rng(seed).integers(0, len(groups), (DRAWS, len(groups)))
-    cells = max(len(place), len(np.unique(pairs.x)) * len(np.unique(pairs.y)))
-    size = max(1, _CELLS // cells)
-    order = np.argsort(place, kind="stable")
-    starts = np.searchsorted(place[order], np.arange(len(pairs.x)))
-    for begin in range(0, DRAWS, size):
-        draws = chosen[begin : begin + size]
-        times = np.apply_along_axis(np.bincount, 1, draws, minlength=len(groups))
-        yield np.add.reduceat(times[:, group[order]], starts, axis=1).astype(float)
+    groups = {name: i for i, name in enumerate(dict.fromkeys(clusters))}
+    group = np.array([groups[name] for name in clusters])
+    whole = np.bincount(place, minlength=len(pairs.x)).astype(float)
+    size = max(1, _CELLS // len(pairs.x))
+    for begin in range(0, len(groups), size):
+        counts = np.tile(whole, (min(size, len(groups) - begin), 1))
+        here = (group >= begin) & (group < begin + size)
+        np.subtract.at(counts, (group[here] - begin, place[here]), 1)
+        yield counts
 
 
 def _correlation(x: Array, y: Array, counts: Array) -> Array:
@@ -275,7 +258,7 @@ def _correlation(x: Array, y: Array, counts: Array) -> Array:
 
 
 def _scaled(values: Array) -> Array:
-    """Return the values of each draw divided by the largest, so that squares do not underflow."""
+    """Return the values of each sample divided by the largest, so that squares do not underflow."""
     import numpy as np
 
     largest = np.abs(values).max(1, keepdims=True)
@@ -293,7 +276,7 @@ def _ratio(part: Array, whole: Array, bound: float = 1.0) -> Array:
 
 
 def _centred(values: Array, counts: Array) -> Array:
-    """Return the values minus their mean in each draw; exactly 0 if a draw has only one value."""
+    """Return the values minus their mean in each sample; exactly 0 if all values are equal."""
     import numpy as np
 
     drawn = counts > 0
@@ -305,35 +288,58 @@ def _centred(values: Array, counts: Array) -> Array:
 
 
 def _ranks(values: Array, counts: Array) -> Array:
-    """Return the rank of each value in each draw; equal values share their mean rank."""
+    """Return the rank of each value in each sample; equal values share their mean rank."""
+    times, place = _times(values, counts)
+    shared: Array = times.cumsum(1) - (times - 1) / 2
+    return shared[:, place]
+
+
+def _tied(values: Array, counts: Array) -> Any:
+    """Return how many pairs of each sample have equal values."""
+    times, _ = _times(values, counts)
+    return (times * (times - 1)).sum(1) / 2
+
+
+def _times(values: Array, counts: Array) -> tuple[Array, Any]:
+    """Return how often each different value is in each sample, and the place of each value."""
     import numpy as np
 
     different, place = np.unique(values, return_inverse=True)
     order = np.argsort(place, kind="stable")
     starts = np.searchsorted(place[order], np.arange(len(different)))
-    times = np.add.reduceat(counts[:, order], starts, axis=1)
-    shared: Array = times.cumsum(1) - (times - 1) / 2
-    return shared[:, place]
+    return np.add.reduceat(counts[:, order], starts, axis=1), place
 
 
-def _tables(pairs: Pairs) -> Array:
-    """Return the contingency table of each draw."""
+def _concordance(pairs: Pairs) -> Array:
+    """Return the number of concordant minus that of discordant pairs in each sample.
+
+    It is w·S·w / 2, where w are the counts and S the signs of all pairs. With w = all − out, it
+    follows from S·all, which is the same for all samples, and the few pairs that are left out.
+    """
     import numpy as np
 
-    (rows, row), (columns, column) = (np.unique(v, return_inverse=True) for v in pairs[:2])
-    tables: Array = np.zeros((len(pairs.counts), len(rows), len(columns)))
-    tables[:, row, column] = pairs.counts
-    return tables
+    whole = pairs.counts.max(0)
+    signed = np.concatenate([_signs(pairs, part) @ whole for part in _parts(len(whole))])
+    found = np.empty(len(pairs.counts))
+    for row, out in enumerate(whole - pairs.counts):
+        some = np.flatnonzero(out)
+        within = out[some] @ _signs(pairs, some)[:, some] @ out[some]
+        found[row] = (whole @ signed - 2 * out @ signed + within) / 2
+    return found
 
 
-def _beyond(tables: Array) -> Array:
-    """Return for each cell the sum of all cells below it and to its right."""
+def _parts(size: int) -> Iterator[slice]:
+    rows = max(1, _CELLS // size)
+    return (slice(begin, begin + rows) for begin in range(0, size, rows))
+
+
+def _signs(pairs: Pairs, of: Any) -> Array:
+    """Return for some pairs and all pairs: 1 if concordant, −1 if discordant, 0 if tied."""
     import numpy as np
 
-    summed = tables[:, ::-1, ::-1].cumsum(1).cumsum(2)[:, ::-1, ::-1]
-    beyond: Array = np.zeros_like(tables)
-    beyond[:, :-1, :-1] = summed[:, 1:, 1:]
-    return beyond
+    x, y = (np.sign(values[of, None] - values) for values in (pairs.x, pairs.y))
+    signs: Array = x * y
+    return signs
 
 
 def _nearest(rating: float) -> dict[int, float]:
@@ -341,14 +347,6 @@ def _nearest(rating: float) -> dict[int, float]:
     low = math.floor(rating)
     part = round(rating - low, 9)
     return {low: 0.5, low + 1: 0.5} if part == 0.5 else {low + (part > 0.5): 1.0}
-
-
-def percentile_interval(values: Ratings) -> tuple[float, float]:
-    """Return the middle 95 % of bootstrap draws."""
-    import numpy as np
-
-    low, high = np.percentile(values, [2.5, 97.5])
-    return float(low), float(high)
 
 
 def _left_out(items: Sequence[Sequence[float]], k: int) -> tuple[list[float], list[float]]:

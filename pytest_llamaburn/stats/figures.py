@@ -110,6 +110,24 @@ def difference(before: Figure, after: Figure) -> Figure:
     return Figure(change, after.n, (change - down, change + up))
 
 
+def macro(groups: Sequence[tuple[Sequence[float], Sequence[Hashable]]]) -> Figure:
+    """Return the mean of the means of groups of shares, each group counted alike.
+
+    A group is its values, from 0 to 1, and their clusters. The interval is Gaffke's of a weighted
+    mean. The value at the end of the scale, which it adds, has the largest weight, so that small
+    groups do not make it too narrow.
+    """
+    known = [_units(*group) for group in groups if group[0]]
+    if not known:
+        return Figure(None, 0, reason="no values")
+    sums = [sum(unit.size for unit in units) for units in known]
+    parts = zip(known, sums, strict=True)
+    weighted = [_Unit(u.value, u.size / total) for units, total in parts for u in units]
+    value = math.fsum(unit.value * unit.size for unit in weighted) / len(known)
+    added = max(unit.size for unit in weighted)
+    return Figure(value, len(known), _gaffke(weighted, (0, 1), added))
+
+
 def paired_difference(a: Sequence[float], b: Sequence[float], scale: tuple[float, float]) -> Figure:
     """Return the mean of b − a over the same questions, both on `scale`, with its interval."""
     width = scale[1] - scale[0]
@@ -118,10 +136,10 @@ def paired_difference(a: Sequence[float], b: Sequence[float], scale: tuple[float
 
 
 class _Unit(NamedTuple):
-    """One independent value: the mean of `size` values."""
+    """One independent value: the mean of `size` values, or a value with this weight."""
 
     value: float
-    size: int
+    size: float
 
 
 def _units(values: Sequence[float], clusters: Sequence[Hashable] | None) -> list[_Unit]:
@@ -131,31 +149,36 @@ def _units(values: Sequence[float], clusters: Sequence[Hashable] | None) -> list
     return [_Unit(math.fsum(group) / len(group), len(group)) for group in groups.values()]
 
 
-def _gaffke(units: Sequence[_Unit], scale: tuple[float, float]) -> tuple[float, float]:
+def _gaffke(
+    units: Sequence[_Unit], scale: tuple[float, float], added: float | None = None
+) -> tuple[float, float]:
     """Return the interval of a mean of independent values on a scale.
 
     By Gaffke (2005), in the form of Learned-Miller and Thomas (A new confidence interval for the
     mean of a bounded random variable, arXiv 1905.06208). The upper end is the 97.5 % quantile of
     the weighted mean of the values and one more value at the top of the scale, with random weights
-    that are uniform among all that sum to 1. The lower end is that of the mirrored values.
+    that are uniform among all that sum to 1. The lower end is that of the mirrored values. The
+    added value has the size `added`, or the mean size of the others.
     """
     mirrored = [unit._replace(value=-unit.value) for unit in units]
     low, high = scale
-    return 0.0 - _upper(mirrored, -low), _upper(units, high)
+    return 0.0 - _upper(mirrored, -low, added), _upper(units, high, added)
 
 
-def _upper(units: Sequence[_Unit], top: float) -> float:
+def _upper(units: Sequence[_Unit], top: float, added: float | None) -> float:
     """Return the upper end, by bisection between the mean and the top of the scale."""
     total = sum(unit.size for unit in units)
     low, high = math.fsum(unit.value * unit.size for unit in units) / total, top
-    is_below_end = _test_of_upper(units, top)
+    is_below_end = _test_of_upper(units, top, added)
     for _ in range(_BISECTIONS):
         middle = (low + high) / 2
         low, high = (middle, high) if is_below_end(middle) else (low, middle)
     return high
 
 
-def _test_of_upper(units: Sequence[_Unit], top: float) -> Callable[[float], bool]:
+def _test_of_upper(
+    units: Sequence[_Unit], top: float, added: float | None = None
+) -> Callable[[float], bool]:
     """Return a function that tests whether a value is below the upper end of the interval."""
     import numpy as np
 
@@ -163,8 +186,7 @@ def _test_of_upper(units: Sequence[_Unit], top: float) -> Callable[[float], bool
     counts[_Unit(top, 0)] += 1
     values, sizes = (np.array(column, dtype=float) for column in zip(*counts, strict=True))
     times = np.array([*counts.values()], dtype=float)
-    # The added value has the mean size of the others.
-    sizes[sizes == 0] = sum(unit.size for unit in units) / len(units)
+    sizes[sizes == 0] = added or sum(unit.size for unit in units) / len(units)
     return lambda at: _share_below(sizes * (values - at), times) < 1 - _TAIL
 
 

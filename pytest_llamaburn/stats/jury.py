@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from pytest_llamaburn.stats.agreement import DRAWS, USABLE, consensus, percentile_interval
+from pytest_llamaburn.stats import resampling
+from pytest_llamaburn.stats.agreement import consensus
 from pytest_llamaburn.stats.figures import Figure
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def krippendorff(ratings: Sequence[Sequence[float | None]], level: str) -> Figur
 
     `level` is nominal, ordinal or interval. Alpha is 1 - observed / expected disagreement, from the
     coincidences of values within units (Krippendorff, Content Analysis, ch. 12); n counts the units
-    with two ratings or more. The interval is a percentile bootstrap over units with a fixed seed.
+    with two ratings or more. The interval is that of `resampling.with_interval` over units.
     """
     import numpy as np
 
@@ -56,13 +56,7 @@ def krippendorff(ratings: Sequence[Sequence[float | None]], level: str) -> Figur
         return Figure(None, len(units), reason="all ratings are equal")
     pairs = np.stack([_coincidences(unit, values) for unit in units])
     figure = Figure(float(_alphas(pairs.sum(0)[None], values, level)[0]), len(units))
-    share = np.full(len(units), 1 / len(units))
-    times = np.random.default_rng(0).multinomial(len(units), share, DRAWS)
-    drawn = _alphas(np.tensordot(times, pairs, 1), values, level)
-    usable = drawn[~np.isnan(drawn)]
-    if len(usable) < USABLE * DRAWS or len(units) == 1:
-        return replace(figure, reason="too few values differ for an interval")
-    return replace(figure, ci95=percentile_interval(usable))
+    return resampling.with_interval(figure, _alphas(pairs.sum(0) - pairs, values, level))
 
 
 def _coincidences(unit: Sequence[float], values: Sequence[float]) -> Array:

@@ -12,7 +12,7 @@ from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -58,6 +58,22 @@ def distribution(
         "ci95_method": CI_METHOD,
         "certified": certified(n),
     }
+
+
+def percentile(values: Iterable[float], percent: float) -> float | None:
+    """Return a percentile, interpolated as in `distribution`. It does not import numpy.
+
+    It is None without values, and if it depends on an infinite value.
+    """
+    ordered = sorted(values)
+    if not ordered:
+        return None
+    at = (len(ordered) - 1) * (percent / 100)
+    low, high, part = ordered[math.floor(at)], ordered[math.ceil(at)], at - math.floor(at)
+    if math.isinf(high):
+        return None
+    step = high - low  # counted from the nearer end, as numpy does
+    return float(low + step * part if part < 0.5 else high - step * (1 - part))
 
 
 def _without_values(unit: str, reason: str) -> Distribution:

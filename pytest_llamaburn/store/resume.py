@@ -10,7 +10,7 @@ from pytest_llamaburn.backends._address import parse_host
 from pytest_llamaburn.backends._detect import means_file, settle
 from pytest_llamaburn.energy import cost
 from pytest_llamaburn.errors import ResultsError, SettingsError
-from pytest_llamaburn.settings import options_of
+from pytest_llamaburn.option import options_of
 from pytest_llamaburn.store import journal, results
 from pytest_llamaburn.telemetry import _detect
 
@@ -160,8 +160,19 @@ def _resumed(kind: Any, settings: Any, origins: Mapping[str, str]) -> Any:
     if header["schema"] != kind.schema:
         words = f"{header['run_id']} is of {header['schema']}, not {kind.schema}"
         raise SettingsError(f"--resume: {words}")
-    now_recorded = options.record(settings, kind.settings_class)
-    spending = {o.name for o in options_of(kind.settings_class) if o.resume}
+    update = {"resume": header["run_id"]}
+    return restored(settings, origins, header, kind.settings_class).model_copy(update=update)
+
+
+def restored(
+    settings: Any, origins: Mapping[str, str], header: Mapping[str, Any], kind: type
+) -> Any:
+    """Return the settings in a journal's header, with new limits of spending.
+
+    Raises SettingsError if another flag differs from them.
+    """
+    now_recorded = options.record(settings, kind)
+    spending = {o.name for o in options_of(kind) if o.resume}
     for name, was in header["config"].items():
         now = now_recorded.get(name)
         given = origins.get(name, "").startswith("--") and name not in spending
@@ -172,9 +183,7 @@ def _resumed(kind: Any, settings: Any, origins: Mapping[str, str]) -> Any:
             )
     raised = {name for name in spending if origins.get(name, "").startswith("--")}
     known = (now_recorded.keys() & header["config"].keys()) - raised
-    update = {name: _frozen(header["config"][name]) for name in known}
-    update["resume"] = header["run_id"]
-    return settings.model_copy(update=update)
+    return settings.model_copy(update={name: _frozen(header["config"][name]) for name in known})
 
 
 def check_same(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:

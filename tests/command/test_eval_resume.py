@@ -182,18 +182,23 @@ def test_answer_that_is_asked_for_again_is_marked_again(tmp_path: Path) -> None:
     assert document["results"]["by_state"] == {"scored": 6}
 
 
-def test_eval_is_not_continued_with_a_set_that_changed(tmp_path: Path) -> None:
+def test_eval_is_not_continued_with_a_set_or_examples_that_changed(tmp_path: Path) -> None:
     chosen = eval_set(tmp_path, question("red"), question("blue"))
+    shown = f"--examples={eval_set(tmp_path, question('green'), name='dev')}"
     assessor = Assessor(stop_at=2)
     with ScriptedServer(Pupil()) as model, ScriptedServer(assessor) as judge:
         spec = f"--judge=ollama:judge@{judge.host}"
-        running = begin(tmp_path, "tiny", f"--host={model.host}", f"--set={chosen}", spec)
+        asked = (f"--set={chosen}", "--few-shot=1", shown)
+        running = begin(tmp_path, "tiny", f"--host={model.host}", *asked, spec)
         assert assessor.stopped.wait(60)
         running.send_signal(signal.SIGKILL)
         running.wait(60)
+        eval_set(tmp_path, question("grey"), name="dev")
+        first = run_cli("eval", "--resume=last", cwd=tmp_path, check=4)
         eval_set(tmp_path, question("red"), question("yellow"))
-        done = run_cli("eval", "--resume=last", cwd=tmp_path, check=4)
-    assert "--resume: the eval set was" in done.stderr
+        second = run_cli("eval", "--resume=last", cwd=tmp_path, check=4)
+    assert "--resume: the examples were" in first.stderr
+    assert "--resume: the eval set was" in second.stderr
 
 
 @pytest.mark.parametrize("again", [False, True])

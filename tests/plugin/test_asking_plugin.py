@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import permutations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 SUITE = Path(__file__).parents[2] / "suites" / "eval"
 QUIET = ("-p", "no:cacheprovider")
 RED, BLUE = (question(name, scorer="includes") for name in ("red", "blue"))
+GREEN = {"prompt": "What is green?", "answer": "right green"}
 CITIES = [
     question(name, prompt=f"{name}?", reference=right, scorer="choice", choices=["x", "y"])
     for name, right in (("Rome", "A"), ("Paris", "B"))
@@ -70,37 +73,44 @@ def table_text(document: dict[str, Any]) -> str:
     return "\n".join(line for part in parts for line in part)
 
 
-def test_system_message_and_examples_are_sent_and_recorded(pytester: pytest.Pytester) -> None:
+def test_system_prompt_and_examples_are_sent_and_recorded(pytester: pytest.Pytester) -> None:
     pupil = Pupil(answers={"red": "right red"})
+    own = {"system_prompt": "Be kind.", "examples": [GREEN]}
     with session(pytester, pupil) as run:
-        options = (chosen(pytester, RED, BLUE, system="Be kind."), "--llamaburn-few-shot=1")
+        options = (chosen(pytester, RED, BLUE, **own), "--llamaburn-few-shot=1")
         _, document = run(*options)
         asked = {r["messages"][-1]["content"]: r["messages"][:-1] for r in pupil.asked}
         assert asked["What is red?"] == [
             {"role": "system", "content": "Be kind."},
-            {"role": "user", "content": "What is blue?"},
-            {"role": "assistant", "content": "right blue"},
+            {"role": "user", "content": "What is green?"},
+            {"role": "assistant", "content": "right green"},
         ]
-        assert document["config"]["system"] == "Be kind."
+        assert document["config"]["system_prompt"] == "Be kind."
+        assert len(document["results"]["eval_set"]["few_shot_sha256"]) == 16
+        shown = [{**GREEN, "category": None}]
+        assert document["results"]["few_shot_examples"] == shown
         assert document["config"]["few_shot"] == 1
         said = table_text(document)
-        assert "1 solved example before each question, a system message of 8 characters" in said
+        assert "1 solved example before each question, a system prompt of 8 characters" in said
         _, again = run(*options)
         assert again["results"]["totals"]["cached"] == 2
-        _, other = run(*options, "--llamaburn-system=Be brief.")
+        _, other = run(*options, "--llamaburn-system-prompt=Be brief.")
         assert other["results"]["totals"]["cached"] == 0
+        (path, *_) = (pytester.path / "results" / "evals").iterdir()
+        _, scored = run(f"--llamaburn-rescore={path}", f"--llamaburn-eval-set={path}")
+        assert scored["results"]["few_shot_examples"] == shown
 
 
 def test_a_fresh_prefix_stands_before_all_that_is_sent(pytester: pytest.Pytester) -> None:
     pupil = Pupil()
     with session(pytester, pupil) as run:
-        run(chosen(pytester, RED), "--llamaburn-system=Be.", "--llamaburn-eval-cache=bust")
+        run(chosen(pytester, RED), "--llamaburn-system-prompt=Be.", "--llamaburn-eval-cache=bust")
     system, asked = pupil.asked[0]["messages"]
     assert system["content"].endswith("\n\nBe.")
     assert asked["content"] == "What is red?"
 
 
-def test_a_judge_sees_neither_examples_nor_system_message(pytester: pytest.Pytester) -> None:
+def test_a_judge_sees_neither_examples_nor_system_prompt(pytester: pytest.Pytester) -> None:
     assessor = Assessor()
     prompts: list[str] = []
 
@@ -111,7 +121,10 @@ def test_a_judge_sees_neither_examples_nor_system_message(pytester: pytest.Pytes
     assessor.opinion = opinion
     with ScriptedServer(assessor) as judge, session(pytester, Pupil()) as run:
         own = [{"prompt": "Solved?", "answer": "So."}]
-        options = (chosen(pytester, RED, examples=own, system="Be kind."), "--llamaburn-few-shot=1")
+        options = (
+            chosen(pytester, RED, examples=own, system_prompt="Be kind."),
+            "--llamaburn-few-shot=1",
+        )
         run(*options, f"--llamaburn-judge=ollama:judge@{judge.host}")
     assert prompts
     assert not [p for p in prompts if "Solved?" in p or "Be kind." in p]
@@ -123,7 +136,7 @@ def test_too_few_examples_are_refused_before_anything_is_asked(pytester: pytest.
         done, document = run(chosen(pytester, RED, BLUE), "--llamaburn-few-shot=2")
     assert (done.ret, document, pupil.asked) == (4, {}, [])
     said = done.stderr.str() + done.stdout.str()
-    assert "few-shot: 2 is refused: question 'red' of small has 1 examples" in said
+    assert "few-shot: 2 is refused: small has 0 examples for question 'red'" in said
 
 
 def test_a_model_that_thinks_gets_more_tokens_unless_told(pytester: pytest.Pytester) -> None:
@@ -300,6 +313,51 @@ def test_an_answer_without_log_probabilities_is_a_failure_and_not_read(
     assert (second["error"]["kind"], second["correct"]) == ("no_logprobs", None)
 
 
+class ByText(LlamaCppFacade):
+    """A model that finds each choice as likely as its text says, wherever it stands."""
+
+    def __call__(self, request: Request) -> Steps:
+        if request.path != "/v1/chat/completions" or "logprobs" not in request.json:
+            return super().__call__(request)
+        text = request.json["messages"][-1]["content"]
+        told = re.findall(r"^([A-D])\) odds (\S+)", text, re.MULTILINE)
+        found = {letter: float(odds) for letter, odds in told}
+        top = [{"token": x, "logprob": math.log(p)} for x, p in (found or {"A": 0.9}).items()]
+        piece = openai_chunk({"content": "I"})
+        piece["choices"][0]["logprobs"] = {"content": [{"token": "I", "top_logprobs": top}]}
+        return chunked(sse(piece), sse(openai_chunk({}, finish="length")), sse("[DONE]"))
+
+
+def test_the_share_of_right_choices_is_exact_and_the_same_in_every_order(
+    pytester: pytest.Pytester,
+) -> None:
+    """A sure right one, one that wins by a hair, a wrong one: 2 of 3, in each of 6 orders."""
+    odds = {"sure": (0.8, 0.1, 0.05), "hair": (0.31, 0.3, 0.3), "wrong": (0.2, 0.3, 0.1)}
+    asked = [
+        question(
+            f"{name}{number}",
+            category=f"order {number}",
+            prompt=f"{name} {number}?",
+            reference=f"odds {right}",
+            scorer="choice",
+            choices=[f"odds {p}" for p in order],
+        )
+        for name, (right, *others) in odds.items()
+        for number, order in enumerate(permutations((right, *others)))
+    ]
+    with session(pytester, ByText()) as run:
+        _, document = run(chosen(pytester, *asked), "--llamaburn-choice-by=logprob")
+    results_of = document["results"]
+    assert results_of["correct"]["mean"] == 2 / 3
+    assert {group["correct"]["mean"] for group in results_of["by_category"].values()} == {2 / 3}
+    for item in results_of["items"]:
+        texts = item["question"]["options"]["choices"]
+        by_text = dict(zip(texts, item["choice_logprobs"].values(), strict=True))
+        assert {t: math.exp(p) for t, p in by_text.items()} == {
+            t: pytest.approx(float(t.split()[1])) for t in texts
+        }
+
+
 def test_another_set_of_the_session_may_have_no_choices(pytester: pytest.Pytester) -> None:
     facade = Lettered(likely={"Rome": {"A": 0.9}, "Paris": {"A": 0.9}})
     other = f"--llamaburn-eval-set={eval_set(pytester.path, RED, name='other')}"
@@ -311,16 +369,26 @@ def test_another_set_of_the_session_may_have_no_choices(pytester: pytest.Pyteste
 
 def test_compare_warns_of_what_was_sent_differently(pytester: pytest.Pytester) -> None:
     with session(pytester, Pupil()) as run:
-        _, plain = run(chosen(pytester, RED, BLUE))
-        _, other = run(
-            chosen(pytester, RED, BLUE), "--llamaburn-few-shot=1", f"--llamaburn-system={'x' * 99}"
-        )
-    for name in ("system", "few_shot", "choice_by"):
+        asked = chosen(pytester, RED, BLUE, examples=[GREEN])
+        _, plain = run(asked)
+        _, other = run(asked, "--llamaburn-few-shot=1", f"--llamaburn-system-prompt={'x' * 99}")
+        asked = chosen(pytester, RED, BLUE, examples=[{**GREEN, "answer": "another"}])
+        _, third = run(asked, "--llamaburn-few-shot=1", f"--llamaburn-system-prompt={'x' * 99}")
+    for name in ("system_prompt", "few_shot", "choice_by"):
         del plain["config"][name]  # as earlier versions wrote it
     found = comparison_document("eval", plain, other)
     assert [warning["text"] for warning in found["results"]["warnings"]] == [
-        f"system is {'x' * 60}…, none in the baseline",
+        f"system_prompt is {'x' * 60}…, none in the baseline",
         "few_shot is 1, 0 in the baseline",
+    ]
+    found = comparison_document("eval", other, third)
+    assert [warning["text"] for warning in found["results"]["warnings"]] == [
+        "the solved examples before the questions are other ones than in the baseline"
+    ]
+    renamed = {**other["config"], "system": "x" * 99}  # as earlier versions called it
+    del renamed["system_prompt"]
+    assert not comparison_document("eval", {**other, "config": renamed}, other)["results"][
+        "warnings"
     ]
 
 
@@ -333,8 +401,14 @@ def test_the_mean_over_categories_stands_beside_the_one_over_answers(
         {**question("green", scorer="includes"), "category": "b"},
     ]
     with session(pytester, Pupil(answers={"green": "right green"})) as run:
-        _, document = run(chosen(pytester, *asked))
-    assert document["results"]["correct_macro"] == {"mean": 0.5, "categories": 2}
+        gate = "--llamaburn-eval-threshold=correct_macro>=0.5"
+        _, document = run(chosen(pytester, *asked), gate)
+    macro = document["results"]["correct_macro"]
+    assert (macro["mean"], macro["categories"], macro["reason"]) == (0.5, 2, None)
+    low, high = macro["ci95"]
     assert (
-        "correct: 0.500 is the mean over 2 categories (macro), 0.333 over all answers (micro)"
+        f"correct: 0.500 [{low:.3f}, {high:.3f}] is the mean over 2 categories (macro), 0.333 over "
+        "all answers (micro)"
     ) in table_text(document)
+    told = [(gate["value"], gate["ci95"], gate["verdict"]) for gate in document["results"]["gates"]]
+    assert told[0] == (0.5, [low, high], "pass")

@@ -113,6 +113,7 @@ def test_results_directory_that_is_removed_costs_no_request(
 
 REFUSED = """
     import errno, os
+    from pytest_llamaburn.store import ledger
     from pytest_llamaburn.store import journal
     from pytest_llamaburn.errors import ResultsError
 
@@ -127,7 +128,7 @@ REFUSED = """
 def test_disk_that_is_full_when_a_run_is_cut_costs_no_finished_request(
     pytester: pytest.Pytester, server: ScriptedServer
 ) -> None:
-    cut = "        journal._write = full\n        raise KeyboardInterrupt\n"
+    cut = "        ledger._write = full\n        raise KeyboardInterrupt\n"
     pytester.makepyfile(REFUSED + cut)
     options = (f"--llamaburn-host={server.host}", "--llamaburn-model=tiny:latest")
     result = pytester.runpytest_subprocess(*QUIET, *options)

@@ -74,9 +74,14 @@ def files_of_examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     question = {"id": "q1", "prompt": "2 + 2?", **choice}
     examples = [{"prompt": f"{n} + 1?", "answer": str(n + 1)} for n in range(5)]
     mmlu = {"name": "mmlu", "version": "1.0", "examples": examples, "questions": [question]}
+    solved = ({"id": one["answer"], "prompt": one["prompt"], "reference": "1"} for one in examples)
+    Path("dev.jsonl").write_text("\n".join(map(json.dumps, solved)), encoding="utf-8")
     Path("mmlu.json").write_text(json.dumps(mmlu), encoding="utf-8")
     Path("mine.jsonl").write_text(json.dumps(question), encoding="utf-8")
     Path("persona.txt").write_text("Be brief.", encoding="utf-8")
+    shutil.copy(ROOT / "prompts" / "coding.json", "my_prompts.json")
+    Path("documents").mkdir()
+    Path("documents/paris.txt").write_text("Paris is in France.", encoding="utf-8")
     Path("model.gguf").write_bytes(b"GGUF")
 
 

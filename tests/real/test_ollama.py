@@ -140,7 +140,7 @@ def test_over_long_prompt_is_truncated_and_flagged(ollama: RealOllama, tmp_path:
     (run,) = results_in(tmp_path / "results")[0]["results"]["runs"]
     assert "truncated_prompt" in run["flags"]
     assert run["input_sequence_length"] <= 512
-    assert "truncated_prompt on 1 of 1 requests" in done.stdout
+    assert "truncated_prompt on 1 of 1 request" in done.stdout
 
 
 def test_other_context_length_between_requests_is_a_reload(
@@ -195,11 +195,18 @@ def test_an_eval_reads_choices_by_probability_after_solved_examples(
         )
         for name, capital in (("France", "Paris"), ("Italy", "Rome"), ("Norway", "Oslo"))
     ]
-    args = (f"--set={eval_set(tmp_path, *asked)}", "--choice-by=logprob", "--few-shot=2")
-    run_cli("eval", MODEL, f"--host={ollama.host}", *args, "--system=Be brief.", cwd=tmp_path)
+    solved = [
+        {**asked[0], "id": name, "prompt": f"What is the capital of {name}?", "reference": capital}
+        for name, capital in (("Italia", "Rome"), ("Frankreich", "Paris"))
+    ]
+    shown = f"--examples={eval_set(tmp_path, *solved, name='dev')}"
+    args = (f"--set={eval_set(tmp_path, *asked)}", "--choice-by=logprob", "--few-shot=2", shown)
+    run_cli(
+        "eval", MODEL, f"--host={ollama.host}", *args, "--system-prompt=Be brief.", cwd=tmp_path
+    )
     (document,) = evals_in(tmp_path / "results")
     assert results.check(document) is None
-    assert document["config"]["system"] == "Be brief."
+    assert document["config"]["system_prompt"] == "Be brief."
     for item in document["results"]["items"]:
         assert item["choice_mass"] > 0.2
         assert item["answer"] in ("A", "B", "C")

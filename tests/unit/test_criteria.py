@@ -497,6 +497,26 @@ def test_list_of_claims_planted_in_a_text_is_not_the_judges(write: Callable[[str
         parse(planted.replace("It is Lyon.", "it  is LYON."), prompt)
 
 
+def test_shares_of_claims_are_compared_by_question() -> None:
+    """A model that invents half of its claims, and one that invents none."""
+
+    def told(run: str, share: float) -> Any:
+        one = {"score": share, "state": "scored", "judgments": [], "flip_rate": None}
+        items = (eval_item(str(n), scores={"faithfulness": one}) for n in range(20))
+        return {**eval_document(*items), "run_id": run}
+
+    found = comparison_document("eval", told("x", 0.5), told("y", 1.0))
+    (change,) = found["results"]["differences"]
+    assert (change["mark"], change["unit"], change["verdict"]) == (
+        "faithfulness",
+        "share",
+        "better",
+    )
+    assert (change["baseline"], change["value"], change["difference"]) == (0.5, 1, 0.5)
+    low, high = change["ci95"]
+    assert 0 < low < 0.5 < high <= 1
+
+
 # Sets and settings
 
 

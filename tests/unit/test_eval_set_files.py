@@ -301,3 +301,20 @@ def test_json_and_jsonl_say_the_same(
     whole = load_eval_set(saved(folder, eval_set(*asked)))
     plain = "".join(json.dumps(one, ensure_ascii=False) + "\n" for one in asked)
     assert load_eval_set(saved(folder, plain, "mine.jsonl")).sha256 == whole.sha256
+
+
+def test_the_only_document_of_a_question_may_be_a_text_also_in_a_table(tmp_path: Path) -> None:
+    listed = saved(tmp_path, eval_set(entry(context=["A note."]), entry(id="two")))
+    (tmp_path / "rows.csv").write_text("prompt,context\nWho?,A note.\nWho else?,\n")
+    text = saved(tmp_path, eval_set(entry(context="A note."), entry(id="two")), "text.json")
+    for path in (listed, text, tmp_path / "rows.csv"):
+        contexts = [question.context for question in load_eval_set(path).questions]
+        assert contexts == [("A note.",), ()]
+
+
+def test_a_set_is_read_once_until_its_content_changes(tmp_path: Path) -> None:
+    path = saved(tmp_path, eval_set(entry()))
+    first = load_eval_set(path)
+    assert load_eval_set(path) is first
+    saved(tmp_path, eval_set(entry(prompt="Why?")))
+    assert load_eval_set(path).questions[0].prompt == "Why?"

@@ -69,6 +69,24 @@ def test_a_set_has_enough_different_questions_in_several_categories(name: str) -
 
 
 @pytest.mark.parametrize("name", SETS)
+def test_a_set_has_solved_examples_that_are_none_of_its_questions(name: str) -> None:
+    examples = SETS[name].examples
+    assert len(examples) >= 3
+    assert {one.prompt for one in examples}.isdisjoint(q.prompt for q in SETS[name].questions)
+    assert {one.category for one in examples} == {None}  # they stand before every question
+
+
+def test_the_solved_programs_run() -> None:
+    programs = [one.answer.split("```")[1] for one in SETS["coding"].examples]
+    names: dict[str, Callable[..., object]] = {}
+    for program in programs:
+        exec(program.removeprefix("python"), names)  # noqa: S102 - our own
+    assert names["double_all"]([1, 3]) == [2, 6]
+    assert names["initials"]("ada  lovelace") == "AL"
+    assert (names["largest_key"]({"a": 1, "b": 2}), names["largest_key"]({})) == ("b", None)
+
+
+@pytest.mark.parametrize("name", SETS)
 def test_a_set_keeps_the_shipped_schema(name: str) -> None:
     text = (schema.SCHEMAS / "eval_set.schema.json").read_text(encoding="utf-8")
     jsonschema.validate(json.loads(SETS[name].path.read_text(encoding="utf-8")), json.loads(text))

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from support.refusals import refusal
 
-from pytest_llamaburn import modalities
+from pytest_llamaburn import media_sets, modalities
 from pytest_llamaburn.errors import DatasetError
 from pytest_llamaburn.evalsets import load_eval_set
 
@@ -33,11 +33,11 @@ def picture(path: Path) -> None:
 
 
 def of(folder: Path, name: str = "image_qa") -> EvalSet:
-    return load_eval_set(name, str(folder))
+    return media_sets.load(name, str(folder))
 
 
 def refused(folder: Path, name: str = "image_qa") -> str:
-    return refusal(DatasetError, load_eval_set, name, str(folder))
+    return refusal(DatasetError, media_sets.load, name, str(folder))
 
 
 def test_text_files_are_references_and_folders_categories(folder: Path) -> None:

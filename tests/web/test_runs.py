@@ -132,6 +132,18 @@ async def test_wrong_settings_are_refused_as_the_command_refuses_them(
         ("benchmark", {"resume": "last"}, None, "no unfinished run"),
         ("stress", {"mode": "ramp", "spikes": 2}, "spikes", "does not use it, only spike"),
         ("eval", {"pairwise": True}, "pairwise", "--compare-to"),
+        ("eval", {"set": "maths"}, "set", "unknown eval set 'maths'"),
+        ("eval", {"judge": "clade"}, "judge", "did you mean 'claude'"),
+        ("eval", {"judge": "openai@http://127.0.0.1:1"}, "judge", "OPENAI_API_KEY"),
+        ("eval", {"model": "m", "judge": "ollama:m"}, "judge", "m would judge itself"),
+        (
+            "eval",
+            {"set": "factual", "web_search": True, "search": "tavily"},
+            "web_search",
+            "TAVILY",
+        ),
+        ("benchmark", {"prompts": "defalt"}, "prompts", "unknown prompt set 'defalt'"),
+        ("stress", {"prompts": "defalt"}, "prompts", "unknown prompt set 'defalt'"),
     ],
 )
 async def test_settings_that_only_the_run_can_refuse_are_refused_before_it(
@@ -167,7 +179,8 @@ async def test_a_body_that_is_not_json_is_refused(content: bytes, tmp_path: Path
         ("prompts", "here.gguf"),
         ("compare", "../other/result.json"),
         ("corpus", "documents"),
-        ("system", "@/etc/passwd"),
+        ("system_prompt", "@/etc/passwd"),
+        ("examples", "../dev.json"),
         ("judge", "embedded:/etc/model.gguf"),
         ("judge", "embedded:here.gguf"),
         ("criterion", "mine=~/text"),
@@ -176,7 +189,11 @@ async def test_a_body_that_is_not_json_is_refused(content: bytes, tmp_path: Path
 async def test_a_client_names_no_file(name: str, value: Any, tmp_path: Path) -> None:
     (tmp_path / "here" / "here.gguf").write_bytes(b"GGUF")
     (tmp_path / "here" / "documents").mkdir()
-    kind = "eval" if name in ("corpus", "system", "judge", "criterion") else "benchmark"
+    kind = (
+        "eval"
+        if name in ("corpus", "system_prompt", "examples", "judge", "criterion")
+        else "benchmark"
+    )
     status, problem = await posted(tmp_path, kind, {name: value})
     assert (status, problem["field"]) == (422, name)
     assert "a client can name no file of the server" in problem["detail"]

@@ -24,9 +24,9 @@ from pytest_llamaburn.trace import answered
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from pytest_llamaburn.backends._base import Message
     from pytest_llamaburn.backends._http import Wire
     from pytest_llamaburn.datasets import Planned, Prompt
-    from pytest_llamaburn.backends._base import Message
     from pytest_llamaburn.documents import BenchmarkRow, Document
     from pytest_llamaburn.kinds.benchmark.settings import Benchmark
     from pytest_llamaburn.media import Medium
@@ -239,7 +239,7 @@ class BenchmarkRun(Run):
         return f"{counted} to {self.model.id}: about {total_s:.0f} s"
 
     def _row(self, request: TimedRequest, trace: Trace) -> BenchmarkRow:
-        return {
+        row: BenchmarkRow = {
             "prompt_id": request.prompt.id,
             "category": request.prompt.category,
             "prompt_sha256": request.prompt.sha256,
@@ -254,8 +254,10 @@ class BenchmarkRun(Run):
                 "end_ns": trace.end_ns,
             },
             **row_of(trace, request.prompt.text),
-            **({"media_tokens": trace.usage.media} if self._media else {}),
         }
+        if self._media:
+            row["media_tokens"] = trace.usage.media
+        return row
 
 
 def _document(measured: Measured) -> Document:

@@ -1,24 +1,25 @@
-"""What a model is sent with a question: a system message, solved examples, lettered choices.
+"""What a model is sent with a question: a system prompt, solved examples, lettered choices.
 
-The examples are sent as earlier turns of the conversation. They are those of the set or, if it has
-none for a category, other questions of that category, the same ones in every run.
+The examples are sent as earlier turns of the conversation. They are those of the set, or the solved
+questions of another set. A question whose answer is scored is never an example.
 """
 
 from __future__ import annotations
 
 import math
-import random
 import re
+from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
-from pytest_llamaburn import files
-from pytest_llamaburn.errors import SettingsError
+from pytest_llamaburn import evalsets, files
+from pytest_llamaburn.errors import DatasetError, SettingsError
 from pytest_llamaburn.evalsets import Example
 from pytest_llamaburn.scorers import choice
+from pytest_llamaburn.texts import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Sequence
 
     from pytest_llamaburn.backends._base import Message, Model, Server
     from pytest_llamaburn.evalsets import EvalSet, Question
@@ -46,13 +47,16 @@ _LETTER_TOKEN = re.compile(r"\W*([A-J])\W*")  # as "A", " A", "(A" and "A."
 class Asking:
     """How the questions of one set are asked."""
 
-    def __init__(self, settings: Any, found: EvalSet) -> None:
-        """Take the settings and the set; raises SettingsError for an unreadable system message."""
-        self._settings, self._set = settings, found
-        self.system = _read(settings.system)
-        if self.system is None:
-            self.system = found.system
-        self._pools: dict[str, list[Example]] = {}
+    def __init__(self, settings: Any, found: EvalSet, asked: Sequence[Question]) -> None:
+        """Take the settings, the set and those of its questions that are asked.
+
+        Raises SettingsError for an unreadable system prompt, DatasetError for unreadable examples.
+        """
+        self._settings, self._set, self._asked = settings, found, asked
+        self.system_prompt = _read(settings.system_prompt)
+        if self.system_prompt is None:
+            self.system_prompt = found.system_prompt
+        self._shots: dict[str, list[Example]] = {}
 
     def by_letter(self, question: Question) -> bool:
         """Return whether the answer is read from the probabilities of letters."""
@@ -64,43 +68,61 @@ class Asking:
 
     def messages(self, question: Question, prompt: str) -> list[Message]:
         """Return the conversation that asks a question with the text `prompt`."""
-        before = [{"role": "system", "content": self.system}] if self.system else []
-        for one in islice(self._examples(question), self._settings.few_shot):
+        system = self.system_prompt
+        before = [{"role": "system", "content": system}] if system else []
+        for one in self._shots_of(question.category):
             before.append({"role": "user", "content": one.prompt})
             before.append({"role": "assistant", "content": one.answer})
         return [*before, {"role": "user", "content": prompt}]
 
-    def check(self, questions: Iterable[Question]) -> None:
-        """Raise SettingsError if a question has too few examples."""
+    def check(self) -> None:
+        """Raise SettingsError if a category has too few examples."""
         wanted = self._settings.few_shot
-        for question in questions if wanted else ():
-            there = len([*islice(self._examples(question), wanted)])
+        for question in self._asked:
+            there = len(self._shots_of(question.category))
             if there < wanted:
+                source = self._settings.examples or self._set.name
+                fewer = f"set --few-shot {there} or less" if there else "leave it out"
                 raise SettingsError(
-                    f"--few-shot: {wanted} is refused: question '{question.id}' of "
-                    f"{self._set.name} has {there} examples, which are those of the set or other "
-                    f"questions of its category '{question.category}' with a reference: set "
-                    f"--few-shot {there} or less, or add examples to the set"
+                    f"--few-shot: {wanted} is refused: {source} has {counted(there, 'example')} "
+                    f"for question '{question.id}' of the category '{question.category}'; "
+                    f"questions that are scored do not count: {fewer}, or name a set with more "
+                    "solved questions with --examples"
                 )
 
-    def _examples(self, question: Question) -> Iterator[Example]:
-        """Yield all examples for a question, without the question itself."""
-        mine = {question.prompt, self.text(question)}
-        if question.category not in self._pools:
-            own = self._own(question.category)
-            self._pools[question.category] = own or self._others(question.category)
-        yield from (one for one in self._pools[question.category] if one.prompt not in mine)
+    @property
+    def few_shot_examples(self) -> list[dict[str, Any]]:
+        """The examples that any question gets, each once."""
+        shown = dict.fromkeys(one for q in self._asked for one in self._shots_of(q.category))
+        return [one._asdict() for one in shown]
 
-    def _own(self, category: str) -> list[Example]:
-        """Return the examples of the set for a category, in their order."""
-        return [one for one in self._set.examples if one.category in (None, category)]
+    @property
+    def few_shot_sha256(self) -> str | None:
+        """A digest of the examples that the questions get; None without examples."""
+        shown = {q.category: self._shots_of(q.category) for q in self._asked}
+        return evalsets.digest(shown) if self._settings.few_shot else None
 
-    def _others(self, category: str) -> list[Example]:
-        """Return the questions of a category that can be examples, in the order of the seed."""
-        alike = [q for q in self._set.questions if q.category == category and q.reference]
-        seed = f"{self._settings.seed}/{category}"
-        random.Random(seed).shuffle(alike)  # noqa: S311 - a reproducible choice, not a secret
-        return [Example(self.text(q), _solution(q)) for q in alike]
+    def _shots_of(self, category: str) -> list[Example]:
+        """Return the examples that stand before each question of a category."""
+        if category not in self._shots:
+            fitting = (one for one in self._examples if one.category in (None, category))
+            self._shots[category] = [*islice(fitting, self._settings.few_shot)]
+        return self._shots[category]
+
+    @cached_property
+    def _examples(self) -> list[Example]:
+        """All examples in their order, without the questions that are scored."""
+        scored = {text for q in self._asked for text in (q.prompt, self.text(q))}
+        return [one for one in self._source() if one.prompt not in scored]
+
+    def _source(self) -> list[Example]:
+        if self._settings.examples is None:
+            return [*self._set.examples]
+        try:
+            given = evalsets.load_eval_set(self._settings.examples).questions
+        except DatasetError as err:
+            raise DatasetError(f"--examples: {err}") from None
+        return [Example(self.text(q), _solution(q), _category(q)) for q in given if q.reference]
 
 
 def check(settings: Any) -> None:
@@ -113,12 +135,12 @@ def check(settings: Any) -> None:
             "does not begin with a letter: leave out one of the two"
         )
     if not settings.few_shot and settings.choice_by == "text":
-        _read(settings.system)
+        _read(settings.system_prompt)
         return
     found = [task.eval_set(settings, name) for name in settings.set]
     asked = [task.load(settings, name).questions for name in settings.set]
     for one, questions in zip(found, asked, strict=True):
-        Asking(settings, one).check(questions)
+        Asking(settings, one, questions).check()
     letters = any(question.scorer == "choice" for questions in asked for question in questions)
     if settings.choice_by == "logprob" and not letters:
         raise SettingsError(
@@ -164,18 +186,24 @@ def letter_of(question: Question, likely: Sequence[tuple[str, float]]) -> dict[s
     }
 
 
+def _category(question: Question) -> str | None:
+    """Return the category that a solved question is an example for; None for all."""
+    return None if question.category == evalsets.NO_CATEGORY else question.category
+
+
 def _solution(question: Question) -> str:
     """Return the right answer; of a choice it is the letter, as the prompt asks for."""
     return choice.right(question) if question.scorer == "choice" else question.reference or ""
 
 
-def recorded(system: str | None) -> str | None:
-    """Return a system message as the option takes it, with a first `@` doubled."""
-    return f"@{system}" if system and system.startswith("@") else system
+def recorded(system_prompt: str | None) -> str | None:
+    """Return a system prompt as the option takes it, with a first `@` doubled."""
+    is_marked = system_prompt is not None and system_prompt.startswith("@")
+    return f"@{system_prompt}" if is_marked else system_prompt
 
 
 def _read(given: str | None) -> str | None:
-    """Return the system message that --system gives or names."""
+    """Return the system prompt that --system-prompt gives or names."""
     if given is None or not given.startswith("@"):
         return given
     if given.startswith("@@"):
@@ -184,8 +212,8 @@ def _read(given: str | None) -> str | None:
         return files.text(files.plain_bytes(files.home(given[1:]))).strip()
     except (OSError, ValueError) as err:
         raise SettingsError(
-            f"--system: {given} cannot be read: {files.reason(err)}: name a text file, or write "
-            "@@ for a message that begins with @"
+            f"--system-prompt: {given} cannot be read: {files.reason(err)}: name a text file, or "
+            "write @@ for a prompt that begins with @"
         ) from None
 
 

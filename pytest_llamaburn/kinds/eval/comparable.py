@@ -56,7 +56,7 @@ class Marked(Subject):
 
     alike = (
         *("judge", "judge_repeats", "temperature", "max_tokens", "web_search", "samples", "seed"),
-        *("system", "few_shot", "choice_by"),
+        *("system_prompt", "few_shot", "choice_by"),
     )
 
     @cached_property
@@ -88,9 +88,11 @@ class Marked(Subject):
         return [one for each in told for one in each.values()]
 
     def setting(self, name: str) -> Any:
-        """Return what an eval was asked with; an empty system message is none."""
-        value = self.document["config"].get(name, _BEFORE.get(name))
-        return value or None if name == "system" else value
+        """Return what an eval was asked with; an empty system prompt is none."""
+        config = self.document["config"]
+        if name == "system_prompt":
+            return config.get(name, config.get("system")) or None  # as earlier versions called it
+        return config.get(name, _BEFORE.get(name))
 
 
 class Comparison(_comparable.Comparison):
@@ -154,6 +156,8 @@ class Comparison(_comparable.Comparison):
         sets = [one.document["results"]["eval_set"]["sha256"] for one in (self.baseline, other)]
         if sets[0] != sets[1]:
             yield "the eval set is another one: only questions that are the same are compared"
+        if self._other_examples(other):
+            yield "the solved examples before the questions are other ones than in the baseline"
         for name in self._redefined(other):
             yield f"{name} is defined in other words than in the baseline: it is not compared"
 
@@ -182,6 +186,12 @@ class Comparison(_comparable.Comparison):
 
     def _shared(self, other: Marked) -> list[tuple[Any, ...]]:
         return [key for key in self.baseline.items if key in other.items]
+
+    def _other_examples(self, other: Marked) -> bool:
+        """Return whether both sides had examples, and not the same ones."""
+        sides = (one.document["results"]["eval_set"] for one in (self.baseline, other))
+        was, now = (side.get("few_shot_sha256") for side in sides)
+        return None not in (was, now) and was != now
 
     def _redefined(self, other: Marked) -> list[str]:
         """Return the criteria of the user's own whose definitions differ."""

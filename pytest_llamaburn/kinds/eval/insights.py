@@ -25,7 +25,7 @@ LOW_ALPHA = 2 / 3  # below it not even tentative conclusions hold (Krippendorff,
 _NEARLY = 0.9  # of the limit; an answer that was cut below it did not fit in the context
 _FEWEST_FINISHED = 3  # answers that show how a model answers
 _STEP = 128  # tokens; an advised limit is a multiple
-_ADVICE = "Say in the questions, or with --system, in which form to answer"
+_ADVICE = "Say in the questions, or with --system-prompt, in which form to answer"
 _LETTERS = re.compile(r"[a-z]+")
 
 RULES: list[Rule] = []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from statistics import fmean
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from pydantic import Field
@@ -19,7 +18,7 @@ from pytest_llamaburn.kinds._file import (
     status,
     totals,
 )
-from pytest_llamaburn.kinds.eval import insights, judge_totals, measures, rates, scores, shown
+from pytest_llamaburn.kinds.eval import insights, judge_totals, measures, scores, shown
 from pytest_llamaburn.metrics import REQUEST, summary
 
 if TYPE_CHECKING:
@@ -184,6 +183,8 @@ class Macro(Part):
     """The mean over categories of the share of right answers: each category counts alike."""
 
     mean: float | None
+    ci95: tuple[float, float] | None = None
+    reason: str | None = None
     categories: int
 
 
@@ -191,6 +192,7 @@ class EvalResults(Part):
     """What an eval found; its own counts are of single verdicts, those of a mean are of answers."""
 
     eval_set: dict[str, Any]
+    few_shot_examples: list[dict[str, Any]] = Field(default_factory=list)
     items: list[Item]
     n_total: int
     n_scored: int
@@ -234,12 +236,12 @@ def build(record: Record) -> dict[str, Any]:
         **opening(header, _status(record)),
         "results": {
             "eval_set": {**header["eval_set"], "used": len(items)},
+            "few_shot_examples": header.get("few_shot_examples", []),
             "items": items,
             **judge_totals.counts(items, len(config["judge"]) * config["judge_repeats"]),
             "criteria": scores.criteria(items),
             "grades": scores.grades(items),
             **scores.correctness(items),
-            **rates.of(items),
             **shown.of(items, header["eval_set"].get("modality")),
             "pass_at_k": scores.pass_at_k(items, config["pass_k"]),
             **_by_category(items),
@@ -281,11 +283,7 @@ def planned_answers(record: Record, config: Mapping[str, Any]) -> int | None:
 
 
 def _by_category(items: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    groups = scores.by_category(items)
-    means = [group["correct"]["mean"] for group in groups.values()]
-    known = [mean for mean in means if mean is not None]
-    macro = {"mean": fmean(known) if known else None, "categories": len(known)}
-    return {"by_category": groups, "correct_macro": macro}
+    return {"by_category": scores.by_category(items), "correct_macro": scores.macro(items)}
 
 
 def modern(document: dict[str, Any]) -> dict[str, Any]:
@@ -359,8 +357,7 @@ def _item(
 ) -> dict[str, Any]:
     found = found or {}
     verdicts = found.get("verdicts") or [None] * len(rows)
-    pairs = zip(rows, verdicts, strict=False)
-    first, *rest = (_answer(row, verdict, about) for row, verdict in pairs)
+    first, *rest = (_answer(*pair, about) for pair in zip(rows, verdicts, strict=False))
     return {
         "question": rows[0]["question"],
         **first,

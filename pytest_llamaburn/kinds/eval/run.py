@@ -7,21 +7,22 @@ scorers work here, judges in the background (`judges.JudgeQueue`).
 from __future__ import annotations
 
 import os
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from pytest_llamaburn import gates, modalities, registry
+from pytest_llamaburn import gates, modalities
 from pytest_llamaburn.backends._base import Server
 from pytest_llamaburn.errors import DatasetError, SettingsError
 from pytest_llamaburn.kinds import _probe
 from pytest_llamaburn.kinds._run import Run
-from pytest_llamaburn.kinds.eval import KIND, asking, insights, measures, scoring, task
+from pytest_llamaburn.kinds.eval import KIND, asking, checks, insights, measures, scoring, task
 from pytest_llamaburn.kinds.eval.answering import Answering, thought_in
 from pytest_llamaburn.kinds.eval.judging import Judging, is_final
+from pytest_llamaburn.option import options_of
 from pytest_llamaburn.progress import Event, of_request
 from pytest_llamaburn.scorers.code import pass_at_k
 from pytest_llamaburn.search import _choose
 from pytest_llamaburn.settings import Judging as JudgingOptions
-from pytest_llamaburn.settings import options_of
 from pytest_llamaburn.store import journal, results
 
 if TYPE_CHECKING:
@@ -62,7 +63,8 @@ class EvalRun(Run):
         """Prepare as a Run does; stored answers need no server."""
         if self.identity.worker.partition("-")[0] != "main":
             raise SettingsError("an eval runs in one process: leave out -n")
-        self._refuse_unscorable()
+        checks.refuse_unscorable(self._questions)
+        self._refuse_media()
         self._is_opponent = bool(self.settings.pairwise and model == self.settings.compare_to)
         self._judging = Judging(self.settings, about.pop("opponent_run", None))
         if self.settings.judge:
@@ -125,21 +127,18 @@ class EvalRun(Run):
     def _questions(self) -> tuple[Question, ...]:
         return task.load(self.settings, self.identity.variant).questions
 
-    def _refuse_unscorable(self) -> None:
-        """Raise UsageError for a question that this machine cannot score, before any is asked."""
-        for name in sorted({q.scorer for q in self._questions if q.scorer}):
-            if check := getattr(registry.load("scorers", name), "ready", None):
-                check()
+    @property
+    def _modality(self) -> Any:
+        """The module of the modality of the set's media, or None."""
+        name = task.load(self.settings, self.identity.variant).about.get("modality")
+        return modalities.named(name) if name else None
+
+    def _refuse_media(self) -> None:
+        """Raise UsageError for media that cannot be used, before anything is asked."""
         if self._modality is not None and not self.settings.rescore:
             self._modality.ready()
             for question in self._questions:
                 self._notes += modalities.check(question.media)
-
-    @property
-    def _modality(self) -> Any:
-        """The module of the modality of the set's media, or None."""
-        name = self._about()["eval_set"].get("modality")
-        return modalities.named(name) if name else None
 
     def _tell_unsearched(self) -> None:
         """Say so if the user seems to want a search that is not made."""
@@ -157,10 +156,10 @@ class EvalRun(Run):
         self._judging.refuse_self(self.model.id)
         if not self._is_opponent:
             task.refuse_itself(self.settings, self.model.id)
-        ask = asking.Asking(self.settings, task.eval_set(self.settings, self.identity.variant))
-        self._decide(ask.system)
         if self._modality is not None:
             _probe.check_capability(self.model, self.server, self._modality)
+        ask = self._asking
+        self._decide(ask.system_prompt)
         self._answering = Answering(
             self.settings,
             self.backend,
@@ -172,11 +171,11 @@ class EvalRun(Run):
             self._modality,
         )
 
-    def _decide(self, system: str | None) -> None:
+    def _decide(self, system_prompt: str | None) -> None:
         """Put what the settings leave open into them, so that it is recorded."""
         self._is_limit_ours = self.settings.max_tokens is None
         thinks = asking.can_think(self.settings, self.model)
-        self._limit(thinks, "can think", system=asking.recorded(system))
+        self._limit(thinks, "can think", system_prompt=asking.recorded(system_prompt))
 
     def _limit(self, thinks: bool, seen: str, **decided: Any) -> None:
         """Set the limit of tokens if the user has not; say what it is for a model that thinks."""
@@ -228,8 +227,17 @@ class EvalRun(Run):
             config["threshold"] = []
         return config
 
+    @cached_property
+    def _asking(self) -> asking.Asking:
+        found = task.eval_set(self.settings, self.identity.variant)
+        return asking.Asking(self.settings, found, self._questions)
+
     def _about(self) -> dict[str, Any]:
-        return {"eval_set": task.load(self.settings, self.identity.variant).about}
+        about = task.load(self.settings, self.identity.variant).about
+        return {
+            "eval_set": {**about, "few_shot_sha256": self._asking.few_shot_sha256},
+            "few_shot_examples": self._asking.few_shot_examples,
+        }
 
     def _begin(self, requests: int) -> None:
         if self._probed is not None:
@@ -250,6 +258,7 @@ class EvalRun(Run):
             **{name: stored[name] for name in kept},
             "config": {**config, "rescore": self.settings.rescore},
             "eval_set": stored["results"]["eval_set"],
+            "few_shot_examples": stored["results"].get("few_shot_examples", []),
         }
         asked = {question.id: question for question in self._questions}
         items = [i for i in stored["results"]["items"] if i["question"]["id"] in asked]
@@ -266,10 +275,14 @@ class EvalRun(Run):
 
     def _continue(self, record: journal.Record) -> None:
         header: Any = record.opened
-        before = header["eval_set"]["sha256"]
-        now = self._about()["eval_set"]["sha256"]
-        if before != now:
-            raise SettingsError(f"--resume: the eval set was {before}, now it is {now}")
+        before, now = header["eval_set"], self._about()["eval_set"]
+        for name, what in {"sha256": "eval set was", "few_shot_sha256": "examples were"}.items():
+            was, is_now = before.get(name), now[name]
+            if was != is_now:
+                raise SettingsError(
+                    f"--resume: the {what} {was}, now {is_now}: undo the change of the file, or "
+                    "start a new run without --resume"
+                )
         for row in record.rows:
             if row["error"] is None:
                 self._rows.setdefault(row["prompt_id"], {})[row["iteration"]] = row

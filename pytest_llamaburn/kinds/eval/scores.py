@@ -258,6 +258,23 @@ def _category(group: Sequence[Item]) -> dict[str, Any]:
     }
 
 
+def macro(items: Sequence[Item]) -> dict[str, Any]:
+    """Return the mean over categories of the share of right answers: each category counts alike."""
+    groups: dict[str, list[tuple[str, float]]] = {}
+    for item in items:
+        given = ((name, v["correct"]) for name, v in _scored(item) if v["correct"] is not None)
+        group = groups.setdefault(item["question"]["category"], [])
+        group += [(name, float(right)) for name, right in given]
+    split = ([*zip(*group, strict=True)] for group in groups.values() if group)
+    found = figures.macro([(rights, names) for names, rights in split])
+    return {
+        "mean": found.value,
+        "ci95": _listed(found.ci95),
+        "reason": found.reason and "no answer was scored by a scorer",
+        "categories": found.n,
+    }
+
+
 def pairwise(items: Sequence[Item], opponent: str | None) -> dict[str, Any] | None:
     """Return how the model compares with its opponent; None if answers were not compared.
 

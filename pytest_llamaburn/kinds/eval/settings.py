@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pytest_llamaburn.settings import Judging, Run, Searching, Showing, opt, words
+from pytest_llamaburn.option import opt, words
+from pytest_llamaburn.settings import Judging, Run, Searching, Showing
 
 
 class Eval(Run, Judging, Searching, Showing):
@@ -40,12 +41,18 @@ class Eval(Run, Judging, Searching, Showing):
         bounds={"ge": 1},
         example=20,
     )
-    system: str | None = opt(
+    system_prompt: str | None = opt(
         None,
-        "system message, which replaces that of the set: text, or @FILE",
+        "system prompt, which replaces that of the set: text, or @FILE",
         example="Answer in one sentence.",
     )
     few_shot: int = opt(0, "number of solved examples before each question", bounds={"ge": 0})
+    examples: str | None = opt(
+        None,
+        "eval set whose solved questions --few-shot shows, such as a dev split; they replace the "
+        "examples of the set",
+        example="dev.jsonl",
+    )
     choice_by: str = opt(
         "text",
         "how the choice of an answer is found: from its text, or as the letter with the highest "

@@ -1,4 +1,4 @@
-"""What the answers of an eval with media tell of the media: times and tokens by size."""
+"""What scorers counted, and what the answers tell of their media: times and tokens by size."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn import modalities
-from pytest_llamaburn.kinds.eval import scores
+from pytest_llamaburn.kinds.eval import rates, scores
 from pytest_llamaburn.stats import samples
 from pytest_llamaburn.tables import ABSENT, Sheet, number
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     Found = dict[str, Any]
     Item = dict[str, Any]
@@ -22,7 +22,11 @@ _SIZES = ("size", "answers", "failed", "TTFT ms", "input tokens", "media tokens"
 
 
 def of(items: Sequence[Item], modality: str | None) -> dict[str, Any]:
-    """Return the field `media` of the results; nothing for a set without media."""
+    """Return the fields `rates` and `media` of the results, each only if there is any."""
+    return {**rates.of(items), **_media(items, modality)}
+
+
+def _media(items: Sequence[Item], modality: str | None) -> dict[str, Any]:
     answers = [one for item in items for one in scores.samples(item) if one.get("media")]
     if modality is None or not answers:
         return {}
@@ -40,8 +44,10 @@ def of(items: Sequence[Item], modality: str | None) -> dict[str, Any]:
     }
 
 
-def sheet(media: Found) -> Sheet:
-    """Return the answers by the size of their media."""
+def sheets(media: Found | None) -> Iterator[Sheet]:
+    """Yield the answers by the size of their media, if the set has any."""
+    if media is None:
+        return
     mb, spent = media["sent_bytes"] / 1e6, number(media["prepare_ms"]["p50"])
     resized = f", {media['resized']} made smaller" if media["resized"] else ""
     fact = (
@@ -57,7 +63,7 @@ def sheet(media: Found) -> Sheet:
         for row in media["by_size"]
     ]
     columns, rows = filled(_SIZES, rows)
-    return Sheet(f"{media['modality']} by size", [fact], rows, [], columns, words=1)
+    yield Sheet(f"{media['modality']} by size", [fact], rows, [], columns, words=1)
 
 
 def filled(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pytest_llamaburn import criteria, datasets, evalsets, judges
+from pytest_llamaburn import criteria, datasets, evalsets, judges, media_sets
 from pytest_llamaburn.errors import ResultsError, SettingsError
 from pytest_llamaburn.search import _record
 from pytest_llamaburn.search._base import Hit
@@ -51,7 +51,7 @@ def load(settings: Any, name: str) -> Task:
 
 def eval_set(settings: Any, name: str) -> EvalSet:
     """Return a set, with the media of --input if it is given; raises DatasetError."""
-    return evalsets.load_eval_set(name, settings.input)
+    return media_sets.load(name, settings.input)
 
 
 def _chosen(questions: tuple[Question, ...], settings: Any) -> tuple[Question, ...]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from pytest_llamaburn import metrics
+from pytest_llamaburn import metrics, texts
 from pytest_llamaburn.capacity import measuring_window, slo
 from pytest_llamaburn.capacity.sustained import Second
 from pytest_llamaburn.kinds._file import NO_COUNTS, without_counts
@@ -338,14 +338,15 @@ def _health(visits: Sequence[Visit], kept: Sequence[Row]) -> Document:
     late = [(row.sent_ns - row.scheduled_ns) / 1e6 for row in kept]
     chunks = sum(len(row.gaps_ms) + 1 for row in kept if row.first_ns is not None)
     shared = sum(gap == 0 for row in kept for gap in row.gaps_ms)
-    late_p99_ms = _percentile(late, 99)
+    late_p99_ms = samples.percentile(late, 99)
     missing = sum(unsent(row) for visit in visits for row in visit.rows)
     first = [v for r in kept if (v := r.values["time_to_first_token_ms"]) is not None]
     reasons = _limits(worst, late_p99_ms, first)
     if missing:
-        reasons.append(f"it had too few open files to send {missing} requests: raise ulimit -n")
+        unsent_words = texts.counted(missing, "request")
+        reasons.append(f"it had too few open files to send {unsent_words}: raise ulimit -n")
     return {
-        "schedule_lateness_p50_ms": _percentile(late, 50),
+        "schedule_lateness_p50_ms": samples.percentile(late, 50),
         "schedule_lateness_p99_ms": late_p99_ms,
         "loop_lag_p50_ms": worst.loop_lag_p50_ms,
         "loop_lag_p99_ms": worst.loop_lag_p99_ms,
@@ -365,7 +366,7 @@ def client_limited(
     ] or seen
     late = [(one.sent_ns - one.scheduled_ns) / 1e6 for one in held]
     first = [(one.first_ns - one.sent_ns) / 1e6 for one in held if one.first_ns is not None]
-    return bool(_limits(health, _percentile(late, 99), first))
+    return bool(_limits(health, samples.percentile(late, 99), first))
 
 
 def _limits(health: StepHealth, late_p99_ms: float | None, first: Sequence[float]) -> list[str]:
@@ -383,7 +384,3 @@ def _limits(health: StepHealth, late_p99_ms: float | None, first: Sequence[float
     if health.cpu_share is not None and health.cpu_share > BUSY_SHARE:
         reasons.append(f"it used {health.cpu_share:.0%} of a processor")
     return reasons
-
-
-def _percentile(values: Sequence[float], percent: float) -> float | None:
-    return float(np.percentile(values, percent)) if values else None

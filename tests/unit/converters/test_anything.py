@@ -24,7 +24,16 @@ FORMATS = registry.own("converters")
 FIELDS = (
     *("question", "answer", "choices", "A", "B", "C", "D", "subject", "problem", "category"),
     *("instruction", "input", "output", "generator", "uid", "prompt", "question_id", "turns"),
-    *("reference", "task_id", "entry_point", "canonical_solution", "test", "dataset"),
+    *(
+        "reference",
+        "user_input",
+        "retrieved_contexts",
+        "task_id",
+        "entry_point",
+        "canonical_solution",
+        "test",
+        "dataset",
+    ),
 )
 PYTHON_S_WORDS = (
     "object has no attribute",

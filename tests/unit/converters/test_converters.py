@@ -14,8 +14,8 @@ def converted(name: str, *rows: dict[str, Any]) -> list[dict[str, Any]]:
     return list(registry.load("converters", name).convert(rows))
 
 
-def test_there_are_seven_each_with_a_line_of_help() -> None:
-    formats = ("alpaca", "arena-hard", "gsm8k", "humaneval", "mmlu", "mtbench", "simpleqa")
+def test_there_are_eight_each_with_a_line_of_help() -> None:
+    formats = ("alpaca", "arena-hard", "gsm8k", "humaneval", "mmlu", "mtbench", "ragas", "simpleqa")
     assert registry.own("converters") == formats
     assert all("\n" not in registry.load("converters", name).HELP for name in formats)
 
@@ -178,3 +178,30 @@ def test_short_answers_have_to_be_in_the_reply() -> None:
     assert (second["prompt"], second["category"]) == ("Where?", "places")
     assert first["allow_web_search"]
     assert first["criteria"] == ["grade"]
+
+
+def test_a_question_of_ragas_keeps_its_documents_and_reference() -> None:
+    first, second = converted(
+        "ragas",
+        {
+            "user_input": "Where?",
+            "retrieved_contexts": ["a", "b"],
+            "response": "In c.",
+            "reference": "In a.",
+        },
+        {"question": "When?", "contexts": ["c"], "answer": "Now.", "ground_truth": ""},
+    )
+    assert first == {
+        "id": "ragas-1",
+        "prompt": "Where?",
+        "reference": "In a.",
+        "category": "rag",
+        "context": ["a", "b"],
+        "criteria": ["faithfulness", "context_recall"],
+    }
+    assert (second["prompt"], second["context"], second["reference"]) == ("When?", ["c"], None)
+    assert second["criteria"] == ["faithfulness"]
+    with pytest.raises(DatasetError, match="retrieved_contexts: is empty"):
+        converted("ragas", {"user_input": "Where?", "retrieved_contexts": []})
+    with pytest.raises(DatasetError, match="retrieved_contexts: should be a list"):
+        converted("ragas", {"user_input": "Where?", "retrieved_contexts": "a"})

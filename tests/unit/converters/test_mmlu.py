@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
 from support.refusals import refusal
 
 from pytest_llamaburn import evalsets
 from pytest_llamaburn.commands import evalset
 from pytest_llamaburn.converters import mmlu
-from pytest_llamaburn.errors import DatasetError
+from pytest_llamaburn.errors import DatasetError, MissingExtraError
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import pytest
 
 TARBALL = {
     "auxiliary_train/race.csv": "Trained?,w,x,y,z,A\n",
@@ -94,6 +96,103 @@ def test_a_column_of_subjects_makes_one_set_with_ids_of_its_own(
     ]
 
 
+HUGGING_FACE = {
+    "all": ("auxiliary_train", "dev", "test", "validation"),
+    "auxiliary_train": ("train",),
+    "law": ("dev", "test", "validation"),
+    "virology": ("dev", "test", "validation"),
+}
+
+
+def hugging_face(directory: Path, *, with_subject: bool = True) -> Path:
+    """Write the layout of the data set at Hugging Face; each split of a subject has two rows."""
+    for folder, splits in HUGGING_FACE.items():
+        subjects = [name for name in HUGGING_FACE if folder in (name, "all") and name[0] != "a"]
+        for split in splits:
+            rows = [
+                {
+                    "question": f"{name} {split} {n}?",
+                    **({"subject": name} if with_subject or folder == "all" else {}),
+                    "choices": ["w", "x", "y", "z"],
+                    "answer": n,
+                }
+                for name in subjects or [""]
+                for n in range(2)
+            ]
+            path = directory / "mmlu" / folder / f"{split}-00000-of-00001.parquet"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            parquet.write_table(pa.Table.from_pylist(rows), path)
+    return directory / "mmlu"
+
+
+@pytest.mark.parametrize("with_subject", [True, False])
+def test_the_parquet_files_of_hugging_face_are_one_set(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], *, with_subject: bool
+) -> None:
+    """The folder `all` repeats the subjects; a subject is in the rows or is the folder's name."""
+    data, written = hugging_face(tmp_path, with_subject=with_subject), tmp_path / "mmlu.json"
+    assert imported(data, output=written) == 0
+    found = evalsets.load_eval_set(written)
+    told = [(q.id, q.category, q.reference) for q in found.questions]
+    assert told == [
+        ("mmlu-law-1", "law", "A"),
+        ("mmlu-law-2", "law", "B"),
+        ("mmlu-virology-1", "virology", "A"),
+        ("mmlu-virology-2", "virology", "B"),
+    ]
+    assert [e.category for e in found.examples] == ["law", "law", "virology", "virology"]
+    assert "7 files left out" in capsys.readouterr().err
+
+
+def test_the_folder_of_all_subjects_may_be_imported_alone(tmp_path: Path) -> None:
+    data = hugging_face(tmp_path)
+    assert imported(data / "all", output=tmp_path / "all.json") == 0
+    found = evalsets.load_eval_set(tmp_path / "all.json")
+    assert [q.id for q in found.questions] == [
+        *("mmlu-law-1", "mmlu-law-2", "mmlu-virology-1", "mmlu-virology-2")
+    ]
+    assert len(found.examples) == 4
+
+
+def test_jsonl_files_named_by_their_split_have_questions_and_examples(tmp_path: Path) -> None:
+    for split in ("test", "dev", "validation"):
+        row = {"question": f"{split}?", "choices": ["x", "y"], "answer": 1, "subject": "law"}
+        (tmp_path / f"{split}.jsonl").write_text(json.dumps(row))
+    assert imported(tmp_path, output=tmp_path / "law.json") == 0
+    found = evalsets.load_eval_set(tmp_path / "law.json")
+    (question,), (example,) = found.questions, found.examples
+    assert (question.category, question.prompt[:5], example.prompt[:4]) == ("law", "test?", "dev?")
+
+
+def test_a_pattern_is_the_files_that_it_matches(tmp_path: Path) -> None:
+    """A shell that expands none passes it on, as does one that is given quotes."""
+    data, written = tarball(tmp_path), tmp_path / "law.json"
+    assert imported(data / "*" / "law_[td]e*.csv", data / "test", output=written) == 0
+    found = evalsets.load_eval_set(written)
+    assert [q.category for q in found.questions] == ["law", "law", "virology"]
+    assert len(found.examples) == 2
+    nothing = data / "*.parquet"
+    assert import_refusal(nothing) == f"evalset import: {nothing} matches no file"
+
+
+def test_a_file_that_is_not_parquet_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "law_test.parquet"
+    path.write_bytes(b"PAR1 is how it begins")
+    assert import_refusal(path).startswith(f"{path}: is not Parquet: ")
+
+
+def test_without_pyarrow_a_parquet_file_names_the_extra(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "law_test.parquet").touch()
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    said = refusal(MissingExtraError, imported, tmp_path)
+    assert said == (
+        f"{tmp_path}/law_test.parquet needs the extra [parquet]: "
+        "pip install 'pytest-llamaburn[parquet]'"
+    )
+
+
 def test_dev_files_alone_are_the_questions(tmp_path: Path) -> None:
     data = tarball(tmp_path)
     assert imported(data / "dev", output=tmp_path / "dev.json") == 0
@@ -116,7 +215,7 @@ def test_a_bad_row_is_named_with_its_file(tmp_path: Path) -> None:
 
 def test_what_cannot_be_imported_at_once_is_refused(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    assert import_refusal(tmp_path / "empty").endswith("has no .csv, .json, .jsonl file")
+    assert import_refusal(tmp_path / "empty").endswith("has no .csv, .json, .jsonl, .parquet file")
     assert import_refusal("a.jsonl", "b.jsonl", form="gsm8k") == (
         "evalset import: gsm8k takes one file at a time"
     )

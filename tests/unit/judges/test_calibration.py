@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,8 +12,9 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as how
 from hypothesis import strategies as st
 from support.judge_servers import KEY, OpenAI, judge_server, judging, preference, verdict_json
+from support.scripted import Pause, Step
 
-from pytest_llamaburn.errors import SettingsError
+from pytest_llamaburn.errors import ResultsError, SettingsError
 from pytest_llamaburn.judges import _calibration, _calibration_run
 from pytest_llamaburn.judges._calibration import VERDICTS, Label, Preference
 from pytest_llamaburn.kinds.eval import scores as eval_scores
@@ -21,7 +23,7 @@ from pytest_llamaburn.stats.games import Game
 from pytest_llamaburn.store.journal import Journal
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 MARKS = st.sampled_from([*VERDICTS.values()])
@@ -155,23 +157,24 @@ def test_mean_of_several_people_may_be_a_fraction(tmp_path: Path) -> None:
 
 
 @how(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(st.lists(st.tuples(SCORES, SCORES, st.integers(0, 4)), min_size=6, max_size=20))
-def test_interval_is_that_of_the_statistic_over_questions_drawn_again(drawn: Any) -> None:
-    x, y, questions = (list(column) for column in zip(*drawn, strict=True))
-    groups = {q: [i for i, one in enumerate(questions) if one == q] for q in questions}
-    members = [*groups.values()]
-    chosen = np.random.default_rng(0).integers(0, len(members), (agreement.DRAWS, len(members)))
-    hands = [[i for g in draw for i in members[g]] for draw in chosen[:40]]
+@given(
+    st.lists(st.tuples(SCORES, SCORES, st.integers(0, 4)), min_size=6, max_size=20).filter(
+        lambda rated: len({question for _, _, question in rated}) > 1
+    )
+)
+def test_samples_are_the_ratings_without_one_question_each(rated: Any) -> None:
+    x, y, questions = (list(column) for column in zip(*rated, strict=True))
+    left = [[i for i, one in enumerate(questions) if one != q] for q in dict.fromkeys(questions)]
     for statistic in _calibration.FIGURES.values():
         pairs, place = agreement._distinct(x, y)
-        counts = next(agreement._drawn_counts(pairs, place, questions, 0))
-        ours = statistic.of_draws(pairs._replace(counts=counts))[:40]
-        theirs = [statistic([x[i] for i in hand], [y[i] for i in hand]).value for hand in hands]
-        expected = [np.nan if value is None else value for value in theirs]
-        few = [len(hand) < statistic.fewest for hand in hands]
-        assert ours[~np.array(few)] == pytest.approx(
-            np.array(expected)[~np.array(few)], abs=1e-9, nan_ok=True
-        )
+        (counts,) = agreement._counts_without_each(pairs, place, questions)
+        ours = statistic.of_samples(pairs._replace(counts=counts))
+        for found, items in zip(ours, left, strict=True):
+            if len(items) >= statistic.fewest:
+                theirs = statistic([x[i] for i in items], [y[i] for i in items]).value
+                assert found == pytest.approx(
+                    np.nan if theirs is None else theirs, abs=1e-9, nan_ok=True
+                )
 
 
 def test_alpha_of_two_raters_is_that_of_a_panel() -> None:
@@ -214,9 +217,12 @@ def nobody(state: str) -> None:
 
 
 def work(
-    name: str, labels: Sequence[Label], place: Path, **values: Any
+    name: str, labels: Sequence[Label], place: Path, run_id: str | None = None, **values: Any
 ) -> _calibration_run.Calibration:
-    return _calibration_run.Calibration(judging(judge=(name,), **values), labels, place)
+    return _calibration_run.Calibration(judging(judge=(name,), **values), labels, place, run_id)
+
+
+ABOUT = {"labels": "labels.jsonl"}
 
 
 def test_verdicts_that_were_paid_for_are_not_asked_again_after_a_cut(tmp_path: Path) -> None:
@@ -229,31 +235,73 @@ def test_verdicts_that_were_paid_for_are_not_asked_again_after_a_cut(tmp_path: P
 
     fake, labels = OpenAI([verdict_json(4)]), scored(6)
     with judge_server(fake, "m") as name:
+        first = work(name, labels, tmp_path, judge_concurrency=1)
         with pytest.raises(KeyboardInterrupt):
-            work(name, labels, tmp_path, judge_concurrency=1).run(cut, resume=False)
+            first.run(cut, ABOUT)
         paid = len(fake.calls)
-        again = work(name, labels, tmp_path)
-        assert 3 <= again.earlier <= paid
+        for run in ("last", first.id):
+            assert _calibration_run.header_of(tmp_path, run)["run_id"] == first.id
+        again = work(name, labels, tmp_path, first.id)
         known = again.earlier
-        found = again.run(nobody, resume=True)
+        assert 3 <= known == len(again.known) <= paid
+        found = again.run(heard.append, ABOUT)
+        again.finish()
     assert len(found) == 6
+    assert len(heard) == 3 + 6 - known
     assert len(fake.calls) == paid + 6 - known
     assert heard[0] == "scored"
     assert again.panel.spent()["calls"] == 6
     assert not [*(tmp_path / "calibrations" / ".journal").glob("*")]
 
 
+def test_progress_is_told_of_the_verdict_that_comes_first_not_of_the_first_label(
+    tmp_path: Path,
+) -> None:
+    told_of_second, in_time = threading.Event(), []
+
+    def slowly() -> Iterator[Step]:
+        yield Pause(told_of_second)
+        in_time.append(told_of_second.is_set())
+        yield fake.reply(verdict_json(4))
+
+    first, second = scored(2)
+    labels = [first._replace(answers=("a slow one",)), second]
+    fake = OpenAI([lambda _, user: slowly() if "a slow one" in user else verdict_json(4)])
+    with judge_server(fake, "m") as name:
+        work(name, labels, tmp_path).run(lambda _: told_of_second.set(), ABOUT)
+    assert in_time == [True]
+
+
+def test_labels_that_were_added_are_judged_by_a_continued_calibration(tmp_path: Path) -> None:
+    fake = OpenAI([verdict_json(4)])
+    with judge_server(fake, "m") as name:
+        first = work(name, scored(2), tmp_path)
+        first.run(nobody, ABOUT)
+        more = work(name, scored(3), tmp_path, first.id)
+        assert len(more.run(nobody, ABOUT)) == 3
+    assert len(fake.calls) == 3
+
+
+def test_journal_without_a_header_is_not_continued(tmp_path: Path) -> None:
+    Journal(tmp_path / "calibrations", "old", "main").close()
+    with pytest.raises(ResultsError, match=r"'last'.*none was cut"):
+        _calibration_run.header_of(tmp_path, "last")
+
+
 def test_calls_beyond_the_budget_are_made_up_for_when_it_is_raised(tmp_path: Path) -> None:
     fake, labels = OpenAI([verdict_json(4)]), scored(5)
     with judge_server(fake, "m") as name:
         first = work(name, labels, tmp_path, max_judge_calls=2)
-        first.run(nobody, resume=False)
+        first.run(nobody, ABOUT)
+        first.finish()
         assert first.unfinished == 3
-        second = work(name, labels, tmp_path, max_judge_calls=4)
-        second.run(nobody, resume=True)
+        second = work(name, labels, tmp_path, first.id, max_judge_calls=4)
+        second.run(nobody, ABOUT)
+        second.finish()
         assert second.unfinished == 1
         anew = work(name, labels, tmp_path)
-        anew.run(nobody, resume=False)
+        anew.run(nobody, ABOUT)
+        anew.finish()
     assert len(fake.calls) == 2 + 2 + 5
     assert anew.unfinished == 0
 
@@ -262,7 +310,7 @@ def test_answers_that_several_lines_label_are_judged_once(tmp_path: Path) -> Non
     labels = [*scored(2), *scored(2)]
     fake = OpenAI([verdict_json(4)])
     with judge_server(fake, "m") as name:
-        found = work(name, labels, tmp_path).run(nobody, resume=False)
+        found = work(name, labels, tmp_path).run(nobody, ABOUT)
     assert len(fake.calls) == 2
     assert set(found) == {_calibration_run.name_of(one) for one in labels}
 
@@ -270,17 +318,18 @@ def test_answers_that_several_lines_label_are_judged_once(tmp_path: Path) -> Non
 def test_pairs_are_journalled_too(tmp_path: Path) -> None:
     fake = OpenAI([preference("A")])
     with judge_server(fake, "m") as name:
-        again = work(name, [label(1, [1])], tmp_path)
-        ((compared,),) = again.run(nobody, resume=False).values()
-    assert (compared.state, len(again.kept)) == ("scored", 2)
+        first = work(name, [label(1, [1])], tmp_path)
+        ((compared,),) = first.run(nobody, ABOUT).values()
+        assert len(work(name, [label(1, [1])], tmp_path, first.id).known) == 1
+    assert (compared.state, len(first.kept)) == ("scored", 2)
 
 
 def test_calibration_that_runs_elsewhere_is_left_alone(tmp_path: Path) -> None:
     with judge_server(OpenAI([verdict_json(4)]), "m") as name:
         one = work(name, scored(1), tmp_path)
-        other = Journal(tmp_path / "calibrations", one._id, "main")
+        other = Journal(tmp_path / "calibrations", one.id, "main")
         with pytest.raises(SettingsError, match="right now"):
-            work(name, scored(1), tmp_path).run(nobody, resume=False)
+            work(name, scored(1), tmp_path).run(nobody, ABOUT)
         other.close()
 
 
@@ -293,6 +342,6 @@ def test_few_labels_that_agree_leave_the_share_of_agreement_uncertain() -> None:
     assert high == pytest.approx(-low)
 
 
-def test_one_question_has_no_bootstrap_interval() -> None:
+def test_one_question_has_no_interval_of_agreement() -> None:
     alpha = report([(1, [4], 2)], 1)["figures"]["alpha"]
     assert (alpha["ci95"], alpha["reason"]) == (None, "too few values differ for an interval")

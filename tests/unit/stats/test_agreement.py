@@ -170,13 +170,77 @@ def test_interval_holds_the_truth_about_as_often_as_it_says() -> None:
     assert 50 <= held <= 60
 
 
-def test_interval_of_one_seed_is_always_the_same() -> None:
-    x, y = [1.0, 2, 3, 4, 5, 3], [1.0, 3, 3, 5, 4, 2]
-    first = agreement.with_interval(agreement.qwk, x, y)
-    assert first == agreement.with_interval(agreement.qwk, x, y)
-    assert first != agreement.with_interval(agreement.qwk, x, y, seed=1)
-    assert first.ci95 is not None
-    assert first.ci95[0] <= (first.value or 9) <= first.ci95[1]
+TABLES = {  # how often people give the row's score and the judge the column's
+    "strong": (
+        (10, 1, 0, 0, 0),
+        (1, 10, 1, 0, 0),
+        (0, 1, 15, 1, 0),
+        (0, 0, 2, 15, 1),
+        (0, 0, 0, 1, 12),
+    ),
+    "good": (
+        (6, 3, 1, 0, 0),
+        (3, 10, 5, 1, 0),
+        (1, 5, 16, 6, 1),
+        (0, 1, 7, 16, 5),
+        (0, 0, 1, 5, 9),
+    ),
+    "weak": ((3, 4, 4, 2, 1), (3, 6, 6, 4, 2), (2, 6, 10, 8, 4), (1, 4, 8, 10, 8), (1, 2, 4, 8, 9)),
+}
+
+
+@pytest.mark.parametrize("table", TABLES)
+@pytest.mark.parametrize("name", ["qwk", "spearman", "alpha"])
+def test_lower_end_for_ten_labels_is_rarely_above_the_truth(name: str, table: str) -> None:
+    chances = np.array(TABLES[table], float).ravel() / np.sum(TABLES[table])
+    x, y = (np.repeat([*range(1, 6)], 5), np.tile([*range(1, 6)], 5))
+    whole = agreement.Pairs(x.astype(float), y.astype(float), chances[None] * 1e7)
+    truth = float(EVERY[name].of_samples(whole)[0])
+    rng, above, held = np.random.default_rng(3), 0, 0
+    for chosen in (rng.choice(25, 10, p=chances) for _ in range(120)):
+        low, high = agreement.with_interval(EVERY[name], x[chosen], y[chosen]).ci95 or (-1, 1)
+        above += low > truth
+        held += low <= truth <= high
+    assert above <= 0.06 * 120
+    assert held >= 0.92 * 120
+
+
+@pytest.mark.parametrize(("n", "least"), [(6, 0.54), (12, 0.74), (200, 0.98)])
+def test_perfect_agreement_of_few_labels_is_not_certain(n: int, least: float) -> None:
+    x = [1.0, 2, 3, 4, 5, 3] * 40
+    found = agreement.with_interval(agreement.qwk, x[:n], x[:n]).ci95
+    assert found == pytest.approx((least, 1), abs=0.01)
+    turned = agreement.with_interval(agreement.pearson, x[:n], [-v for v in x[:n]]).ci95
+    assert turned == pytest.approx((-1, -least), abs=0.01)
+
+
+RATED = st.lists(st.tuples(SCORES, SCORES), min_size=4, max_size=12)
+
+
+@pytest.mark.parametrize("name", ["pearson", "spearman", "kendall", "qwk", "alpha"])
+@how(max_examples=15)
+@given(pairs=RATED, dice=st.randoms())
+def test_interval_of_agreement_knows_no_order_of_labels_raters_and_scores(
+    name: str, pairs: list[tuple[int, int]], dice: Any
+) -> None:
+    def ends(x: Sequence[float], y: Sequence[float]) -> tuple[float, float]:
+        return agreement.with_interval(EVERY[name], x, y).ci95 or (math.nan, math.nan)
+
+    x, y = unzipped(pairs)
+    found = pytest.approx(ends(x, y), abs=1e-6, nan_ok=True)
+    assert ends(y, x) == found
+    assert ends([6 - v for v in x], [6 - v for v in y]) == found
+    assert ends(*unzipped(dice.sample(pairs, len(pairs)))) == found
+
+
+@how(max_examples=20)
+@given(RATED)
+def test_interval_of_agreement_holds_its_value(pairs: list[tuple[int, int]]) -> None:
+    for name in ("pearson", "qwk", "alpha"):
+        found = agreement.with_interval(EVERY[name], *unzipped(pairs))
+        if found.ci95 is not None:
+            assert found.value is not None
+            assert -1 <= found.ci95[0] <= found.value <= found.ci95[1] <= 1
 
 
 def test_ratings_of_one_question_widen_the_interval() -> None:

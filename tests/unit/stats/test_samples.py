@@ -53,6 +53,17 @@ def test_percentiles_rise_from_the_smallest_value_to_the_largest(values: list[fl
     assert (points[0], points[-1]) == (min(values), max(values))
 
 
+@given(samples, st.floats(0, 100))
+def test_a_percentile_alone_is_numpys(values: list[float], percent: float) -> None:
+    assert stats.percentile(values, percent) == float(np.percentile(values, percent))
+
+
+def test_a_percentile_of_nothing_or_of_a_failure_is_unknown() -> None:
+    assert stats.percentile([], 50) is None
+    assert stats.percentile([1.0, 2.0, math.inf], 50) == 2
+    assert stats.percentile([1.0, 2.0, math.inf], 51) is None
+
+
 @given(samples)
 @example([0.1, 0.1, 0.1])
 def test_the_mean_lies_within_the_values(values: list[float]) -> None:

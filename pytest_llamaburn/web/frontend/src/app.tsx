@@ -20,7 +20,7 @@ export function App() {
         Skip to the content
       </a>
       <header class="top">
-        <span class="brand">LlamaBurn</span>
+        <h1 class="brand">LlamaBurn</h1>
         <TabList all={all} shown={shown} />
         <ConnectionState />
       </header>
@@ -79,6 +79,7 @@ function Shown({ tab }: { tab: Tab }) {
   }, [tab.id]);
   return (
     <div role="tabpanel" id="panel" class="stack" aria-labelledby={`tab-${tab.id}`}>
+      <h1 class="unseen">{tab.name}</h1>
       <tab.Content kind={tab.id} />
     </div>
   );

@@ -69,6 +69,11 @@ const UNITS: [RegExp, string][] = [
   [/_s$/, "s"],
 ];
 
+/** Return a text with a capital letter first. */
+export function capital(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
 /** Return the unit that the name of a measure tells, such as ms for `stream_ms`. */
 export function unitOf(name: string): string {
   const [base = name] = name.split(".");

@@ -152,7 +152,7 @@ def test_answers_cut_before_they_began_are_an_insight_of_the_file() -> None:
     [
         ("number", "Ask for a last line such as “Answer: 42”."),
         ("choice", "Ask for the letter of one choice only, or use --choice-by logprob."),
-        ("theirs", "Say in the questions, or with --system, in which form to answer."),
+        ("theirs", "Say in the questions, or with --system-prompt, in which form to answer."),
     ],
 )
 def test_many_answers_that_cannot_be_read_have_the_advice_of_their_scorer(

@@ -26,7 +26,7 @@ export function RunTab({ kind, Live }: RunTabProps) {
   return (
     <>
       <Continuable kind={kind} />
-      <section class="stack" aria-label={`New ${kind}`}>
+      <div class="stack">
         {current && (
           <div class="row">
             <button type="button" aria-expanded={open} onClick={() => setWanted(!open)}>
@@ -35,7 +35,7 @@ export function RunTab({ kind, Live }: RunTabProps) {
           </div>
         )}
         {open && <RunForm kind={about} started={() => setWanted(null)} />}
-      </section>
+      </div>
       {current && <Shown key={current.id} job={current} kind={about} Live={Live} />}
     </>
   );
@@ -48,13 +48,11 @@ interface ShownProps {
 }
 
 function Shown({ job, kind, Live }: ShownProps) {
-  useEffect(() => void watch(job.id), [job.id]);
-  const history = histories.value[job.id] ?? [];
   if (!isOver(job)) {
     return (
       <>
         <Running job={job} />
-        {Live && <Live job={job} history={history} />}
+        {Live && <Curves job={job} Live={Live} />}
       </>
     );
   }
@@ -64,6 +62,11 @@ function Shown({ job, kind, Live }: ShownProps) {
       <Results job={job} kind={kind} />
     </>
   );
+}
+
+function Curves({ job, Live }: { job: Job; Live: NonNullable<RunTabProps["Live"]> }) {
+  useEffect(() => void watch(job.id), [job.id]);
+  return <Live job={job} history={histories.value[job.id] ?? []} />;
 }
 
 /** What a job wrote; one at a time where it wrote several. */

@@ -1,23 +1,21 @@
 // A run that goes on, and how one ended.
 import { span, when } from "../format";
+import { progressOf } from "../store";
 import type { Job, Progress } from "../types";
 import { Badge, Card, Copyable, Figures, type Tone } from "../ui/card";
-import { countOf, ProgressBar, stageOf, StopButton, titleOf } from "../ui/job-bar";
+import { countOf, leftOf, ProgressBar, stageOf, StopButton, titleOf } from "../ui/job-bar";
 import { Value } from "../ui/value";
 
 /** What a run does now: its stage, how far it is, its numbers. */
 export function Running({ job }: { job: Job }) {
-  const progress = job.progress;
-  const eta = progress?.eta_s;
+  const progress = progressOf(job);
   return (
     <Card title={`${titleOf(job.kind)}: ${stageOf(job)}`} actions={<StopButton job={job} />}>
       <div class="stack">
         <ProgressBar progress={progress} label="Progress" />
         <p class="row">
           <span class="number">{countOf(progress) || (job.lines?.at(-1) ?? "The command starts.")}</span>
-          <span class="quiet">
-            {eta === null || eta === undefined ? "The time left is not known." : `About ${span(eta)} left.`}
-          </span>
+          <span class="quiet">{leftOf(progress) || "the time left is not known"}</span>
         </p>
         <Figures of={figures(progress)} />
         <Said job={job} />

@@ -1,5 +1,5 @@
 // What is in a form's fields, and the settings that it means.
-import { words } from "../format";
+import { capital, words } from "../format";
 import type { Field, Schema } from "../types";
 
 /** What a user gave, by setting: a text, a switch, or several texts. */
@@ -28,8 +28,7 @@ export function choicesOf(field: Field): string[] | null {
 
 /** Return a field's name as a label. */
 export function labelOf(name: string): string {
-  const plain = words(name);
-  return plain.charAt(0).toUpperCase() + plain.slice(1);
+  return capital(words(name));
 }
 
 /** Return the help of a field with its unit, its default and its bounds. */

@@ -31,7 +31,7 @@ function Live({ job, history }: { job: Job; history: Progress[] }) {
           {...shared}
           title="Throughput and clients"
           y={{ label: "throughput", unit: "requests/s" }}
-          right={{ label: "load" }}
+          right={{ label: "in flight", unit: "requests" }}
           series={[
             curve("requests per second", "requests_per_sec", "requests/s"),
             { ...curve("in flight", "in_flight", "requests"), side: "right" },

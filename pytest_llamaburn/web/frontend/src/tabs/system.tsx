@@ -65,9 +65,10 @@ function useAsked<T>(path: string): Asked<T> {
 }
 
 function AskButton({ asked, what }: { asked: Asked<unknown>; what: string }) {
+  const word = asked.data ? "Ask again" : "Ask now";
   return (
-    <button type="button" disabled={asked.waits} aria-label={`Ask ${what} again`} onClick={asked.ask}>
-      {asked.data ? "Ask again" : "Ask now"}
+    <button type="button" disabled={asked.waits} aria-label={`${word}: ${what}`} onClick={asked.ask}>
+      {word}
     </button>
   );
 }

@@ -90,10 +90,11 @@ export const drawMarks: Draw = (plot, { marks = [] }, ink) => {
   const ratio = devicePixelRatio;
   ctx.save();
   ctx.font = `${11 * ratio}px system-ui, sans-serif`;
-  ctx.strokeStyle = ctx.fillStyle = ink.text;
+  ctx.strokeStyle = ink.text;
   ctx.lineWidth = ratio;
   ctx.setLineDash([4 * ratio, 3 * ratio]);
   ctx.textBaseline = "top";
+  ctx.textAlign = "left";
   marks.forEach((mark, place) => {
     const at = plot.valToPos(mark.at, "x", true);
     if (at < bbox.left || at > bbox.left + bbox.width) return;
@@ -101,9 +102,14 @@ export const drawMarks: Draw = (plot, { marks = [] }, ink) => {
     ctx.moveTo(at, bbox.top);
     ctx.lineTo(at, bbox.top + bbox.height);
     ctx.stroke();
-    const left = at + ctx.measureText(mark.label).width + 8 * ratio > bbox.left + bbox.width;
-    ctx.textAlign = left ? "right" : "left";
-    ctx.fillText(mark.label, at + (left ? -4 : 4) * ratio, bbox.top + (4 + place * 14) * ratio);
+    const width = ctx.measureText(mark.label).width;
+    const fits = at + width + 8 * ratio < bbox.left + bbox.width;
+    const left = at + (fits ? 4 * ratio : -4 * ratio - width);
+    const top = bbox.top + (4 + place * 15) * ratio;
+    ctx.fillStyle = ink.page;
+    ctx.fillRect(left - 2 * ratio, top - ratio, width + 4 * ratio, 13 * ratio);
+    ctx.fillStyle = ink.text;
+    ctx.fillText(mark.label, left, top);
   });
   ctx.restore();
 };

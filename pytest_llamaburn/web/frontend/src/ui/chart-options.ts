@@ -1,6 +1,5 @@
 // How a chart's properties become options of uPlot.
 import UPlot from "uplot";
-import { number } from "../format";
 import { type Axis, type ChartProps, dashOf, dataOf, heightOf, type Series } from "./chart";
 
 export type Draw = (plot: UPlot, props: ChartProps, ink: Ink) => void;
@@ -75,7 +74,7 @@ function scale({ zero = true, log = false }: Axis): UPlot.Scale {
   return {
     distr: log ? 3 : 1,
     range: (_plot, low, high) => {
-      if (low === null || high === null) return [0, 1];
+      if (low === null || high === null || (low === 0 && high === 0)) return [0, 1];
       if (log) return [low / 1.2, high * 1.2];
       const from = zero ? Math.min(0, low) : low;
       const room = (high - from || Math.abs(high) || 1) * 0.08;
@@ -92,7 +91,7 @@ function axes({ x, y, right }: ChartProps, ink: Ink): UPlot.Axis[] {
     labelSize: 16,
     grid: { stroke: ink.faint, width: 1 },
     ticks: { stroke: ink.faint, width: 1, size: 4 },
-    values: (_plot, splits) => splits.map((value) => (value === null ? "" : number(value))),
+    values: (_plot, splits) => ticks(splits),
   };
   const named = (axis: Axis) => (axis.unit ? `${axis.label} (${axis.unit})` : axis.label);
   const side = (axis: Axis, name: "left" | "right"): UPlot.Axis => ({
@@ -110,9 +109,20 @@ function axes({ x, y, right }: ChartProps, ink: Ink): UPlot.Axis[] {
   ];
 }
 
+/** Return the numbers at ticks, all with the decimals that their distance needs. */
+function ticks(splits: (number | null)[]): string[] {
+  const known = splits.filter((value) => value !== null);
+  const step = known.length > 1 ? Math.abs(known[1]! - known[0]!) : 1;
+  const decimals = Math.min(6, (String(Number(step.toPrecision(6))).split(".")[1] ?? "").length);
+  const shown = { minimumFractionDigits: decimals, maximumFractionDigits: decimals };
+  return splits.map((value) => (value === null ? "" : value.toLocaleString("en", shown)));
+}
+
+const MOST_USUAL_LETTERS = 6; // so that the plots of charts below each other begin at one place
+
 /** Return how wide the labels of an axis are. */
 function widthOf(_plot: UPlot, values: string[] | null): number {
-  const longest = Math.max(3, ...(values ?? []).map((value) => value?.length ?? 0));
+  const longest = Math.max(MOST_USUAL_LETTERS, ...(values ?? []).map((value) => value?.length ?? 0));
   return 14 + longest * 6;
 }
 

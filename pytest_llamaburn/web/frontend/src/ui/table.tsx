@@ -31,7 +31,7 @@ export function Table<T>({ label, columns, rows, keyOf, empty = "Nothing yet." }
   const turn = (name: string) => setOrder({ name, down: order?.name === name && !order.down });
   if (rows.length === 0) return <p class="quiet">{empty}</p>;
   return (
-    <div class="scroll" role="region" aria-label={label} tabIndex={0}>
+    <div class="scroll" role="group" aria-label={label} tabIndex={0}>
       <table>
         <thead>
           <tr>

@@ -1,6 +1,6 @@
 // A benchmark: how fast the model answered.
 import { useState } from "preact/hooks";
-import { number } from "../format";
+import { capital, number } from "../format";
 import type { Distribution } from "../types";
 import { Card, Figures } from "../ui/card";
 import { Chart } from "../ui/chart";
@@ -189,7 +189,7 @@ function interval({ ci95 }: Distribution) {
 
 function Requests({ runs }: { runs: Run[] }) {
   const measure = (name: string): Column<Run> => ({
-    name: labelOf(name),
+    name: capital(labelOf(name)),
     unit: measureUnit(name),
     show: (run) => (
       <Value

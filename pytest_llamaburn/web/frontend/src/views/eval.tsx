@@ -1,6 +1,6 @@
 // An eval: what the model answered to each question, and what scorers and judges made of it.
 import { useState } from "preact/hooks";
-import { number } from "../format";
+import { capital, number } from "../format";
 import { Card, Figures, Sentences } from "../ui/card";
 import { More } from "../ui/more";
 import { type Column, Table } from "../ui/table";
@@ -80,7 +80,7 @@ function Categories({ of, criteria }: { of: Record<string, Record<string, Mean |
   const rows = Object.entries(of);
   if (rows.length < 2) return null;
   const column = (name: string): Column<Category> => ({
-    name: name === "correct" ? "Right" : labelOf(name),
+    name: name === "correct" ? "Right" : capital(labelOf(name)),
     show: ([, means]) => {
       const mean = means[name];
       const unit = name === "correct" ? "share" : "of 5";

@@ -1,4 +1,4 @@
-"""Write the eval sets with images: `python scripts/media_sets.py`.
+"""Write the eval sets with images: `python scripts/draw_media_sets.py`.
 
 Each image is described in the set and drawn at first use. The digests of the pixels are those of
 this machine's Pillow; a test draws the images again and compares.
@@ -92,7 +92,7 @@ def about_shapes() -> list[Spec]:
     names = {"diamond": ("rhombus", "square"), "square": ("rectangle",)}
     found = []
     for n, form in enumerate(SHAPES):
-        effects = {"blur": 3, "noise": 90, "seed": n} if n > 3 else {}
+        effects: Spec = {"blur": 3, "noise": 90, "seed": n} if n > 3 else {}
         spec = canvas(shape(form, COLOURS[n], (160, 160), 110 - 12 * n), **effects)
         more = names.get(form, ())
         found.append(vqa(f"shape-{n + 1}", level(n, 6), "What shape is this?", spec, form, *more))
@@ -140,7 +140,8 @@ def about_texts() -> list[Spec]:
     """Return questions about written words, smaller and turned towards the end."""
     found = []
     for n, word in enumerate(("STOP", "OPEN", "EXIT 7", "Platform 12", "K4-9TX", "14:35 Oslo")):
-        size, effects = 80 - 11 * n, {"turn": 8 * (n - 3)} if n > 3 else {}
+        size = 80 - 11 * n
+        effects: Spec = {"turn": 8 * (n - 3)} if n > 3 else {}
         spec = canvas({"text": word, "at": [30, 110], "size": size}, **effects)
         prompt = "What is written in this image?"
         found.append(vqa(f"text-{n + 1}", level(n, 6), prompt, spec, word))

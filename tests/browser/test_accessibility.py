@@ -1,0 +1,102 @@
+"""Each tab can be used by all: axe finds nothing, in light and dark, wide and narrow."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from support.served import serving
+from support.web_api import keep
+
+from pytest_llamaburn.web import bundle
+
+expect: Any = pytest.importorskip("playwright.sync_api").expect
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from playwright.sync_api import Browser, Page
+    from support.served import Served
+
+AXE = bundle.SOURCES / bundle.INSTALLED / "axe-core" / "axe.min.js"
+ASK = """async () => {
+    const {violations} = await axe.run(document, {iframes: false, resultTypes: ['violations']});
+    return violations.map(({id, nodes}) => `${id}: ${nodes.map((one) => one.html).join(' ')}`);
+}"""
+SIZES = {"wide": {"width": 1280, "height": 900}, "narrow": {"width": 360, "height": 740}}
+TABS = ("benchmark", "stress", "eval", "multi-modal", "results", "system")
+
+
+@pytest.fixture(scope="module")
+def served(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A server with two results of each kind."""
+    home = tmp_path_factory.mktemp("served")
+    for kind, folder in (("benchmark", "benchmarks"), ("stress", "stress"), ("eval", "evals")):
+        for name in ("complete", "cut"):
+            keep(home / "results", f"{kind}-{name}", folder, name)
+    (home / "results" / "benchmarks" / "broken.json").write_text("{", encoding="utf-8")
+    with serving(home, OLLAMA_HOST="http://127.0.0.1:9") as found:
+        yield found
+
+
+def violations(page: Page) -> list[str]:
+    """Return what axe finds; it is brought in beside the page, whose policy would not load it."""
+    page.evaluate(AXE.read_text(encoding="utf-8"))
+    found: list[str] = page.evaluate(ASK)
+    return found
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", SIZES)
+def test_axe_finds_nothing_in_any_tab(
+    size: str, scheme: str, served: Served, opened: Callable[..., Page]
+) -> None:
+    page = opened(served, viewport=SIZES[size], color_scheme=scheme)
+    found = {}
+    for name in TABS:
+        page.goto(f"{served.url}/#/{name}")
+        expect(page.locator(f"#tab-{name}")).to_have_attribute("aria-selected", "true")
+        expect(page.get_by_text("Loading …")).to_have_count(0)
+        found[name] = violations(page)
+    assert found == {name: [] for name in TABS}
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_in_results_and_what_is_done_with_them(
+    scheme: str, served: Served, opened: Callable[..., Page]
+) -> None:
+    page = opened(served, "#/results/stress", color_scheme=scheme)
+    found = []
+    for name in ("complete", "cut"):
+        page.get_by_label(f"Select {name}").check()
+    found += violations(page)
+    page.get_by_role("button", name="Compare").click()
+    expect(page.get_by_role("heading", name="Verdicts")).to_be_visible()
+    found += violations(page)
+    for folder in ("benchmarks", "stress", "evals"):
+        page.goto(f"{served.url}/#/results/{folder}/complete")
+        expect(page.get_by_text("tiny").first).to_be_visible()
+        found += violations(page)
+    page.get_by_role("button", name="Delete").click()
+    expect(page.get_by_text("Deleted:")).to_be_visible()
+    found += violations(page)
+    page.get_by_role("button", name="Undo").click()
+    expect(page.get_by_text("Deleted:")).to_have_count(0)
+    assert found == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_around_code_that_runs(
+    scheme: str, served: Served, opened: Callable[..., Page]
+) -> None:
+    page = opened(served, "#/multi-modal", color_scheme=scheme, viewport=SIZES["narrow"])
+    code = page.get_by_label("Code", exact=True)
+    code.fill("console.warn('careful'); console.error('wrong'); console.log('so')")
+    page.get_by_role("button", name="Run").first.click()
+    expect(page.get_by_role("log")).to_contain_text("so")
+    found = violations(page)
+    page.get_by_label("Language").select_option("Python")
+    code.fill("print('x')\n1 / 0")
+    page.get_by_role("button", name="Run").first.click()
+    expect(page.get_by_role("alert")).to_contain_text("ZeroDivisionError")
+    assert [*found, *violations(page)] == []
