@@ -304,6 +304,47 @@ class Judging(Settings):
     )
 
 
+class Audio(Settings):
+    """The audio devices, and how they are opened."""
+
+    input_device: str = opt(
+        "default",
+        "device that records: default, or its name or a part of it, as llamaburn audio list says",
+        scope="audio",
+        toml="audio.input_device",
+        bounds={"min_length": 1},
+    )
+    output_device: str = opt(
+        "default",
+        "device that plays: default, or its name or a part of it",
+        scope="audio",
+        toml="audio.output_device",
+        bounds={"min_length": 1},
+    )
+    sample_rate: int = opt(
+        44100,
+        "samples per second of a device",
+        unit="Hz",
+        scope="audio",
+        toml="audio.sample_rate",
+        bounds={"ge": 4000, "le": 384_000},
+    )
+    channels: int = opt(
+        1,
+        "channels to record and play; speech recognition uses one",
+        scope="audio",
+        toml="audio.channels",
+        bounds={"ge": 1, "le": 32},
+    )
+    buffer_size: int = opt(
+        1024,
+        "samples of each channel in a block",
+        scope="audio",
+        toml="audio.buffer_size",
+        bounds={"ge": 16, "le": 65_536},
+    )
+
+
 class Layout(Settings):
     """How tables are laid out. No result file contains these settings."""
 
