@@ -82,6 +82,7 @@ class BenchmarkRow(RequestRow):
     category: str
     prompt_sha256: str
     repeat: int
+    media_tokens: NotRequired[float | None]
 
 
 class Distribution(TypedDict):

@@ -183,6 +183,25 @@ class Prompted(Run):
     )
 
 
+class Showing(Settings):
+    """The settings of runs that send images, audio or video."""
+
+    image_size: int | None = opt(
+        None,
+        "longest side of an image as it is sent; larger ones are made smaller (default: as they "
+        "are)",
+        unit="pixels",
+        bounds={"ge": 16, "le": 65_536},
+        example=1024,
+    )
+    mmproj: str | None = opt(
+        None,
+        "GGUF file of the embedded model's projector, with which it takes images or audio",
+        path=True,
+        example="mmproj.gguf",
+    )
+
+
 class Searching(Connection):
     """Whether to search for evidence before a question is asked, and where.
 

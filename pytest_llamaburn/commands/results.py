@@ -41,7 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _list(results_dir: Path, names: list[str], display: Display) -> int:
     from pytest_llamaburn.store import results
 
-    known = sorted(results.folders().values())
+    known = [*results.lists()]
     for name in names:
         if name not in known:
             raise ResultsError(f"results list: unknown kind '{name}'; known: {', '.join(known)}")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from pytest_llamaburn.option import opt, words
-from pytest_llamaburn.settings import Judging, Run, Searching
+from pytest_llamaburn.settings import Judging, Run, Searching, Showing
 
 
-class Eval(Run, Judging, Searching):
+class Eval(Run, Judging, Searching, Showing):
     """Settings of `llamaburn eval`."""
 
     set: tuple[str, ...] = opt(
@@ -15,6 +15,13 @@ class Eval(Run, Judging, Searching):
         "per set",
         scope="eval",
         bounds={"min_length": 1},
+    )
+    input: str | None = opt(
+        None,
+        "directory of your own media, asked as the set with media asks; with a manifest, or with "
+        "a text file of the same name beside each",
+        path=True,
+        example="images",
     )
     limit: int | None = opt(
         None,

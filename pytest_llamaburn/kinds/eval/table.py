@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from pytest_llamaburn import gates
 from pytest_llamaburn.criteria import NOT_APPLICABLE
 from pytest_llamaburn.grids import printable
+from pytest_llamaburn.kinds.eval import shown
 from pytest_llamaburn.kinds.eval import transcript as _transcript
 from pytest_llamaburn.kinds.eval.scores import why_unavailable
 from pytest_llamaburn.tables import (
@@ -58,11 +59,12 @@ def sheets(document: Document, path: Path) -> Iterator[Sheet]:
     about = f"{title(document)} on {found['eval_set']['name']}"
     rows = [*_criteria(found["criteria"]), *_grades(found["grades"]), *_shares(found)]
     notes = [*_notes(document), (FILE, f"file {path}")]
-    columns, rows = _filled((*_SCORES, *_HISTOGRAM), rows)
+    columns, rows = shown.filled((*_SCORES, *_HISTOGRAM), rows)
     yield Sheet(about, facts, rows, notes, columns, least=_LEAST, empty="nothing was scored")
     if found["pairwise"]:
         yield _pairs(found["pairwise"])
     yield _categories(found)
+    yield from shown.sheets(found.get("media"))
     yield _timing(found)
 
 
@@ -70,17 +72,9 @@ def _timing(found: Document) -> Sheet:
     """Return the table of times; that of answers of an earlier run is empty."""
     known = any(found["summary"][name]["n"] for name in _TIMED)
     timed = [measured(name, found["summary"][name]) for name in _TIMED] if known else []
-    earlier = bool(found["totals"].get("cached"))
-    why = "the answers are those of an earlier run" if earlier else "no answer came"
+    cached = found["totals"].get("cached")
+    why = "the answers are those of an earlier run" if cached else "no answer came"
     return Sheet("timing of the answers", [], timed, [], empty=f"nothing was timed: {why}")
-
-
-def _filled(
-    columns: tuple[str, ...], rows: list[tuple[str, ...]]
-) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-    """Return a table without the columns that are empty in every row."""
-    kept = [i for i in range(len(columns)) if not rows or any(row[i] != ABSENT for row in rows)]
-    return tuple(columns[i] for i in kept), [tuple(row[i] for i in kept) for row in rows]
 
 
 def rows(document: Document) -> Iterator[Document]:
@@ -137,6 +131,9 @@ def _shares(found: Document) -> Iterator[tuple[str, ...]]:
         one = found[name]
         mean = (number(one["mean"]), _interval(one))
         yield (name, "share", *mean, *_n(one), *_bounds(one), *rest)
+    for name, one in found.get("rates", {}).items():
+        mean = (number(one["mean"]), _interval(one))
+        yield (name, "share", *mean, *_n(one), ABSENT, ABSENT, *rest)
     passed = found["pass_at_k"]
     if passed:
         name = f"pass@{passed['k']}"
