@@ -117,5 +117,10 @@ def ensure() -> None:
 
 
 if __name__ == "__main__":
-    if not is_current():
-        build()
+    try:
+        if __package__:
+            ensure()
+        elif not is_current():  # in a clone in which nothing is installed yet
+            build()
+    except BundleError as err:
+        sys.exit(f"{err}")
