@@ -52,7 +52,7 @@ def _sound(event: Mapping[str, Any], rate: int, seed: int) -> Row:
         return np.asarray(np.sin(2 * np.pi * (frequency * at - 60 * np.cos(2 * np.pi * at))), float)
     if event["sound"] == "chord":
         parts = [tone(frequency * step, seconds, rate, 0.3).mono for step in (1, 1.25, 1.5)]
-        return np.stack(parts).sum(axis=0)
+        return np.asarray(np.stack(parts).sum(axis=0), float)
     return tone(frequency, seconds, rate, 1.0).mono.astype(np.float64)
 
 
