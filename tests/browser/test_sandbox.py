@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Browser, BrowserContext, Page
 
-LARGEST_GAP_MS = 1_000  # 60 to 90 ms on a quiet machine; without a process of its own it is forever
+LARGEST_GAP_MS = 1_000  # of a timer of 50; code in our own process would stop it for 3 s
 CDN = "https://unpkg.com/three@0.160.0"
 TICKS = """() => {
     window.gaps = [];
