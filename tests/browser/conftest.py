@@ -8,12 +8,11 @@ that a page broke its own policy, or if it asked anything of another host.
 from __future__ import annotations
 
 import os
-import shutil
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.served import Served, serving
+from support.served import CHROMIUM, Served, serving
 from support.web_api import keep
 
 from pytest_llamaburn.web import bundle
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Browser, BrowserContext, Page
 
-CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
 WAITS_MS = 30_000  # for what must happen; a test that waits so long has failed
 WIDE = {"width": 1280, "height": 900}
 NARROW = {"width": 360, "height": 740}

@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.served import serving
+from support.served import CHROMIUM, serving
 from support.web_api import TOKEN
 
 expect: Any = pytest.importorskip("playwright.sync_api").expect
@@ -135,6 +135,36 @@ def test_frames_are_counted_and_what_draws_them_is_named(tab: Page) -> None:
     says(tab, "three.js 187")
     expect(tab.get_by_text("frames/s")).to_be_visible()
     expect(tab.get_by_text("WebGL 2: ")).to_be_visible()
+
+
+def test_webgpu_is_there_where_the_browser_has_it(
+    browser: Browser, context: BrowserContext
+) -> None:
+    flags = ["--use-webgpu-adapter=swiftshader", "--enable-features=Vulkan"]
+    able = browser.browser_type.launch(
+        executable_path=CHROMIUM, chromium_sandbox=False, args=["--enable-unsafe-webgpu", *flags]
+    )
+    page = able.new_page()
+    page.goto(f"{context.request.get('/').url}#token={TOKEN}")
+    page.get_by_role("tab", name="Multi-Modal").click()
+    page.get_by_label("Example").select_option("The same with WebGPU")
+    page.get_by_role("button", name="Run").first.click()
+    says(page, "three.js 187")
+    expect(page.get_by_text("WebGPU: google swiftshader")).to_be_visible()
+    able.close()
+
+
+def test_three_js_is_loaded_by_nothing_but_the_frame(context: BrowserContext) -> None:
+    page = context.new_page()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto("/#/multi-modal")
+    expect(page.get_by_label("Code", exact=True)).to_be_visible()
+    assert not [url for url in asked if "/sandbox/" in url]
+    run(page, "console.log('quiet')")
+    says(page, "quiet")
+    assert not [url for url in asked if "three" in url]
+    page.close()
 
 
 def test_code_that_draws_nothing_has_no_frames(tab: Page) -> None:
