@@ -59,23 +59,32 @@ def outside() -> Iterator[tuple[str, list[str]]]:
 
 
 @pytest.fixture(scope="module")
-def context(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrowserContext]:
-    """A browser that has been given the token of a server."""
+def url(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a server."""
     with serving(tmp_path_factory.mktemp("served")) as served:
-        found = browser.new_context(viewport={"width": 1280, "height": 900}, base_url=served.url)
-        keep = f"sessionStorage.setItem('llamaburn-token', '{TOKEN}')"
-        found.add_init_script(f"if (window === top) {keep}")
-        yield found
-        found.close()
+        yield served.url
 
 
 @pytest.fixture
-def tab(context: BrowserContext) -> Iterator[Page]:
+def context(browser: Browser, url: str) -> Iterator[BrowserContext]:
+    """A browser that has been given the token of the server.
+
+    Each test has one of its own: frames of one browser share a process, and code that never pauses
+    would hold up that of the next test.
+    """
+    found = browser.new_context(viewport={"width": 1280, "height": 900}, base_url=url)
+    keep = f"sessionStorage.setItem('llamaburn-token', '{TOKEN}')"
+    found.add_init_script(f"if (window === top) {keep}")
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def tab(context: BrowserContext) -> Page:
     """The tab with the sandbox; what is blocked there is told on the console of the browser."""
     page = context.new_page()
     page.goto("/#/multi-modal")
-    yield page
-    page.close()
+    return page
 
 
 def run(page: Page, code: str, language: str = "JavaScript") -> None:
@@ -137,15 +146,13 @@ def test_frames_are_counted_and_what_draws_them_is_named(tab: Page) -> None:
     expect(tab.get_by_text("WebGL 2: ")).to_be_visible()
 
 
-def test_webgpu_is_there_where_the_browser_has_it(
-    browser: Browser, context: BrowserContext
-) -> None:
+def test_webgpu_is_there_where_the_browser_has_it(browser: Browser, url: str) -> None:
     flags = ["--use-webgpu-adapter=swiftshader", "--enable-features=Vulkan"]
     able = browser.browser_type.launch(
         executable_path=CHROMIUM, chromium_sandbox=False, args=["--enable-unsafe-webgpu", *flags]
     )
     page = able.new_page()
-    page.goto(f"{context.request.get('/').url}#token={TOKEN}")
+    page.goto(f"{url}/#token={TOKEN}")
     page.get_by_role("tab", name="Multi-Modal").click()
     page.get_by_label("Example").select_option("The same with WebGPU")
     page.get_by_role("button", name="Run").first.click()
