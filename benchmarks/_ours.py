@@ -13,7 +13,8 @@ import uvloop
 from pytest_llamaburn import metrics
 from pytest_llamaburn.backends._base import Model
 from pytest_llamaburn.load.driver import closed_loop
-from pytest_llamaburn.settings import Run, model_of
+from pytest_llamaburn.option import model_of
+from pytest_llamaburn.settings import Run
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine

@@ -14,13 +14,15 @@ class Line(NamedTuple):
     unit: str
     goal: float | None = None
     within: bool = True  # True: the goal is an upper limit; False: a lower limit
+    both: bool = False  # the goal limits the value to both sides of 0
 
     @property
     def met(self) -> bool:
         """Whether the goal is met, if there is one."""
         if self.goal is None:
             return True
-        return self.value <= self.goal if self.within else self.value >= self.goal
+        value = abs(self.value) if self.both else self.value
+        return value <= self.goal if self.within else value >= self.goal
 
 
 def report(title: str, lines: list[Line]) -> int:
@@ -38,5 +40,5 @@ def report(title: str, lines: list[Line]) -> int:
 def _verdict(line: Line) -> str:
     if line.goal is None:
         return ""
-    sign = "<=" if line.within else ">="
+    sign = "within ±" if line.both else "<=" if line.within else ">="
     return f"goal {sign} {line.goal:g} {line.unit:<4} {'met' if line.met else 'MISSED'}"

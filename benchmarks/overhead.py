@@ -27,7 +27,7 @@ from pytest_llamaburn.backends import _catalogue
 from pytest_llamaburn.backends._base import Model
 from pytest_llamaburn.backends._detect import connect
 from pytest_llamaburn.kinds.benchmark.settings import Benchmark
-from pytest_llamaburn.settings import model_of
+from pytest_llamaburn.option import model_of
 
 if TYPE_CHECKING:
     from pytest_llamaburn.settings import Run

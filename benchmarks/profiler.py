@@ -24,7 +24,8 @@ from typing import Any
 from _report import Line, report
 
 from pytest_llamaburn.energy.profiler import Profiler
-from pytest_llamaburn.settings import Run, model_of
+from pytest_llamaburn.option import model_of
+from pytest_llamaburn.settings import Run
 from pytest_llamaburn.telemetry._base import Machine
 
 _FILES = {

@@ -44,7 +44,7 @@ def facts(root: Path = Path("/")) -> dict[str, Any]:
         **hardware,
         **limits,
         "governor": _text(root / "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
-        "container": _container(root),
+        "container": in_container(root),
         "python": platform.python_version(),
         "llamaburn": __version__,
         "libraries": _versions(),
@@ -195,7 +195,8 @@ def _os_version(root: Path) -> str:
     return platform.version()
 
 
-def _container(root: Path) -> bool:
+def in_container(root: Path = Path("/")) -> bool:
+    """Return whether this process runs in a container of Docker or Podman."""
     marks = (root / ".dockerenv", root / "run/.containerenv")
     return any(mark.exists() for mark in marks) or "container" in os.environ
 

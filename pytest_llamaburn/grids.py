@@ -37,15 +37,14 @@ class Table(NamedTuple):
 def columns_of(stream: TextIO, *, wide: bool = False) -> int | None:
     """Return the width to which tables are fitted, or None for tables with all columns.
 
-    It is that of the terminal, or the variable COLUMNS, which also holds for a pipe or a file.
+    It is that of the terminal, or the variable COLUMNS if that is set. A pipe or a file always gets
+    all columns: programs that start others set that variable too.
     """
-    if wide:
+    if wide or not stream.isatty():
         return None
     told = os.environ.get("COLUMNS", "")
     if told.isdecimal() and int(told):
         return int(told)
-    if not stream.isatty():
-        return None
     return os.get_terminal_size(stream.fileno()).columns or None
 
 

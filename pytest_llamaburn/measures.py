@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_llamaburn.criteria import BUILT_IN
 from pytest_llamaburn.stats import samples
+from pytest_llamaburn.texts import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -174,7 +175,9 @@ def of_distribution(
     needed = samples.floor(quantile)
     n = distribution["n"]
     few = (
-        f"{n} sample{'s' * (n != 1)} are too few for it, {needed} are needed" if n < needed else ""
+        f"{counted(n, 'sample is', 'samples are')} too few for it, {needed} are needed"
+        if n < needed
+        else ""
     )
     return Observed(value, samples.quantile_interval(values, quantile), few)
 

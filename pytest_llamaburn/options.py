@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from pytest_llamaburn import files, registry, settings
 from pytest_llamaburn.errors import SettingsError
+from pytest_llamaburn.option import model_of, options_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterator, Mapping, Sequence
@@ -22,11 +23,13 @@ if TYPE_CHECKING:
     from pydantic import ValidationError
     from pydantic_core import ErrorDetails
 
-    from pytest_llamaburn.settings import Option
+    from pytest_llamaburn.option import Option
 
 Kind = TypeVar("Kind")
 
 CONFIG_NAME = "llamaburn.toml"
+# Prefixes of configuration keys that other parts of the tool read.
+_RESERVED_TOML = ("audio.",)
 
 
 class _Switch(argparse.Action):
@@ -70,14 +73,14 @@ def declare_one(add: Callable[..., Any], option: Option, prefix: str = "") -> No
 def distinct(*kinds: type) -> list[Option]:
     """Return the options of settings classes, each once; kinds of run share most options."""
     by_key: dict[str, Option] = {}
-    for option in (o for kind in kinds for o in settings.options_of(kind)):
+    for option in (o for kind in kinds for o in options_of(kind)):
         by_key.setdefault(option.key, option)
     return [*by_key.values()]
 
 
 def given(namespace: argparse.Namespace, kind: type, prefix: str = "") -> dict[str, Any]:
     """Return the values of the flags that were used, by setting name."""
-    values = {o.name: getattr(namespace, _dest(o, prefix), None) for o in settings.options_of(kind)}
+    values = {o.name: getattr(namespace, _dest(o, prefix), None) for o in options_of(kind)}
     return {name: value for name, value in values.items() if value is not None}
 
 
@@ -90,7 +93,7 @@ def to_argv(
     """
     return [
         word
-        for o in settings.options_of(kind)
+        for o in options_of(kind)
         if only is None or o.name in only
         for word in _words(o, getattr(values, o.name), prefix)
     ]
@@ -124,7 +127,7 @@ def of_mode(kind: type, values: Any, origins: Mapping[str, str]) -> Any:
     A file is for all runs, but a flag is for this run. Raises SettingsError for a flag or variable
     that this mode does not use. A continued run was checked when it began.
     """
-    given = {o.name: o for o in settings.options_of(kind) if getattr(values, o.name) != o.default}
+    given = {o.name: o for o in options_of(kind) if getattr(values, o.name) != o.default}
     if "resume" in given:
         return values
     for name, option in [*given.items()]:
@@ -136,19 +139,19 @@ def of_mode(kind: type, values: Any, origins: Mapping[str, str]) -> Any:
             if {name, other} <= given.keys():
                 reason = f"{origins[other]} replaces it: leave one out"
                 _leave_out(given, (name, other), values, origins, reason)
-    left_out = [o for o in settings.options_of(kind) if o.name not in given]
+    left_out = [o for o in options_of(kind) if o.name not in given]
     return values.model_copy(update={o.name: o.default for o in left_out})
 
 
 def record(values: Any, kind: type) -> dict[str, Any]:
     """Return the settings for `config` of a result file, as JSON types."""
     dumped: dict[str, Any] = values.model_dump(mode="json")
-    return {o.name: dumped[o.name] for o in settings.options_of(kind) if o.record}
+    return {o.name: dumped[o.name] for o in options_of(kind) if o.record}
 
 
 def flag_name(kind: type, name: str) -> str:
     """Return the flag of a setting on the command line."""
-    return next(f"--{o.flag}" for o in settings.options_of(kind) if o.name == name)
+    return next(f"--{o.flag}" for o in options_of(kind) if o.name == name)
 
 
 def blamed(refusal: str, origins: Mapping[str, str]) -> str:
@@ -229,7 +232,7 @@ def _from_file(kind: type, path: Path) -> dict[str, tuple[Any, str]]:
     except (OSError, ValueError, RecursionError) as err:
         msg = f"{path}: not readable as TOML: {files.reason(err)}"
         raise SettingsError(msg) from err
-    mine = {o.toml_key: o for o in settings.options_of(kind)}
+    mine = {o.toml_key: o for o in options_of(kind)}
     entries = [*_flatten(tables)]
     known = _known_keys([key for key, _ in entries])
     values: dict[str, tuple[Any, str]] = {}
@@ -257,14 +260,14 @@ def _known_keys(keys: Sequence[str]) -> set[str]:
     known: set[str] = set()
     for kinds in (registry.own, registry.names):
         classes = settings.classes(kinds("kinds"))
-        known = {o.toml_key for group in classes for o in settings.options_of(group)}
+        known = {o.toml_key for group in classes for o in options_of(group)}
         if all(_is_known(key, known) for key in keys):
             break
     return known
 
 
 def _is_known(key: str, known: set[str]) -> bool:
-    return bool(key in known or _table(key, known) or key.startswith(settings.RESERVED_TOML))
+    return bool(key in known or _table(key, known) or key.startswith(_RESERVED_TOML))
 
 
 def _table(key: str, known: set[str]) -> str:
@@ -297,7 +300,7 @@ def _unknown_key(path: Path, key: str, known: set[str]) -> str:
 
 def _from_environ(kind: type, environ: Mapping[str, str]) -> dict[str, tuple[Any, str]]:
     values: dict[str, tuple[Any, str]] = {}
-    for option in settings.options_of(kind):
+    for option in options_of(kind):
         for variable in option.variables:
             text = environ.get(variable)
             if text:
@@ -311,7 +314,7 @@ def _check(kind: type[Kind], values: dict[str, Any], origins: dict[str, str]) ->
     from pydantic import ValidationError
 
     try:
-        checked: Any = settings.model_of(kind)(**values)  # type: ignore[arg-type]
+        checked: Any = model_of(kind)(**values)  # type: ignore[arg-type]
     except ValidationError as err:
         raise SettingsError(_sentence(err, kind, origins)) from None
     return cast("Kind", checked)

@@ -31,7 +31,7 @@ from pytest_llamaburn.settings import Display
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
 
-    from pytest_llamaburn.settings import Option
+    from pytest_llamaburn.option import Option
 
 __all__ = ["gpu_profiler", "judge", "ollama_client"]
 

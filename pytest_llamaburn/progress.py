@@ -13,6 +13,8 @@ from dataclasses import asdict, dataclass, replace
 from time import monotonic, time
 from typing import TYPE_CHECKING, Any, Protocol, TextIO, cast
 
+from pytest_llamaburn.texts import counted
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -223,7 +225,8 @@ class Plain(Counter):
         last = event.done == self._planned and not self._grows
         if due or last or self._silent_for_long():
             self._said, self._since = self._done, monotonic()
-            count = f"{event.done}/{event.planned} {event.unit}"
+            one = event.unit.removesuffix("s")
+            count = f"{event.done}/{counted(event.planned or 0, one, event.unit)}"
             self._write(", ".join(filter(None, [count, words(event)])))
 
     def load(self, event: Event) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_llamaburn.environment import binding
 from pytest_llamaburn.grids import printable
@@ -13,6 +13,8 @@ from pytest_llamaburn.store import results
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
+
+    from pytest_llamaburn.documents import Document
 
 COLUMNS = ("metric", "unit", "p50", "mean ± 95 %", "min", "max", "p95", "n")
 LEAST = ("max", "min", "unit", "n", "p95")
@@ -72,7 +74,7 @@ def sheets(paths: Sequence[Path]) -> Iterator[Sheet]:
         yield from sheets_of(results.load(path), path)
 
 
-def sheets_of(document: dict[str, Any], path: Path) -> Iterator[Sheet]:
+def sheets_of(document: Document, path: Path) -> Iterator[Sheet]:
     """Yield the tables of a file, without control characters in their texts."""
     yield from map(_cleaned, results.room(document, "table").sheets(document, path))
 
@@ -88,7 +90,7 @@ def _cleaned(sheet: Sheet) -> Sheet:
     )
 
 
-def request_rows(paths: Sequence[Path]) -> Iterator[dict[str, Any]]:
+def request_rows(paths: Sequence[Path]) -> Iterator[Document]:
     """Yield the rows of each file: timed requests, levels, questions or changes."""
     for path in paths:
         document = results.load(path)
@@ -105,13 +107,13 @@ def under(heading: str, lines: Iterable[str]) -> Iterator[tuple[str, str]]:
         yield heading, line
 
 
-def failures(errors: dict[str, int], requests: Sequence[dict[str, Any]]) -> Iterator[str]:
+def failures(errors: dict[str, int], requests: Sequence[Document]) -> Iterator[str]:
     """Yield how many requests failed in each way, with the words of the first one."""
     for kind, count in errors.items():
         yield f"failed: {kind} × {count}: {failed_words(kind, requests)}"
 
 
-def failed_words(kind: str, requests: Iterable[dict[str, Any]]) -> str:
+def failed_words(kind: str, requests: Iterable[Document]) -> str:
     """Return the message of the first failure of a kind, in one line."""
     errors = (request["error"] for request in requests if request["error"])
     words: str = next(e["message"] for e in errors if e["kind"] == kind)
@@ -127,26 +129,26 @@ def number(value: float | None) -> str:
     return f"{value:,.{decimals}f}"
 
 
-def title(document: dict[str, Any], which: str = "") -> str:
+def title(document: Document, which: str = "") -> str:
     """Return the model of a run as text."""
     model = document["model"]
     details = [model["quantization"], model["parameter_size"], model["family"]]
     return f"{model['id']}{which} ({', '.join(filter(None, details)) or 'no details'})"
 
 
-def server(document: dict[str, Any]) -> str:
+def server(document: Document) -> str:
     """Return the server of a run as text."""
     facts = document["server"]
     return f"server {facts['kind']} {facts['version'] or ''}".strip() + f" at {facts['host']}"
 
 
-def machine(environment: dict[str, Any]) -> str:
+def machine(environment: Document) -> str:
     """Return a run's `environment` as text."""
     gpus = ", ".join(gpu["name"] or gpu["vendor"] for gpu in environment["gpus"]) or "none"
     return f"machine {environment['cpu']}, {room(environment)}, GPUs: {gpus}"
 
 
-def room(facts: dict[str, Any]) -> str:
+def room(facts: Document) -> str:
     """Return the processors and memory of an `environment`, and the usable part of them."""
     limits = binding(facts, facts)
     cores, memory = f"{facts['cores_logical']} cores", f"{facts['ram_mb'] / 1000:.1f} GB"
@@ -160,7 +162,7 @@ def room(facts: dict[str, Any]) -> str:
     return f"{cores}, {memory}"
 
 
-def measured(name: str, values: dict[str, Any]) -> tuple[str, ...]:
+def measured(name: str, values: Document) -> tuple[str, ...]:
     """Return the row of a metric's distribution, with the cells of COLUMNS."""
     interval, p95 = values["ci95"], number(values["p95"])
     spread = f" ± {number((interval[1] - interval[0]) / 2)}" if interval else ""

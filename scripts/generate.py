@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn import datasets, evalsets, metrics, registry, settings
 from pytest_llamaburn.kinds import _kind
+from pytest_llamaburn.option import Option, model_of, options_of
 from pytest_llamaburn.store import results
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def schemas() -> dict[Path, str]:
         **{kind: results.schema(kind) for kind in results.with_comparisons(registry.own("kinds"))},
         "eval_set": {**_DIALECT, **evalsets.eval_set_model().model_json_schema()},
         "prompts": {**_DIALECT, **datasets.prompt_set_model().model_json_schema()},
-        "settings": {**_DIALECT, **settings.model_of(first.settings_class).model_json_schema()},
+        "settings": {**_DIALECT, **model_of(first.settings_class).model_json_schema()},
     }
     folder = ROOT / "pytest_llamaburn" / "schemas"
     return {folder / f"{kind}.schema.json": _text(schema) for kind, schema in found.items()}
@@ -113,7 +114,7 @@ def _section(kind: RunKind) -> str:
 
 def options_page(kinds: Iterable[RunKind]) -> str:
     """Return the options and all their spellings, grouped by command, as Markdown."""
-    of_kind = {k.name: {o.key: o for o in settings.options_of(k.settings_class)} for k in kinds}
+    of_kind = {k.name: {o.key: o for o in options_of(k.settings_class)} for k in kinds}
     shared = set.intersection(*map(set, of_kind.values()))
     names = ", ".join(f"`{name}`" for name in of_kind)
     first = next(iter(of_kind.values()))
@@ -121,15 +122,15 @@ def options_page(kinds: Iterable[RunKind]) -> str:
     for name, found in of_kind.items():
         own = [option for key, option in found.items() if key not in shared]
         parts.append(_group(f"`llamaburn {name}`", own))
-    parts.append(_group("Output", settings.options_of(settings.Display)))
+    parts.append(_group("Output", options_of(settings.Display)))
     return "".join(parts)
 
 
-def _group(title: str, options: Iterable[settings.Option]) -> str:
+def _group(title: str, options: Iterable[Option]) -> str:
     return f"\n## {title}\n\n{_OPTIONS_COLUMNS}" + "".join(f"{_option(o)}\n" for o in options)
 
 
-def _option(option: settings.Option) -> str:
+def _option(option: Option) -> str:
     default = option.default
     if isinstance(default, tuple):
         default = ", ".join(default)

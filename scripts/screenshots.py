@@ -168,6 +168,8 @@ def shoot(browser: Browser, served: Served, folder: Path, wanted: list[str]) -> 
             prepare(page, shot.prepare)
             page.wait_for_timeout(500)
             page.screenshot(path=folder / f"{shot.name}-{end}", full_page=True)
+            if end == "wide-light.png":  # what the guide shows: the first screen alone
+                page.screenshot(path=folder / f"{shot.name}.png")
 
 
 def shoot_load(browser: Browser, served: Served, folder: Path, host: str) -> None:

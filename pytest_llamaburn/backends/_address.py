@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import ipaddress
-import os
 import re
 import socket
 from typing import NamedTuple
 from urllib.parse import quote, urlsplit
 
 from pytest_llamaburn.backends._secrets import KEY_VARIABLE
+from pytest_llamaburn.environment import in_container
 from pytest_llamaburn.errors import SettingsError
 
+CONTAINER_HOST = "host.docker.internal"
+LOOPBACK_ONLY = (
+    "A container does not reach an Ollama that listens on 127.0.0.1 only, as it does by default: "
+    "start it on the host with OLLAMA_HOST=0.0.0.0."
+)
 _CALL = re.compile(
     r"(/(chat/)?completions|/models|/embeddings|/responses"
     r"|/api/(chat|generate|embed|tags|show|ps|version))$"
@@ -125,11 +130,17 @@ def is_local(address: Address) -> bool:
 
 def unreachable(address: Address, err: Exception) -> str:
     """Return the error message for a server that does not answer, with advice."""
-    hint = ""
-    if os.path.exists("/.dockerenv") and is_local(address):  # noqa: PTH110 - no need for pathlib here
-        hint = " From inside a container, use --host http://host.docker.internal:11434."
     reason = str(err).rstrip(".") or type(err).__name__
     return (
         f"no server at {address.url}: {reason}. Start it (ollama serve), choose another with "
-        f"--host, or use --backend embedded, which needs no server.{hint}"
+        f"--host, or use --backend embedded, which needs no server.{_advice(address)}"
     )
+
+
+def _advice(address: Address) -> str:
+    """Return what a container needs in order to reach a server of its host."""
+    if not in_container():
+        return ""
+    if is_local(address):
+        return f" From inside a container, use --host http://{CONTAINER_HOST}:11434."
+    return f" {LOOPBACK_ONLY}" if address.host == CONTAINER_HOST else ""

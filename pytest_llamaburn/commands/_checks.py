@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_llamaburn import options
+from pytest_llamaburn.backends._address import CONTAINER_HOST, LOOPBACK_ONLY
 from pytest_llamaburn.errors import LlamaBurnError, SettingsError
 from pytest_llamaburn.kinds import _kind
 from pytest_llamaburn.settings import Display, Run
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from pytest_llamaburn.commands._look import Look
 
 FAIL_BELOW_MB, WARN_BELOW_MB = 100, 1000
-CONTAINER_HOST = "host.docker.internal"
 BUSY_PERCENT = 10
 _WINDOW_S = 1.0
 _NO_SERVER = "not checked: no server"
@@ -307,9 +307,11 @@ def container(context: Context) -> CheckResult:
     finding = f"in a container; {CONTAINER_HOST} {'resolves' if known else 'does not resolve'}"
     if context.seen.server is not None or context.settings.backend == "embedded":
         return CheckResult("ok", finding)
-    reach = f"For a server on the host: --host http://{CONTAINER_HOST}:11434"
-    start = f", and start the container with --add-host={CONTAINER_HOST}:host-gateway"
-    return CheckResult("warn", finding, reach + ("" if known else start) + ".")
+    start = (
+        "" if known else f", and start the container with --add-host={CONTAINER_HOST}:host-gateway"
+    )
+    reach = f"For a server on the host: --host http://{CONTAINER_HOST}:11434{start}."
+    return CheckResult("warn", finding, f"{reach} {LOOPBACK_ONLY}")
 
 
 def _resolves(name: str) -> bool:

@@ -6,15 +6,15 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from pytest_llamaburn import settings
+from pytest_llamaburn.option import options_of
 
 if TYPE_CHECKING:
-    from pytest_llamaburn.settings import Option
+    from pytest_llamaburn.option import Option
 
 
 def by_key(*kinds: type) -> dict[str, Option]:
     """Return the options of settings classes by their keys in `llamaburn.toml`."""
-    return {o.toml_key: o for kind in kinds for o in settings.options_of(kind)}
+    return {o.toml_key: o for kind in kinds for o in options_of(kind)}
 
 
 def lines(key: str, value: Any) -> list[str]:

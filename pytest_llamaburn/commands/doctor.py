@@ -15,7 +15,8 @@ from pytest_llamaburn.commands import _printing
 from pytest_llamaburn.commands._checks import CHECKS, CheckResult, Context, sensor_of
 from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.grids import Table
-from pytest_llamaburn.settings import Connection, Run, Storage, model_of
+from pytest_llamaburn.option import model_of
+from pytest_llamaburn.settings import Connection, Run, Storage
 
 if TYPE_CHECKING:
     import argparse

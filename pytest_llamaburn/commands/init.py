@@ -14,7 +14,7 @@ from pytest_llamaburn.options import CONFIG_NAME
 if TYPE_CHECKING:
     import argparse
 
-    from pytest_llamaburn.settings import Option
+    from pytest_llamaburn.option import Option
 
 HELP = "write a configuration file and an example test"
 EXAMPLE = "llamaburn init && pytest test_llm.py"

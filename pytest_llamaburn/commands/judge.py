@@ -316,7 +316,7 @@ def _estimate(settings: Judging, labels: Sequence[Label], path: str) -> int:
     else:
         estimates = panel.estimate((verdicts.case(one), [one.criterion]) for one in judged)
     for estimate in estimates:
-        print(estimate.sentence(f"the {len(labels)} labels of {path}"))
+        print(estimate.sentence(f"the {counted(len(labels), 'label')} of {path}"))
     return 0
 
 

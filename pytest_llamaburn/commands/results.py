@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 HELP = "list, show, check, export, remove and recover result files"
 EXAMPLE = "llamaburn results show llama3.1_8b_2026-01-13T10-30-00 -o markdown"
 _COLUMNS = ("id", "kind", "status", "model", "tokens/s", "TTFT ms", "requests", "scores")
-_LEAST = ("requests", "scores", "TTFT ms", "tokens/s", "model", "kind")
+_LEAST = ("requests", "model", "kind", "TTFT ms")
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -52,7 +52,7 @@ def _list(results_dir: Path, names: list[str], display: Display) -> int:
     if "json" in display.output:
         print(json.dumps([dict(zip(_COLUMNS, row, strict=True)) for row in rows], indent=2))
     else:
-        table = grids.Table(_COLUMNS, rows, least=_LEAST)
+        table = grids.Table(_COLUMNS, rows, least=_LEAST, wrapped=("scores", "status"))
         width = grids.columns_of(sys.stdout, wide=display.wide)
         print(grids.text(table, width) if rows else f"no results in {results_dir}")
     return 0

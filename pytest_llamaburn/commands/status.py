@@ -9,7 +9,8 @@ from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn import options
-from pytest_llamaburn.settings import Connection, Run, seconds
+from pytest_llamaburn.option import seconds
+from pytest_llamaburn.settings import Connection, Run
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

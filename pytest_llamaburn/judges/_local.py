@@ -22,7 +22,8 @@ _CHARS_PER_TOKEN = 3  # a safe estimate for text and code
 
 def settings(host: str | None, num_ctx: int = CONTEXT) -> Run:
     """Return the settings of a backend that serves a judge."""
-    from pytest_llamaburn.settings import Run, model_of
+    from pytest_llamaburn.option import model_of
+    from pytest_llamaburn.settings import Run
 
     return cast("Run", model_of(Run)(host=host, num_ctx=num_ctx))
 

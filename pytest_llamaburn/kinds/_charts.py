@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     Series = tuple[str, Callable[[Sample], float | None]]
 
 FEWEST = 5  # with fewer values a distribution says nothing
-_MEASURING = ("prompt_eval", "generate")  # phases of requests, shown as one
+_MEASURING = ("prompt_eval", "generate", "mixed")  # phases of requests, shown as one
 _TIME = Axis("time", "s", low=0.0)
 
 
@@ -75,7 +75,8 @@ def sensors(document: Document) -> Iterator[Chart]:
     if len(samples) < FEWEST:
         return
     phases = ["requests" if s["phase"] in _MEASURING else s["phase"] for s in samples]
-    bands = _long(charts.bands([s["t_ms"] / 1000 for s in samples], phases))
+    times = [sample["t_ms"] / 1000 for sample in samples]
+    bands = _long(charts.bands(times, phases)) if "requests" in phases else []
     for title, axis, series in (
         ("Processors over time", Axis("used", "%", low=0.0, high=100.0), _processors(samples)),
         ("Memory over time", Axis("used", "GB", low=0.0), _memory(samples)),

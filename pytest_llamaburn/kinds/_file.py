@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
+from pytest_llamaburn.documents import Document  # noqa: TC001 - pydantic reads it
 from pytest_llamaburn.measures import REASONS
 from pytest_llamaburn.texts import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from pytest_llamaburn.documents import Document, Header
+    from pytest_llamaburn.documents import Header
     from pytest_llamaburn.store.journal import Record
 
 NO_COUNTS = REASONS["no_usage"]
@@ -100,11 +101,11 @@ class RunFile(Part):
     server: ServerFacts
     timestamp: str
     contended: bool
-    config: dict[str, Any]
-    environment: dict[str, Any]
-    telemetry: dict[str, Any]
-    system_profile: list[dict[str, Any]]
-    insights: list[dict[str, Any]]
+    config: Document
+    environment: Document
+    telemetry: Document
+    system_profile: list[Document]
+    insights: list[Document]
 
 
 class ComparisonGate(Part):

@@ -7,16 +7,17 @@ the plugin, the command, the store and the reports loop over kinds. This module 
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from functools import cached_property
 from importlib import import_module
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from pytest_llamaburn import registry
-from pytest_llamaburn.errors import LlamaBurnError, SettingsError
+from pytest_llamaburn.errors import DatasetError, LlamaBurnError, SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
     from typing import Protocol
 
@@ -256,6 +257,15 @@ def or_broken(make: Callable[[], list[Any]]) -> list[Any]:
         return make()
     except LlamaBurnError as err:
         return [err]
+
+
+@contextmanager
+def naming(flag: str) -> Iterator[None]:
+    """In an error about a set, name the option that gave the set."""
+    try:
+        yield
+    except DatasetError as err:
+        raise SettingsError(f"{flag}: {err}") from None
 
 
 def target_id(target: Target | LlamaBurnError) -> str:

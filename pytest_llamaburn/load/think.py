@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pytest_llamaburn.errors import SettingsError
-from pytest_llamaburn.settings import MOST_S, seconds
+from pytest_llamaburn.option import MOST_S, seconds
 
 
 def think_seconds(text: str) -> tuple[float, float]:

@@ -16,47 +16,48 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from pytest_llamaburn.charts import Chart, Entry
+    from pytest_llamaburn.documents import Document
     from pytest_llamaburn.measures import Measure
 
 _MOST_CARDS, _MOST_CHARTS = 8, 4
 _FEWEST = 5  # with fewer values a distribution says nothing
 
 
-def cards(document: dict[str, Any]) -> Iterable[Card]:
+def cards(document: Document) -> Iterable[Card]:
     """Return the headline numbers of a file."""
     found: Iterable[Card] = _of(document, "cards", _cards)(document)
     return found
 
 
-def charts(document: dict[str, Any]) -> Iterable[Chart]:
+def charts(document: Document) -> Iterable[Chart]:
     """Return the charts of a file."""
     found: Iterable[Chart] = _of(document, "charts", _charts)(document)
     return found
 
 
-def entries(document: dict[str, Any]) -> Iterable[Entry]:
+def entries(document: Document) -> Iterable[Entry]:
     """Return the entries of a file, such as the questions of an eval."""
     found: Iterable[Entry] = _of(document, "entries", _nothing)(document)
     return found
 
 
-def _nothing(document: dict[str, Any]) -> tuple[()]:  # noqa: ARG001
+def _nothing(document: Document) -> tuple[()]:  # noqa: ARG001
     return ()
 
 
-def _of(document: dict[str, Any], name: str, default: Any) -> Any:
+def _of(document: Document, name: str, default: Any) -> Any:
     """Return a function of the kind's module `charts`, or the default."""
     place = f"{results.kind_of(document).package}.charts"
     return getattr(import_module(place), name, default) if find_spec(place) else default
 
 
-def _measures(document: dict[str, Any]) -> Mapping[str, Measure]:
+def _measures(document: Document) -> Mapping[str, Measure]:
     place = f"{results.kind_of(document).package}.measures"
     found: Mapping[str, Measure] = import_module(place).MEASURES if find_spec(place) else {}
     return found
 
 
-def _cards(document: dict[str, Any]) -> Iterator[Card]:
+def _cards(document: Document) -> Iterator[Card]:
     """Yield the first measures that have a value, those of distributions as their mean."""
     count = 0
     for measure in _measures(document).values():
@@ -73,7 +74,7 @@ def _cards(document: dict[str, Any]) -> Iterator[Card]:
         yield Card(label, number(seen.value), unit, spread)
 
 
-def _charts(document: dict[str, Any]) -> Iterator[Chart]:
+def _charts(document: Document) -> Iterator[Chart]:
     """Yield the distribution of each measure that the rows of the file have."""
     rows = [*results.room(document, "table").rows(document)]
     count = 0

@@ -5,7 +5,7 @@ A filter is a group of radio buttons; the style `:has(…:checked)` hides what d
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pytest_llamaburn.reports import _defaults
 from pytest_llamaburn.reports._svg import text
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pytest_llamaburn.charts import Entry
+    from pytest_llamaburn.documents import Document
 
 _LEAST = 700  # bytes of an entry; with less room there are fewer entries
 _MARKUP = 30  # bytes of a text's heading and its tags
@@ -21,7 +22,7 @@ _SHORTEST = 60  # characters of a text that is cut
 _MOST_VALUES = 12  # of a filter
 
 
-def listed(document: dict[str, Any], number: int, room: float) -> str:
+def listed(document: Document, number: int, room: float) -> str:
     """Return the entries of the file with this number in so many bytes; texts are cut to fit."""
     entries = [*_defaults.entries(document)]
     if not entries:

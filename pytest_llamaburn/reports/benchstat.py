@@ -6,7 +6,7 @@ its files and is read with `benchstat -col file`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pytest_llamaburn.errors import ResultsError
 from pytest_llamaburn.kinds.benchmark import comparable
@@ -15,6 +15,8 @@ from pytest_llamaburn.store import results
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
+
+    from pytest_llamaburn.documents import Document
 
 SUFFIX = ".bench"
 
@@ -26,7 +28,7 @@ def render(paths: Sequence[Path]) -> str:
     return "\n".join([*units, *(line for line in lines if not line.startswith("Unit "))]) + "\n"
 
 
-def _lines(document: dict[str, Any]) -> Iterator[str]:
+def _lines(document: Document) -> Iterator[str]:
     if document["schema"] == "llamaburn/comparison":
         for change in document["results"]["changes"]:
             statistic = "" if change["statistic"] == "mean" else f".{change['statistic']}"
@@ -48,7 +50,7 @@ def _unit(name: str, better: str) -> str:
     return f"Unit {name}" if better == "none" else f"Unit {name} better={better}"
 
 
-def _runs(runs: Sequence[dict[str, Any]]) -> Iterator[str]:
+def _runs(runs: Sequence[Document]) -> Iterator[str]:
     for run in runs:
         values = [f"{v:.6g} {name}" for name, v in run["values"].items() if v is not None]
         if values:

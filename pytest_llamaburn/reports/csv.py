@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from pytest_llamaburn.documents import Document
+
 SUFFIX = ".csv"
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
@@ -33,7 +35,7 @@ def render(paths: Sequence[Path]) -> str:
     return text.getvalue()
 
 
-def _flat(row: dict[str, Any]) -> dict[str, Any]:
+def _flat(row: Document) -> Document:
     row.pop("null_reasons", None)
     if "flags" in row:
         row["flags"] = " ".join(row["flags"])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from itertools import zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_llamaburn import gates
 from pytest_llamaburn.reports import _defaults, _entries
@@ -20,11 +20,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from pytest_llamaburn.charts import Card
+    from pytest_llamaburn.documents import Document
     from pytest_llamaburn.tables import Sheet
 
 SUFFIX = ".html"
 _MOST_BYTES = 145_000  # of a page; its tables are always whole
 _CHARTS_SHARE = 0.6  # of what the tables leave; entries get the rest
+_CARDS_BESIDE = 6
 _POINTS = (240, 60, 20)  # the most points of a series: the more charts, the fewer
 _HIDDEN = ("gates", FILE)  # notes that are shown in another way
 _HEAD = """<!doctype html>
@@ -47,7 +49,7 @@ _TAIL = "</body>\n</html>\n"
 class _Part(NamedTuple):
     """A file's part of the page; charts and entries stand between `head` and `tail`."""
 
-    document: dict[str, Any]
+    document: Document
     head: str
     tail: str
 
@@ -71,7 +73,7 @@ def _size(words: str) -> int:
     return len(words.encode("utf-8", "replace"))
 
 
-def _head(documents: Sequence[dict[str, Any]]) -> str:
+def _head(documents: Sequence[Document]) -> str:
     names = dict.fromkeys(_name(document) for document in documents)
     title = text(f"LlamaBurn: {', '.join(names)}" if names else "LlamaBurn")
     return _HEAD.format(title=title, style=style(), patterns=PATTERNS)
@@ -82,7 +84,7 @@ def style() -> str:
     return Path(__file__).with_name("_page.css").read_text(encoding="utf-8")
 
 
-def _name(document: dict[str, Any]) -> str:
+def _name(document: Document) -> str:
     kind = document["schema"].removeprefix(results.PREFIX).replace("-", " ")
     model = document.get("model")
     return f"{kind} of {model['id']}" if model else kind
@@ -115,7 +117,7 @@ def _capital(words: str) -> str:
     return words[:1].upper() + words[1:]
 
 
-def _header(document: dict[str, Any], sheet: Sheet) -> str:
+def _header(document: Document, sheet: Sheet) -> str:
     status = str(document["status"])
     words = f"{document['schema'].removeprefix(results.PREFIX)}, {document['timestamp']}"
     facts = "".join(f"<p>{text(fact)}</p>\n" for fact in sheet.facts)
@@ -129,8 +131,11 @@ def _header(document: dict[str, Any], sheet: Sheet) -> str:
 
 
 def _cards(cards: Iterable[Card]) -> str:
-    shown = "".join(map(_card, cards))
-    return f'<div class="cards">{shown}</div>' if shown else ""
+    """Return the cards in as few rows as there is room for, each row about as full."""
+    shown = [*map(_card, cards)]
+    rows = -(-len(shown) // _CARDS_BESIDE)
+    columns = -(-len(shown) // rows) if rows else 0
+    return f'<div class="cards of{columns}">{"".join(shown)}</div>' if shown else ""
 
 
 def _card(card: Card) -> str:
@@ -142,7 +147,7 @@ def _card(card: Card) -> str:
     )
 
 
-def _gates(document: dict[str, Any]) -> str:
+def _gates(document: Document) -> str:
     """Return the verdicts of the gates, each with its value and interval."""
     found = document["results"].get("gates", ())
     compared = document["schema"].endswith("comparison")
@@ -176,7 +181,7 @@ def _notes(sheets: Sequence[Sheet]) -> str:
 # Charts
 
 
-def _charts(documents: Sequence[dict[str, Any]], room: float) -> list[str]:
+def _charts(documents: Sequence[Document], room: float) -> list[str]:
     """Return the charts of each file; if there is not room for all, those that come first."""
     found = [[*_defaults.charts(document)] for document in documents]
     for points in _POINTS:

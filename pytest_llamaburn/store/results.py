@@ -149,7 +149,7 @@ def load(path: Path) -> Document:
     return parsed(_read(path), str(path))
 
 
-def parsed(raw: bytes, name: str) -> dict[str, Any]:
+def parsed(raw: bytes, name: str) -> Document:
     """Return the content of a result file of that name; raises ResultsError as `load` does."""
     try:
         document = msgspec.json.decode(raw)

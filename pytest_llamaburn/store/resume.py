@@ -10,7 +10,7 @@ from pytest_llamaburn.backends._address import parse_host
 from pytest_llamaburn.backends._detect import means_file, settle
 from pytest_llamaburn.energy import cost
 from pytest_llamaburn.errors import ResultsError, SettingsError
-from pytest_llamaburn.settings import options_of
+from pytest_llamaburn.option import options_of
 from pytest_llamaburn.store import journal, results
 from pytest_llamaburn.telemetry import _detect
 

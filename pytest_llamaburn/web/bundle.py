@@ -111,3 +111,8 @@ def ensure() -> None:
         if not is_current():
             print("building the web page …", file=sys.stderr, flush=True)  # noqa: T201
             build()
+
+
+if __name__ == "__main__":
+    if not is_current():
+        build()

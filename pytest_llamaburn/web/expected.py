@@ -9,7 +9,7 @@ from pytest_llamaburn.kinds._kind import Expected, RunKind, every
 from pytest_llamaburn.store import results
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from pytest_llamaburn.web.index import Row
     from pytest_llamaburn.web.library import Library
@@ -41,7 +41,7 @@ def _request_s(model: str, kind: RunKind, service: Service) -> float | None:
     return None
 
 
-def _newest(rows: list[Row], model: str) -> Iterator[Row]:
+def _newest(rows: Sequence[Row], model: str) -> Iterator[Row]:
     of_model = [row for row in rows if model in row.models]
     yield from sorted(of_model, key=lambda row: row.time or "", reverse=True)[:_MOST_READ]
 

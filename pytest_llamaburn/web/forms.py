@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_llamaburn import options
 from pytest_llamaburn.errors import LlamaBurnError
+from pytest_llamaburn.option import model_of, options_of
 from pytest_llamaburn.registry import unknown
-from pytest_llamaburn.settings import Storage, model_of, options_of
+from pytest_llamaburn.settings import Storage
 from pytest_llamaburn.store import resume
 from pytest_llamaburn.web import child
 from pytest_llamaburn.web.jobs import Order
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from pytest_llamaburn.kinds._kind import RunKind
-    from pytest_llamaburn.settings import Option
+    from pytest_llamaburn.option import Option
 
 _SERVERS_OWN = {option.name for option in options_of(Storage)}
 _OF_PATHS = re.compile(r"(?:^|[:=])(?!//)[/~.@]|\\")  # @ is before a file with a text

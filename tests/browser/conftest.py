@@ -8,14 +8,12 @@ that a page broke its own policy, or if it asked anything of another host.
 from __future__ import annotations
 
 import os
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.served import CHROMIUM, Served, serving
+from support import chromium
+from support.served import Served, serving
 from support.web_api import keep
-
-from pytest_llamaburn.web import bundle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -23,22 +21,12 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Browser, BrowserContext, Page
 
+if os.environ.get("CI"):
+    import playwright.sync_api  # noqa: F401 - the tests skip without it, but not in CI
+
 WAITS_MS = 30_000  # for what must happen; a test that waits so long has failed
 WIDE = {"width": 1280, "height": 900}
 NARROW = {"width": 360, "height": 740}
-
-
-def _missing() -> str | None:
-    """Return why there is no browser or no page, or None."""
-    if find_spec("playwright") is None:
-        return "no browser: pip install playwright"
-    if not os.access(CHROMIUM, os.X_OK):
-        return "no browser: apt install chromium"
-    try:
-        bundle.ensure()
-    except bundle.BundleError as err:
-        return str(err)
-    return None
 
 
 @pytest.fixture(scope="module")
@@ -47,16 +35,14 @@ def browser() -> Iterator[Browser]:
 
     It ends with each file of tests: while Playwright runs, this thread can run no other event loop.
     """
-    reason = _missing()
-    if reason:
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
+    chromium.require()
     from playwright.sync_api import expect, sync_playwright
 
     expect.set_options(timeout=WAITS_MS)
     root = hasattr(os, "geteuid") and os.geteuid() == 0
     with sync_playwright() as playwright:
         found = playwright.chromium.launch(
-            executable_path=CHROMIUM, chromium_sandbox=not root, args=["--disable-gpu"]
+            executable_path=chromium.PATH, chromium_sandbox=not root, args=["--disable-gpu"]
         )
         yield found
         found.close()

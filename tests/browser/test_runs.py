@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.eval_servers import Assessor, Pupil
+from support import third_party
+from support.eval_servers import Assessor, Pupil, Pupils, preference
 from support.scripted import OllamaFacade, ScriptedServer
 from support.served import Served, serving
 from support.slot_server import SlotServer
@@ -60,7 +61,7 @@ def start(page: Page) -> None:
     page.get_by_role("button", name="Start").click()
 
 
-def heading(page: Page, text: str) -> Locator:
+def heading(page: Page, text: str | re.Pattern[str]) -> Locator:
     return page.get_by_role("heading", name=text)
 
 
@@ -229,3 +230,44 @@ def test_what_a_number_is_is_told_on_focus_and_hidden_on_escape(
     expect(page.get_by_role("tooltip")).to_contain_text("No sensor of this machine")
     page.keyboard.press("Escape")
     expect(page.get_by_role("tooltip")).to_have_count(0)
+
+
+def test_a_kind_of_another_distribution_has_a_tab_a_form_and_a_result(
+    browser: Any, opened: Opened, tmp_path: Path
+) -> None:
+    site = third_party.installed(tmp_path / "site")
+    with (
+        ScriptedServer(OllamaFacade()) as ollama,
+        serving(tmp_path, OLLAMA_HOST=NOBODY, PYTHONPATH=str(site)) as served,
+    ):
+        page = opened(served, "#/echo", wrong=True)  # its server ends before it
+        expect(page.get_by_role("tab", name="Echo")).to_have_attribute("aria-selected", "true")
+        page.get_by_label("Times", exact=True).fill("2")
+        page.get_by_label("Another model").fill("tiny")
+        page.get_by_role("button", name="Add").click()
+        fill(page, host=ollama.host)
+        start(page)
+        expect(heading(page, "Echo: done")).to_be_visible(timeout=SOON_MS)
+        expect(heading(page, "All measures")).to_be_visible()
+
+
+def test_two_answers_of_a_pair_stand_side_by_side(empty: Served, opened: Opened) -> None:
+    answers = {name: {"": f"the answer of {name}"} for name in ("tiny", "rival")}
+    judge = Assessor(opinion=lambda *_: preference("A"))
+    page = opened(empty, "#/eval")
+    with ScriptedServer(Pupils(by_model=answers)) as ollama, ScriptedServer(judge) as judging:
+        page.get_by_label("Another model").fill("tiny")
+        page.get_by_role("button", name="Add").click()
+        named = f"ollama:judge@{judging.host}"
+        fill(page, host=ollama.host, limit="2", judge=named, compare_to="rival")
+        page.get_by_label("Pairwise", exact=True).check()
+        start(page)
+        expect(heading(page, "Eval: done")).to_be_visible(timeout=SOON_MS)
+    options = page.get_by_label("Result", exact=True)
+    options.select_option(index=1)
+    page.locator(".questions summary").first.click()
+    expect(heading(page, "Its answer")).to_be_visible()
+    expect(heading(page, re.compile("Answer of .*rival"))).to_be_visible()
+    expect(page.get_by_text("the answer of tiny").first).to_be_visible()
+    expect(page.get_by_text("the answer of rival").first).to_be_visible()
+    expect(page.get_by_text("another winner when the answers changed places")).to_be_visible()

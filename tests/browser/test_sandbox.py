@@ -8,7 +8,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.served import CHROMIUM, serving
+from support import chromium
+from support.served import serving
 from support.web_api import TOKEN
 
 expect: Any = pytest.importorskip("playwright.sync_api").expect
@@ -149,7 +150,9 @@ def test_frames_are_counted_and_what_draws_them_is_named(tab: Page) -> None:
 def test_webgpu_is_there_where_the_browser_has_it(browser: Browser, url: str) -> None:
     flags = ["--use-webgpu-adapter=swiftshader", "--enable-features=Vulkan"]
     able = browser.browser_type.launch(
-        executable_path=CHROMIUM, chromium_sandbox=False, args=["--enable-unsafe-webgpu", *flags]
+        executable_path=chromium.PATH,
+        chromium_sandbox=False,
+        args=["--enable-unsafe-webgpu", *flags],
     )
     page = able.new_page()
     page.goto(f"{url}/#token={TOKEN}")

@@ -327,7 +327,8 @@ def test_container_without_a_server_is_told_where_the_host_is(
     monkeypatch.setattr(socket, "getaddrinfo", lookup)
     verdict = _checks.container(scene(facts={"container": True}))
     assert verdict.level == "warn"
-    assert verdict.fix.endswith(fix)
+    assert fix in verdict.fix
+    assert verdict.fix.endswith("start it on the host with OLLAMA_HOST=0.0.0.0.")
 
 
 def test_container_that_reaches_its_server_is_well(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -52,7 +52,7 @@ def test_so_many_answers_as_the_limit_says_are_marked_again(tmp_path: Path, smal
     assert (len(items_by_id(limited)), limited["results"]["n_total"]) == (1, 3)
     assert (limited["config"]["limit"], limited["status"]) == (1, "complete")
     assert (len(items_by_id(whole)), whole["config"]["limit"]) == (3, None)
-    assert "3 calls for the 1 questions" in again.stdout
+    assert "3 calls for the 1 question" in again.stdout
 
 
 def test_answers_of_a_file_are_not_marked_by_another_set(tmp_path: Path) -> None:

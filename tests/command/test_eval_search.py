@@ -41,7 +41,7 @@ def test_questions_are_answered_with_evidence_where_they_allow_it(tmp_path: Path
     assert items_by_id(second)["moss"]["search"]["replayed"] is True
     assert first["results"]["evidence"]["reference_found"] == {"n": 1, "share": 1.0}
     assert third["results"]["evidence"] is None
-    assert "1 questions with evidence from corpus" in done.stdout
+    assert "1 question with evidence from corpus" in done.stdout
     assert "web_search is False, True in the baseline" in compared
 
 

@@ -50,7 +50,7 @@ def test_the_list_as_json_counts_categories_and_scorers(tmp_path: Path) -> None:
 def test_sound_files_and_built_in_names_are_valid(tmp_path: Path) -> None:
     jsonl(tmp_path / "a.jsonl", {"id": "q", "prompt": "Who?"})
     done = run_cli("evalset", "validate", "a.jsonl", "math", cwd=tmp_path)
-    assert done.stdout == "a.jsonl: valid, 1 questions\nmath: valid, 41 questions\n"
+    assert done.stdout == "a.jsonl: valid, 1 question\nmath: valid, 41 questions\n"
 
 
 def test_each_unsound_file_is_named_and_the_others_are_still_looked_at(tmp_path: Path) -> None:

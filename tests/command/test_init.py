@@ -17,6 +17,7 @@ from pytest_llamaburn.commands.init import configuration
 from pytest_llamaburn.kinds.benchmark.settings import Benchmark
 from pytest_llamaburn.kinds.eval.settings import Eval
 from pytest_llamaburn.kinds.stress.settings import Stress
+from pytest_llamaburn.option import options_of
 from pytest_llamaburn.settings import Display
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def test_every_key_is_there_with_its_help(tmp_path: Path) -> None:
     run_cli("init", cwd=tmp_path)
     text = (tmp_path / "llamaburn.toml").read_text()
     for kind in settings.classes(registry.own("kinds")):
-        for option in settings.options_of(kind):
+        for option in options_of(kind):
             table, _, name = option.toml_key.rpartition(".")
             assert f"\n[{table}]\n" in text
             assert f"\n# {option.help}" in text

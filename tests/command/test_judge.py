@@ -175,7 +175,7 @@ def test_dry_run_says_what_would_be_sent_and_sends_nothing(tmp_path: Path) -> No
     assert f"{name}: 4 calls for the 2 labels of " in shown
     assert " and 2000 out, about 0.0" in shown
     assert shown.endswith(" USD if no call fails\n")
-    assert "2 calls for the 1 labels of " in unpriced
+    assert "2 calls for the 1 label of " in unpriced
     assert unpriced.endswith(" and 1000 out, at an unknown price\n")
     assert fake.calls == []
 

@@ -153,8 +153,8 @@ def test_the_file_is_named_after_model_and_mode_and_is_listed(swept: Done) -> No
 
 def test_the_page_holds_the_chart_with_states_and_points(swept: Done) -> None:
     text = (swept.cwd / "page.html").read_text()
-    assert "tokens/s and total p50, ms over the load" in text
-    assert 'class="s-degraded"' in text
+    assert "<figcaption>Throughput by level</figcaption>" in text
+    assert 'class="band s-degraded"' in text
     point = swept.document["results"]["degradation_point"]  # a bracket has no mark
     assert ("degradation point</text>" in text) == (point["concurrency"] is not None)
     assert len(text) < 150_000

@@ -27,7 +27,7 @@ def test_session_is_compared_with_the_newest_earlier_benchmark_of_its_model(
     assert comparisons(pytester) == []
     second = benchmark_session(pytester, server, str(SUITES), "--llamaburn-compare=last", gate)
     assert second.ret == 0
-    second.stdout.fnmatch_lines(["2 files, compared with A", "gate osl.mean:-50%: B: pass*"])
+    second.stdout.fnmatch_lines(["2 files, compared with A", "  gate osl.mean:-50%: B: pass*"])
     (document,) = comparisons(pytester)
     before, after = sorted(result_files(pytester), key=lambda d: str(d["timestamp"] + d["run_id"]))
     compared = {file["run_id"]: file["baseline"] for file in document["results"]["files"]}
@@ -56,7 +56,7 @@ def test_sessions_of_several_workers_are_compared_too(
         pytester, server, str(SUITES), "-n2", "--llamaburn-compare=last", gate
     )
     assert result.ret == 0
-    result.stdout.fnmatch_lines(["2 files, compared with A", "gate osl.mean:-50%: B: pass*"])
+    result.stdout.fnmatch_lines(["2 files, compared with A", "  gate osl.mean:-50%: B: pass*"])
     assert len(comparisons(pytester)) == 1
 
 

@@ -79,6 +79,9 @@ def files_of_examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("mmlu.json").write_text(json.dumps(mmlu), encoding="utf-8")
     Path("mine.jsonl").write_text(json.dumps(question), encoding="utf-8")
     Path("persona.txt").write_text("Be brief.", encoding="utf-8")
+    shutil.copy(ROOT / "prompts" / "coding.json", "my_prompts.json")
+    Path("documents").mkdir()
+    Path("documents/paris.txt").write_text("Paris is in France.", encoding="utf-8")
     Path("model.gguf").write_bytes(b"GGUF")
 
 

@@ -17,7 +17,6 @@ CHECKS = {
 
 MOST_LINES = 400
 LONGER = {
-    "settings.py": "the options of all runs, one declaration after another",
     "capacity/search.py": "the state of one search and all that reads it",
     "capacity/loops.py": "the searches of closed and of open loops, which share that state",
     "sandbox/_remote.py": "the confined process loads it by its path, as one file",

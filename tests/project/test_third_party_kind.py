@@ -12,27 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from support import echo_kind
+from support import third_party
 from support.scripted import OllamaFacade, ScriptedServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-SUITE = """
-import pytest
-
-
-@pytest.mark.llm_echo
-def test_echo(llm_echo):
-    llm_echo("Say hi.")
-"""
-ENTRY_POINTS = """\
-[llamaburn.kinds]
-echo = echo_kind
-
-[pytest11]
-echo = echo_kind
-"""
 USERS_TEST = """
 import pytest
 
@@ -49,15 +34,7 @@ class Place:
     def __init__(self, home: Path, server: ScriptedServer) -> None:
         self.cwd, self.server, self.said = home / "cwd", server, ""
         self.cwd.mkdir()
-        site = home / "site"
-        package, about = site / "echo_kind", site / "echo_kind-1.0.dist-info"
-        shutil.copytree(Path(echo_kind.__file__).parent, package)
-        (package / "suite").mkdir()
-        (package / "suite" / "test_echo.py").write_text(SUITE)
-        about.mkdir()
-        (about / "METADATA").write_text("Metadata-Version: 2.1\nName: echo-kind\nVersion: 1.0\n")
-        (about / "entry_points.txt").write_text(ENTRY_POINTS)
-        self.env = {**os.environ, "PYTHONPATH": str(site)}
+        self.env = {**os.environ, "PYTHONPATH": str(third_party.installed(home / "site"))}
 
     def run(self, module: str, *args: str, check: int = 0) -> str:
         """Run a module as a command; return what it writes."""

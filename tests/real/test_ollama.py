@@ -140,7 +140,7 @@ def test_over_long_prompt_is_truncated_and_flagged(ollama: RealOllama, tmp_path:
     (run,) = results_in(tmp_path / "results")[0]["results"]["runs"]
     assert "truncated_prompt" in run["flags"]
     assert run["input_sequence_length"] <= 512
-    assert "truncated_prompt on 1 of 1 requests" in done.stdout
+    assert "truncated_prompt on 1 of 1 request" in done.stdout
 
 
 def test_other_context_length_between_requests_is_a_reload(

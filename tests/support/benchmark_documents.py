@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from pytest_llamaburn import metrics, options
 from pytest_llamaburn.kinds.benchmark.settings import Benchmark
-from pytest_llamaburn.settings import model_of
+from pytest_llamaburn.option import model_of
 from pytest_llamaburn.store import results
 from pytest_llamaburn.store.journal import Record
 from pytest_llamaburn.trace import (

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn.datasets import Prompt
 from pytest_llamaburn.kinds.stress.settings import Stress
-from pytest_llamaburn.settings import model_of
+from pytest_llamaburn.option import model_of
 from support.benchmark_documents import trace_of
 
 if TYPE_CHECKING:

@@ -14,7 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeAlias, cast
 
-from pytest_llamaburn.settings import Judging, model_of
+from pytest_llamaburn.option import model_of
+from pytest_llamaburn.settings import Judging
 from support.scripted import Request, ScriptedServer, Steps, sized
 
 KEY = "sk-test-3f7a9c-secret"

@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeAlias, cast
 
 from pytest_llamaburn.backends._base import Backend, Model
 from pytest_llamaburn.backends._http import Connection, Deadlines
-from pytest_llamaburn.settings import Run, model_of
+from pytest_llamaburn.option import model_of
+from pytest_llamaburn.settings import Run
 from pytest_llamaburn.trace import Event, Failed, Finished, Sent, Trace
 
 if TYPE_CHECKING:

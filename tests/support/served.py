@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import time
 from contextlib import contextmanager
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
 HEADERS = {"authorization": f"Bearer {TOKEN}"}
 
 

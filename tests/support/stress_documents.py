@@ -11,7 +11,7 @@ from pytest_llamaburn.kinds.stress.settings import Stress
 from pytest_llamaburn.load.rows import Row, Rows
 from pytest_llamaburn.load.step import CLIENTS, RATE, Burst, Step
 from pytest_llamaburn.metrics import REQUEST
-from pytest_llamaburn.settings import model_of
+from pytest_llamaburn.option import model_of
 from pytest_llamaburn.store import results
 from pytest_llamaburn.store.journal import Record
 from support.benchmark_documents import header

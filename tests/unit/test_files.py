@@ -13,6 +13,7 @@ from pytest_llamaburn.datasets import Prompt, load_prompts
 from pytest_llamaburn.errors import DatasetError, SettingsError
 from pytest_llamaburn.evalsets import load_eval_set
 from pytest_llamaburn.kinds.benchmark.settings import Benchmark
+from pytest_llamaburn.option import options_of
 
 ENCODINGS = ("utf-8", "utf-8-sig", "utf-16", "utf-32")
 MARKED_BE = {"utf-16-be": b"\xfe\xff", "utf-32-be": b"\x00\x00\xfe\xff"}
@@ -45,7 +46,7 @@ def test_configuration_in_another_encoding_is_refused_by_name(tmp_path: Path) ->
 PATHS = {
     (kind.__name__, option.name): (kind, option)
     for kind in settings.classes(registry.own("kinds"))
-    for option in settings.options_of(kind)
+    for option in options_of(kind)
     if option.path
 }
 

@@ -129,9 +129,11 @@ def test_a_terminal_s_width_counts_and_a_pipe_has_all_columns(
     assert grids.columns_of(io.StringIO()) is None
 
 
-@pytest.mark.parametrize(("told", "width"), [("72", 72), ("0", None), ("wide", None), ("", None)])
-def test_the_variable_columns_also_holds_for_a_pipe(
-    told: str, width: int | None, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("told", "width"), [("72", 72), ("0", 101), ("wide", 101), ("", 101)])
+def test_the_variable_columns_wins_on_a_terminal_and_changes_no_pipe(
+    told: str, width: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("os.get_terminal_size", lambda _: os.terminal_size((101, 24)))
     monkeypatch.setenv("COLUMNS", told)
-    assert grids.columns_of(io.StringIO()) == width
+    assert grids.columns_of(Screen()) == width
+    assert grids.columns_of(io.StringIO()) is None

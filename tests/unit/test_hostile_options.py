@@ -19,6 +19,7 @@ from support.benchmark_documents import saved_benchmark
 from pytest_llamaburn import commands, options, registry, settings
 from pytest_llamaburn.commands import _look, build_parser, main
 from pytest_llamaburn.errors import UsageError
+from pytest_llamaburn.option import Option, options_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -92,11 +93,11 @@ def bases_of(every: list[argparse.Action], fuzzed: argparse.Action) -> Iterator[
         yield [*words, f"--mode={mode}"] if mode else words
 
 
-def options_by_name(name: str) -> list[settings.Option]:
+def options_by_name(name: str) -> list[Option]:
     return [
         o
         for kind in settings.classes(registry.own("kinds"))
-        for o in settings.options_of(kind)
+        for o in options_of(kind)
         if o.name == name
     ]
 
@@ -159,7 +160,7 @@ def kinds() -> list[type]:
 
 @pytest.mark.parametrize("kind", kinds())
 def test_every_variable_takes_or_refuses_any_value(kind: type, tmp_path: Path) -> None:
-    for option in settings.options_of(kind):
+    for option in options_of(kind):
         for value in VALUES.values():
             resolved_or_refused(kind, {}, {option.variables[0]: value}, tmp_path)
 
@@ -186,7 +187,7 @@ TOML = {
 @pytest.mark.parametrize("value", TOML.values(), ids=TOML.keys())
 def test_every_key_of_the_file_takes_or_refuses_any_value(value: str, tmp_path: Path) -> None:
     for kind in kinds():
-        for option in settings.options_of(kind):
+        for option in options_of(kind):
             key = option.toml_key.replace("*", "ttft_ms")
             (tmp_path / options.CONFIG_NAME).write_text(f"{key} = {value}\n", encoding="utf-8")
             resolved_or_refused(kind, {}, {}, tmp_path)

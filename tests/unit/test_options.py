@@ -15,12 +15,13 @@ from hypothesis import strategies as st
 from support.benchmark_documents import benchmark_settings
 from support.refusals import refusal
 
-from pytest_llamaburn import options, settings
+from pytest_llamaburn import options
 from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.kinds.benchmark.settings import Benchmark
 from pytest_llamaburn.kinds.eval.settings import Eval
 from pytest_llamaburn.kinds.stress.settings import Stress
-from pytest_llamaburn.settings import Connection, Display, Run, Searching, Storage, model_of
+from pytest_llamaburn.option import Option, model_of, opt, options_of
+from pytest_llamaburn.settings import Connection, Display, Run, Searching, Storage
 
 PREFIXES = ["", "llamaburn-"]
 NOWHERE = Path("/nonexistent")
@@ -38,7 +39,7 @@ host = "http://localhost:11434"
 [cost]
 kwh_rate = 0.12
 """
-OPTIONS = {o.name: o for o in settings.options_of(Benchmark)}
+OPTIONS = {o.name: o for o in options_of(Benchmark)}
 
 
 def parser(kind: type, prefix: str = "") -> argparse.ArgumentParser:
@@ -82,7 +83,7 @@ awkward = st.sampled_from(["-x", "--model", "a=b", "=", "two words", " ", "gr\u0
 texts = awkward | words
 
 
-def valid(option: settings.Option) -> st.SearchStrategy[Any]:
+def valid(option: Option) -> st.SearchStrategy[Any]:
     """Return any value that an option may have, by what its declaration says."""
     kind, _, optional = option.annotation.partition(" | ")
     bounds: Any = option.bounds
@@ -107,7 +108,7 @@ def valid(option: settings.Option) -> st.SearchStrategy[Any]:
     return st.none() | values if optional else values
 
 
-def otherwise(option: settings.Option) -> Any:
+def otherwise(option: Option) -> Any:
     """Return a valid value, as files have it, that hardly any test would choose."""
     if option.choices:
         return option.choices()[-1]
@@ -122,7 +123,7 @@ OTHERWISE = {name: otherwise(option) for name, option in OPTIONS.items()}
 
 def made(kind: type) -> st.SearchStrategy[Any]:
     """Return any valid settings of a kind."""
-    values = {option.name: valid(option) for option in settings.options_of(kind)}
+    values = {option.name: valid(option) for option in options_of(kind)}
     return st.fixed_dictionaries(values).map(lambda found: model_of(kind)(**found))
 
 
@@ -135,7 +136,7 @@ def round_trip(kind: type, prefix: str, values: Any) -> None:
     again: Any
     again, origins = options.resolve(kind, parsed(argv, kind, prefix), {}, NOWHERE)
     assert again == values
-    assert set(origins.values()) <= {f"--{o.flag}" for o in settings.options_of(kind)}
+    assert set(origins.values()) <= {f"--{o.flag}" for o in options_of(kind)}
 
 
 @pytest.mark.parametrize("prefix", PREFIXES)
@@ -387,7 +388,7 @@ def test_a_switch_may_have_a_word_before_it_that_turns_it_on(prefix: str) -> Non
 def test_a_refused_value_is_told_in_a_sentence_that_begins_with_its_origin(
     tmp_path: Path, name: str, text: str, reason: str
 ) -> None:
-    option = next(o for o in settings.options_of(Benchmark) if o.name == name)
+    option = next(o for o in options_of(Benchmark) if o.name == name)
     shown = -5.0 if text == "-5s" else text
     told = f": {shown!r} is refused: {reason}"
     flag, variable = f"--{option.spelling}", option.variables[0]
@@ -449,7 +450,7 @@ def test_a_name_that_kinds_of_run_share_has_its_scope_in_pytest() -> None:
 @pytest.mark.parametrize("kind", [Benchmark, Connection, Display, Run, Searching, Storage])
 def test_help_can_be_shown_and_names_every_default(kind: type, prefix: str) -> None:
     shown = " ".join(parser(kind, prefix).format_help().split())
-    for o in settings.options_of(kind):
+    for o in options_of(kind):
         assert f"--{prefix}{o.flag}" in shown
     if kind is Benchmark:
         assert "(default: 300.0 s)" in shown
@@ -458,7 +459,7 @@ def test_help_can_be_shown_and_names_every_default(kind: type, prefix: str) -> N
 
 def test_percent_signs_in_help_are_literal() -> None:
     class Loud:
-        share: float = settings.opt(0.5, "share in %s")
+        share: float = opt(0.5, "share in %s")
 
     assert "share in %s (default: 0.5)" in parser(Loud).format_help()
 
@@ -542,7 +543,7 @@ def test_a_default_and_a_run_that_is_continued_are_never_too_much() -> None:
 
 
 def test_each_option_of_some_modes_names_modes_and_options_that_there_are() -> None:
-    found = {o.name: o for o in settings.options_of(Stress)}
+    found = {o.name: o for o in options_of(Stress)}
     modes = found["mode"].choices
     assert modes is not None
     for option in found.values():

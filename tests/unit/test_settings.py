@@ -3,36 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from pydantic import ValidationError
 
 from pytest_llamaburn import registry, settings
-from pytest_llamaburn.kinds.benchmark.settings import Benchmark
-from pytest_llamaburn.settings import Display, Option, Run, Storage
+from pytest_llamaburn.option import model_of, options_of
+from pytest_llamaburn.settings import Connection
 
 KINDS = sorted(settings.classes(registry.own("kinds")), key=lambda kind: kind.__name__)
 every_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 
 
-def option(name: str, kind: type = Benchmark) -> Option:
-    return next(o for o in settings.options_of(kind) if o.name == name)
-
-
-def test_inherited_options_come_first_and_once() -> None:
-    names = [o.name for o in settings.options_of(Benchmark)]
-    inherited = [o.name for o in settings.options_of(Run)]
-    assert names[: len(inherited)] == inherited
-    assert {"iterations", "repeats", "start"} <= set(names[len(inherited) :])
-    assert len(set(names)) == len(names)
-
-
 @every_kind
 def test_no_two_options_share_a_spelling(kind: type) -> None:
-    options = settings.options_of(kind)
+    options = options_of(kind)
     spellings = Counter(
         word for o in options for word in (f"--{o.spelling}", o.short, o.toml_key, *o.variables)
     )
@@ -42,81 +26,19 @@ def test_no_two_options_share_a_spelling(kind: type) -> None:
 
 @every_kind
 def test_every_default_is_itself_valid(kind: type) -> None:
-    model = settings.model_of(kind)
-    defaults = {o.name: o.default for o in settings.options_of(kind)}
+    model = model_of(kind)
+    defaults = {o.name: o.default for o in options_of(kind)}
     assert model(**defaults) == model()
 
 
 @every_kind
 def test_every_option_has_a_line_of_help(kind: type) -> None:
-    for o in settings.options_of(kind):
+    for o in options_of(kind):
         assert o.help
         assert "\n" not in o.help
 
 
-def test_the_spellings_follow_from_the_name() -> None:
-    ttft = option("timeout_first_token")
-    assert ttft.spelling == "timeout-first-token"
-    assert ttft.toml_key == "defaults.timeout_first_token"
-    assert ttft.variables == ("LLAMABURN_TIMEOUT_FIRST_TOKEN",)
-
-
-def test_a_spelling_may_be_said_otherwise() -> None:
-    assert option("mode").scope == "benchmark"
-    assert option("iterations").toml_key == "defaults.benchmark_iterations"
-    assert option("host").variables == ("LLAMABURN_HOST", "OLLAMA_HOST")
-
-
-def test_settings_are_frozen() -> None:
-    checked: Any = settings.model_of(Storage)()
-    with pytest.raises(ValidationError):
-        checked.results_dir = "elsewhere"
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("90s", 90),
-        ("15m", 900),
-        ("1h", 3600),
-        ("250ms", 0.25),
-        (" 1.5 S ", 1.5),
-        ("2 M", 120),
-        ("1e3ms", 1),
-        ("12", "12"),
-        ("s", "s"),
-        ("soon", "soon"),
-        ("atoms", "atoms"),
-        ("1d", "1d"),
-        (7.5, 7.5),
-        (None, None),
-    ],
-)
-def test_a_duration_is_read_by_its_unit_and_anything_else_left(text: Any, expected: Any) -> None:
-    assert settings.seconds(text) == expected
-
-
-@given(st.floats(1e-3, 1e6), st.sampled_from([("ms", 0.001), ("s", 1), ("m", 60), ("h", 3600)]))
-def test_a_duration_in_any_unit_is_the_same_time(amount: float, unit: tuple[str, float]) -> None:
-    suffix, scale = unit
-    assert settings.seconds(f"{amount}{suffix}") == pytest.approx(amount * scale)
-
-
-@pytest.mark.parametrize("text", ["infs", "nan", "infh", "1e308h"])
-def test_an_endless_duration_is_refused(text: str) -> None:
-    with pytest.raises(ValidationError, match=r"finite number|greater than 0"):
-        settings.model_of(Run)(timeout_total=text)
-
-
 def test_backends_are_the_members_of_their_folder_and_auto() -> None:
-    choices = option("backend").choices
+    choices = next(o.choices for o in options_of(Connection) if o.name == "backend")
     assert choices is not None
     assert choices() == ("auto", "embedded", "ollama", "openai")
-
-
-@pytest.mark.parametrize("kind", [Display, Benchmark])
-def test_a_word_that_is_no_choice_is_refused_with_all_choices(kind: type) -> None:
-    for o in settings.options_of(kind):
-        if o.choices:
-            with pytest.raises(ValidationError, match=f"must be one of {', '.join(o.choices())}"):
-                settings.model_of(kind)(**{o.name: "no such word"})

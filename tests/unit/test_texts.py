@@ -21,7 +21,7 @@ from pytest_llamaburn.backends._secrets import redacted, without
 from pytest_llamaburn.kinds.eval import answering
 from pytest_llamaburn.kinds.eval.answer_cache import Cache
 from pytest_llamaburn.store import journal, results
-from pytest_llamaburn.texts import dumps, whole
+from pytest_llamaburn.texts import counted, dumps, whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -155,3 +155,15 @@ def test_key_in_a_page_or_a_broken_chunk_is_not_shown(
 def test_broken_chunk_is_shown_as_it_came(monkeypatch: pytest.MonkeyPatch, key: str) -> None:
     monkeypatch.setenv("LLAMABURN_API_KEY", key)
     assert malformed(0, b'{"a\xff":\n', "odd").message == "odd: b'{\"a\\xff\":\\n'"
+
+
+@pytest.mark.parametrize(
+    ("count", "words"), [(0, "0 requests"), (1, "1 request"), (2, "2 requests")]
+)
+def test_a_number_of_things_is_in_the_right_form(count: int, words: str) -> None:
+    assert counted(count, "request") == words
+
+
+def test_a_number_of_things_may_have_a_form_of_its_own() -> None:
+    assert counted(1, "request is", "requests are") == "1 request is"
+    assert counted(3, "request is", "requests are") == "3 requests are"

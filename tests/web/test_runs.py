@@ -132,6 +132,18 @@ async def test_wrong_settings_are_refused_as_the_command_refuses_them(
         ("benchmark", {"resume": "last"}, None, "no unfinished run"),
         ("stress", {"mode": "ramp", "spikes": 2}, "spikes", "does not use it, only spike"),
         ("eval", {"pairwise": True}, "pairwise", "--compare-to"),
+        ("eval", {"set": "maths"}, "set", "unknown eval set 'maths'"),
+        ("eval", {"judge": "clade"}, "judge", "did you mean 'claude'"),
+        ("eval", {"judge": "openai@http://127.0.0.1:1"}, "judge", "OPENAI_API_KEY"),
+        ("eval", {"model": "m", "judge": "ollama:m"}, "judge", "m would judge itself"),
+        (
+            "eval",
+            {"set": "factual", "web_search": True, "search": "tavily"},
+            "web_search",
+            "TAVILY",
+        ),
+        ("benchmark", {"prompts": "defalt"}, "prompts", "unknown prompt set 'defalt'"),
+        ("stress", {"prompts": "defalt"}, "prompts", "unknown prompt set 'defalt'"),
     ],
 )
 async def test_settings_that_only_the_run_can_refuse_are_refused_before_it(

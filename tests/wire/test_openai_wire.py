@@ -31,7 +31,7 @@ from pytest_llamaburn.backends import openai
 from pytest_llamaburn.backends._base import Model
 from pytest_llamaburn.errors import ServerError
 from pytest_llamaburn.kinds.stress.settings import Stress
-from pytest_llamaburn.settings import model_of
+from pytest_llamaburn.option import model_of
 from pytest_llamaburn.trace import Delta, Failed, ServerTimings, Trace, Usage, fold
 
 if TYPE_CHECKING:

@@ -12,9 +12,10 @@ from support.refusals import refusal
 from support.scripted import Hang, Pause, Reset, ScriptedServer, Step, Steps, head, sized
 
 from pytest_llamaburn.errors import ServerError, SettingsError
+from pytest_llamaburn.option import model_of
 from pytest_llamaburn.search import brave, ddgs, ollama, searxng, tavily
 from pytest_llamaburn.search._base import Hit, Remote, Search
-from pytest_llamaburn.settings import Searching, model_of
+from pytest_llamaburn.settings import Searching
 
 if TYPE_CHECKING:
     from collections.abc import Callable

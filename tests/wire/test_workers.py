@@ -24,7 +24,7 @@ from pytest_llamaburn.load import rows
 from pytest_llamaburn.load.sender import RequestRange
 from pytest_llamaburn.load.step import CLIENTS, RATE, Step
 from pytest_llamaburn.load.workers import Setup, Task, Workers
-from pytest_llamaburn.settings import model_of
+from pytest_llamaburn.option import model_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

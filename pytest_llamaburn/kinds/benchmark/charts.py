@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pytest_llamaburn.charts import Axis, Chart, Line, Plot, Point
 from pytest_llamaburn.kinds import _charts
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from pytest_llamaburn.charts import Card
+    from pytest_llamaburn.documents import Document
 
-    Document = dict[str, Any]
 
 _HEADLINES = (
     *("time_to_first_token_ms", "inter_token_latency_ms", "tokens_per_sec"),

@@ -21,6 +21,7 @@ from pytest_llamaburn.kinds.benchmark import differences
 from pytest_llamaburn.kinds.benchmark.measures import MEASURES, at_fixed_n, median_length
 from pytest_llamaburn.stats import runs as statistics
 from pytest_llamaburn.stats import samples
+from pytest_llamaburn.texts import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -307,7 +308,8 @@ def _uncertified(statistic: str, runs: Sides) -> str | None:
         return None
     needed = samples.floor(samples.PERCENTILES[statistic] / 100)
     least = min(sum(len(v) for run in side for v in run.values()) for side in runs)
-    return f"{least} requests are too few for it, {needed} are needed" if least < needed else None
+    few = counted(least, "request is", "requests are")
+    return f"{few} too few for it, {needed} are needed" if least < needed else None
 
 
 def _noise_facts(noise: Noise) -> Document:

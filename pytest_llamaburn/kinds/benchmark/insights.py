@@ -142,8 +142,8 @@ def outliers(document: Document) -> Finding | None:
         return None
     text = (
         f"{len(far)} of {counted(len(values), 'request')} generated far slower or faster than "
-        f"the rest (up to {max(far):.3g} ms per token, median {median(values):.3g}). Look for other "
-        "programs that ran, and use p50 instead of the mean."
+        f"the rest (up to {max(far):.3g} ms per token, median {median(values):.3g}). Look "
+        "for other programs that ran, and use p50 instead of the mean."
     )
     return text, {"values_ms": far, "median_ms": median(values)}
 

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, create_model
 
-from pytest_llamaburn import documents, flags, gates, measures, registry
+from pytest_llamaburn import datasets, documents, flags, gates, measures, registry
 from pytest_llamaburn.backends._failures import NOT_THE_MODELS
+from pytest_llamaburn.documents import Document  # noqa: TC001 - pydantic reads it
 from pytest_llamaburn.energy import profiles
 from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.kinds import _energy
@@ -22,6 +23,7 @@ from pytest_llamaburn.kinds._file import (
     totals,
     without_counts,
 )
+from pytest_llamaburn.kinds._kind import naming
 from pytest_llamaburn.kinds.benchmark import insights
 from pytest_llamaburn.kinds.benchmark import number_words as correctness
 from pytest_llamaburn.kinds.benchmark.comparable import Comparison
@@ -32,7 +34,7 @@ from pytest_llamaburn.stats import samples
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from pytest_llamaburn.documents import BenchmarkRow, Document, GateVerdict
+    from pytest_llamaburn.documents import BenchmarkRow, GateVerdict
     from pytest_llamaburn.store.journal import Record
 
 REPEATABLE = ("time_to_first_token_ms", "inter_token_latency_ms", "tokens_per_sec")
@@ -66,18 +68,18 @@ BenchmarkRun = create_model(
 class BenchmarkResults(Part):
     """The results of a benchmark."""
 
-    prompts: dict[str, Any]
+    prompts: Document
     runs: list[BenchmarkRun]  # type: ignore[valid-type]
     summary: dict[str, Distribution]
     summary_cold: dict[str, Distribution] | None = None
-    between_runs: dict[str, dict[str, Any]] = Field(default={})
-    correctness: dict[str, Any] | None = None
+    between_runs: dict[str, Document] = Field(default={})
+    correctness: Document | None = None
     totals: dict[str, float | None]
     tokens_reason: str | None = None
-    energy_by_repeat: list[dict[str, Any]] = Field(default=[])
+    energy_by_repeat: list[Document] = Field(default=[])
     errors: dict[str, int]
-    cost: dict[str, Any]
-    gates: list[dict[str, Any]]
+    cost: Document
+    gates: list[Document]
 
 
 class File(RunFile):
@@ -93,6 +95,9 @@ def check(settings: Any) -> None:
         gates.parse(expression, MEASURES)
     Comparison.check_asked(settings)
     _check_limit(settings)
+    if settings.mode != "correctness":
+        with naming("--prompts"):
+            datasets.load_prompts(settings.prompts)
     if measures.find(REQUEST, settings.precision_metric) is None:
         words = registry.unknown("metric", settings.precision_metric, list(REQUEST))
         raise SettingsError(f"--precision-metric: {words}")
@@ -188,7 +193,7 @@ def _under(interval: list[float] | None, goal: float) -> str:
     return "met" if interval[1] <= goal else "not met"
 
 
-def _correctness(rows: Sequence[BenchmarkRow], config: Mapping[str, Any]) -> dict[str, Any] | None:
+def _correctness(rows: Sequence[BenchmarkRow], config: Mapping[str, Any]) -> Document | None:
     """Return the share of correctly written numbers, and each answer with its verdict."""
     if config.get("mode") != "correctness":
         return None
@@ -198,7 +203,7 @@ def _correctness(rows: Sequence[BenchmarkRow], config: Mapping[str, Any]) -> dic
     return {"lang": lang, **correctness.summary(items), "items": items}
 
 
-def _judged(row: BenchmarkRow, item: correctness.Item, lang: str) -> dict[str, Any]:
+def _judged(row: BenchmarkRow, item: correctness.Item, lang: str) -> Document:
     if row["error"] is None:
         judged = correctness.score(row["answer"] or "", item, lang)._asdict()
     else:
@@ -208,7 +213,7 @@ def _judged(row: BenchmarkRow, item: correctness.Item, lang: str) -> dict[str, A
     return {**item._asdict(), "expected": expected, "answer": row["answer"], **judged}
 
 
-def _tokens(good: Sequence[BenchmarkRow]) -> dict[str, Any]:
+def _tokens(good: Sequence[BenchmarkRow]) -> Document:
     """Return the tokens of the successful requests, and the mean generation speed."""
     gaps = [row for row in good if row["inter_token_latency_ms"] is not None]
     tokens = sum(row["output_sequence_length"] or 0 for row in gaps) - len(gaps)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pytest_llamaburn.settings import Prompted, opt, words
+from pytest_llamaburn.option import opt, words
+from pytest_llamaburn.settings import Prompted
 
 _MANY = 100_000  # maximum number of requests; all are planned before the first one is sent
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pytest_llamaburn.charts import Axis, Card, Chart, Forest, Line, Plot, Point, Span
-from pytest_llamaburn.kinds.comparison.table import AXES, changes_of, interval, percent
+from pytest_llamaburn.kinds.comparison.table import AXES, changes_of, interval, percent, signed
 from pytest_llamaburn.tables import number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    Document = dict[str, Any]
+    from pytest_llamaburn.documents import Document
+
     Change = Document
 
 _MOST_CARDS, _MOST_SPANS, _MOST_FILES = 6, 100, 3
@@ -37,8 +38,8 @@ def _amount(change: Change) -> tuple[str, str, str]:
     """Return a change, its unit and its interval in words."""
     if "mark" in change:
         ends = change["interval"]
-        spread = "[{:+.2f}, {:+.2f}]".format(*ends) if ends else ""
-        return f"{change['change']:+.2f}", change["unit"], spread
+        spread = f"[{signed(ends[0])}, {signed(ends[1])}]" if ends else ""
+        return signed(change["change"]), change["unit"], spread
     value, _, unit = percent(change).partition(" ")
     return value, unit, interval(change) if change["interval"] else ""
 
@@ -62,7 +63,7 @@ def _ratios(document: Document, changes: Sequence[Change]) -> Iterator[Forest]:
         if change["interval"] is not None:
             ends = (change["interval"][0], change["change"], change["interval"][1])
             low, middle, high = (max(-100.0, min(100.0, 100 * end)) for end in ends)
-            about = f"{change['file']} {change['model']}, {change['verdict']}"
+            about = _label(change, change["model"])
             words = f"{percent(change)} {interval(change)}"
             span = Span(about, low, middle, high, words, change["verdict"])
             spans.setdefault(change["name"], []).append(span)
@@ -73,13 +74,19 @@ def _ratios(document: Document, changes: Sequence[Change]) -> Iterator[Forest]:
         yield Forest(f"{name.capitalize()}: change", x, found, margin, note)
 
 
+def _label(change: Change, of: str) -> str:
+    """Return the label of an interval: its file, what it is of, and the verdict if there is one."""
+    verdict = "" if change["verdict"] in _OPEN else f", {change['verdict']}"
+    return f"{change['file']} {of}{verdict}"
+
+
 def _differences(changes: Sequence[Change]) -> Iterator[Forest]:
     """Yield a chart of the differences of each unit."""
     spans: dict[str, list[Span]] = {}
     for change in changes:
         if change["interval"] is not None:
             low, high = change["interval"]
-            label = f"{change['file']} {change['name']}, {change['verdict']}"
+            label = _label(change, change["name"])
             words = " ".join(filter(None, (_amount(change)[0], _amount(change)[2])))
             span = Span(label, low, change["change"], high, words, change["verdict"])
             spans.setdefault(change["unit"], []).append(span)
@@ -95,8 +102,9 @@ def _by_level(document: Document, changes: Sequence[Change]) -> Iterator[Plot]:
         files = [*dict.fromkeys(one["file"] for one in found)][:_MOST_FILES]
         lines = [_line(f"{document['config']['baseline']} (baseline)", found, "baseline")]
         lines += [_line(f, [o for o in found if o["file"] == f], "value") for f in files]
-        if any(len(line.points) > 1 for line in lines):
-            yield _plot(name, found, [line for line in lines if line.points])
+        known = [line for line in lines if line.points]
+        if len(known) > 1 and any(len(line.points) > 1 for line in known):
+            yield _plot(name, found, known)
 
 
 def _plot(name: str, found: Sequence[Change], lines: Sequence[Line]) -> Plot:

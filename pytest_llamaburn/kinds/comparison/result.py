@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field, create_model
 
+from pytest_llamaburn.documents import Document  # noqa: TC001 - pydantic reads it
 from pytest_llamaburn.kinds._file import ComparisonGate, ModelFacts, Part, ServerFacts, Version
 
 
@@ -65,7 +66,7 @@ class AnyResults(Part):
     warnings: list[LoadWarning]
     changes: list[LoadChange]
     gates: list[ComparisonGate] = Field(default_factory=list)
-    method: dict[str, Any] = Field(default_factory=dict)
+    method: Document = Field(default_factory=dict)
 
 
 class AnyFile(Part):
@@ -76,7 +77,7 @@ class AnyFile(Part):
     run_id: str
     status: Literal["complete"]
     timestamp: str
-    config: dict[str, Any]
+    config: Document
     results: AnyResults
 
 
@@ -164,7 +165,7 @@ class ComparisonResults(Part):
 class ComparedEval(Compared):
     """A compared eval; differences and warnings name it by its `label`."""
 
-    eval_set: dict[str, Any]
+    eval_set: Document
 
 
 class EvalWarning(Part):
@@ -196,7 +197,7 @@ class EvalComparisonResults(Part):
     files: list[ComparedEval]
     warnings: list[EvalWarning]
     differences: list[Difference]
-    method: dict[str, Any]
+    method: Document
 
 
 # Of stress runs

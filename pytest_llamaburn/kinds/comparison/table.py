@@ -158,7 +158,7 @@ def _points(change: Document) -> str:
 def percent(change: Document) -> str:
     """Return a change in percent, with its sign; the difference of shares has percentage points."""
     share = change["change"]
-    return ABSENT if share is None else _signed(100 * share, 1) + f" {_points(change)}"
+    return ABSENT if share is None else signed(100 * share, 1) + f" {_points(change)}"
 
 
 def interval(change: Document) -> str:
@@ -174,13 +174,14 @@ def _verdict(change: Document) -> str:
     return f"same within {100 * change['margin']:g} %" if word == "same" else word
 
 
-def _signed(value: float | None, decimals: int = 2) -> str:
+def signed(value: float | None, decimals: int = 2) -> str:
+    """Return a number with its sign."""
     return ABSENT if value is None else f"{value:+.{decimals}f}".replace("-", "−")
 
 
 def _marks(change: Document) -> str:
     ends = change["interval"]
-    return "[{}, {}]".format(*map(_signed, ends)) if ends else ABSENT
+    return "[{}, {}]".format(*map(signed, ends)) if ends else ABSENT
 
 
 _CELLS: dict[str, Callable[[Document], str]] = {
@@ -192,7 +193,7 @@ _CELLS: dict[str, Callable[[Document], str]] = {
     "value": lambda change: number(change["value"]),
     "change": percent,
     "interval": interval,
-    "difference": lambda change: _signed(change["difference"]),
+    "difference": lambda change: signed(change["difference"]),
     "95 % interval": _marks,
     "questions": lambda change: f"{change['questions']} of {change['shared']}",
 }
@@ -245,11 +246,11 @@ def _method(method: Document, changes: Sequence[Document]) -> Iterator[str]:
             f"total at fixed N: time to first token + (N − 1) · inter-token latency, "
             f"N = {method['fixed_n']} tokens, the smallest median length of the files' answers"
         )
+    held = "it holds" if method["intervals"] == 1 else f"all {method['intervals']} hold"
     yield (
         f"values: means of runs, each prompt counted once; intervals: "
         f"{100 * method['confidence']:.4g} % each ({method['interval']}, over runs), so that "
-        f"{'it holds' if method['intervals'] == 1 else 'all %d hold' % method['intervals']} in "
-        f"{100 * (1 - method['alarm_rate']):g} of 100 reports "
+        f"{held} in {100 * (1 - method['alarm_rate']):g} of 100 reports "
         f"({method['correction']})"
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pytest_llamaburn.charts import Axis, Card, Chart, Entry, Forest, Span
 from pytest_llamaburn.kinds import _charts
@@ -12,8 +12,8 @@ from pytest_llamaburn.tables import number
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    Document = dict[str, Any]
-    Found = dict[str, Any]
+    from pytest_llamaburn.documents import Document
+
 
 _TIMED = ("time_to_first_token_ms", "inter_token_latency_ms", "total_generation_ms")
 _SCALES = {"1 to 5": (1.0, 5.0), "share": (0.0, 1.0)}  # the ends of the scale of each unit
@@ -34,7 +34,7 @@ def cards(document: Document) -> Iterator[Card]:
     yield _charts.mean("time_to_first_token_ms", found["summary"]["time_to_first_token_ms"])
 
 
-def _scores(found: Found) -> dict[str, Found]:
+def _scores(found: Document) -> dict[str, Document]:
     """Return what was scored, by name."""
     shares = {"correct": found["correct"]} if found["correct"]["n_total"] else {}
     if found["pass_at_k"]:
@@ -42,7 +42,7 @@ def _scores(found: Found) -> dict[str, Found]:
     return {**shares, **found["grades"], **found["criteria"]}
 
 
-def _wins(found: Found) -> Card:
+def _wins(found: Document) -> Card:
     rate = found["win_rate"]
     spread = "[{}, {}]".format(*map(number, rate["ci95"])) if rate["ci95"] else ""
     label = f"wins against {found['rival']}"
@@ -65,7 +65,7 @@ def charts(document: Document) -> Iterator[Chart]:
     yield from _charts.sensors(document)
 
 
-def _forests(title: str, scores: Mapping[str, Found]) -> Iterator[Forest]:
+def _forests(title: str, scores: Mapping[str, Document]) -> Iterator[Forest]:
     """Yield a chart of the scores of each unit."""
     for unit, (low, high) in _SCALES.items():
         spans = [
@@ -79,7 +79,7 @@ def _forests(title: str, scores: Mapping[str, Found]) -> Iterator[Forest]:
             )
 
 
-def _span(name: str, one: Found) -> Span:
+def _span(name: str, one: Document) -> Span:
     low, high = one["ci95"] or (one["mean"], one["mean"])
     words = f"{number(one['mean'])} [{number(low)}, {number(high)}]" if one["ci95"] else ""
     label = f"{name.replace('_', ' ')}, n {one['n_scored']}"
@@ -92,7 +92,7 @@ def entries(document: Document) -> Iterator[Entry]:
     yield from sorted(found, key=lambda entry: _ORDER.index(entry.verdict))
 
 
-def _entry(item: Found) -> Entry:
+def _entry(item: Document) -> Entry:
     question, verdict = item["question"], _verdict(item)
     scores = [f"{name} {word}" for name, word in transcript.marks(item).items()]
     cells = [question["category"], *scores]
@@ -101,7 +101,7 @@ def _entry(item: Found) -> Entry:
     return Entry(title, verdict, cells, filters, transcript.texts(item))
 
 
-def _verdict(item: Found) -> str:
+def _verdict(item: Document) -> str:
     """Return what came of a question, in a word."""
     if item["error"]:
         return "failed"

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+import os
+from typing import TYPE_CHECKING, Any
 
-from pytest_llamaburn import gates
+from pytest_llamaburn import gates, judges, registry
 from pytest_llamaburn.errors import SettingsError
+from pytest_llamaburn.kinds._kind import naming
 from pytest_llamaburn.kinds.eval import asking, measures, task
+from pytest_llamaburn.search import _choose
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pytest_llamaburn.evalsets import Question
 
 
 def check(settings: Any) -> None:
@@ -41,21 +49,46 @@ def check(settings: Any) -> None:
         raise SettingsError(
             "--pairwise: no judge is named to compare the answers: add --judge claude"
         )
+    _check_here(settings)
+
+
+def refuse_unscorable(questions: Iterable[Question]) -> None:
+    """Raise UsageError for a question that this machine cannot score."""
+    for name in sorted({q.scorer for q in questions if q.scorer}):
+        if check := getattr(registry.load("scorers", name), "ready", None):
+            check()
+
+
+def _check_here(settings: Any) -> None:
+    """Raise UsageError for a set, scorer, search or judge that cannot be used on this machine."""
+    refuse_unscorable(q for one in _asked(settings) for q in one.questions)
+    if settings.web_search and not (settings.rescore or settings.search_replay):
+        _choose.usable(settings, os.environ)
+    panel = judges.Panel.of(settings)
+    if not settings.allow_self_judge:
+        for model in task.judged_models(settings):
+            panel.refuse_self(model)
 
 
 def _check_gates(settings: Any) -> None:
     """Raise SettingsError for a gate that is wrong; it may be on a criterion of the user's own."""
     if not settings.threshold and not settings.criteria and not settings.criterion:
         return
-    asked = [task.load(settings, name) for name in settings.set]
+    asked = _asked(settings)
     own = [d for one in asked for q in one.questions for d in q.definitions]
     for expression in settings.threshold:
         gates.parse(expression, measures.with_own(own))
 
 
+def _asked(settings: Any) -> list[task.Task]:
+    """Return what the sets of the settings ask."""
+    with naming("--rescore" if settings.rescore else "--set"):
+        return [task.load(settings, name) for name in settings.set]
+
+
 def _check_searching(settings: Any) -> None:
     """Raise SettingsError for a search if no question allows one."""
-    asked = [task.load(settings, name) for name in settings.set]
+    asked = _asked(settings)
     if not any(question.allow_web_search for one in asked for question in one.questions):
         raise SettingsError(
             f"--with-web-search: no question of {', '.join(settings.set)} allows a search: leave "

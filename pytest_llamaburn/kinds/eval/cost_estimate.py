@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_llamaburn import judges
 from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.kinds.eval import task
+from pytest_llamaburn.texts import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -30,7 +31,7 @@ def lines(settings: Any) -> Iterator[str]:
         stored = task.items(settings) if settings.rescore else {}
         cases = [(q, _case(q, stored.get(q.id), settings)) for q in questions]
         for estimate in _estimates(panel, cases, settings):
-            material = f"the {len(questions)} questions of {name}"
+            material = f"the {counted(len(questions), 'question')} of {name}"
             yield estimate.sentence(material) + _condition(estimate, settings)
 
 

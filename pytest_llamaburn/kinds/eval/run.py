@@ -10,18 +10,18 @@ import os
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from pytest_llamaburn import evalsets, gates, registry
+from pytest_llamaburn import evalsets, gates
 from pytest_llamaburn.backends._base import Server
 from pytest_llamaburn.errors import DatasetError, SettingsError
 from pytest_llamaburn.kinds._run import Run
-from pytest_llamaburn.kinds.eval import KIND, asking, insights, measures, scoring, task
+from pytest_llamaburn.kinds.eval import KIND, asking, checks, insights, measures, scoring, task
 from pytest_llamaburn.kinds.eval.answering import Answering, thought_in
 from pytest_llamaburn.kinds.eval.judging import Judging, is_final
+from pytest_llamaburn.option import options_of
 from pytest_llamaburn.progress import Event, of_request
 from pytest_llamaburn.scorers.code import pass_at_k
 from pytest_llamaburn.search import _choose
 from pytest_llamaburn.settings import Judging as JudgingOptions
-from pytest_llamaburn.settings import options_of
 from pytest_llamaburn.store import journal, results
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class EvalRun(Run):
         """Prepare as a Run does; stored answers need no server."""
         if self.identity.worker.partition("-")[0] != "main":
             raise SettingsError("an eval runs in one process: leave out -n")
-        self._refuse_unscorable()
+        checks.refuse_unscorable(self._questions)
         self._is_opponent = bool(self.settings.pairwise and model == self.settings.compare_to)
         self._judging = Judging(self.settings, about.pop("opponent_run", None))
         if self.settings.judge:
@@ -122,12 +122,6 @@ class EvalRun(Run):
     @property
     def _questions(self) -> tuple[Question, ...]:
         return task.load(self.settings, self.identity.variant).questions
-
-    def _refuse_unscorable(self) -> None:
-        """Raise UsageError for a question that this machine cannot score, before any is asked."""
-        for name in sorted({q.scorer for q in self._questions if q.scorer}):
-            if check := getattr(registry.load("scorers", name), "ready", None):
-                check()
 
     def _tell_unsearched(self) -> None:
         """Say so if the user seems to want a search that is not made."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pytest_llamaburn.settings import Judging, Run, Searching, opt, words
+from pytest_llamaburn.option import opt, words
+from pytest_llamaburn.settings import Judging, Run, Searching
 
 
 class Eval(Run, Judging, Searching):

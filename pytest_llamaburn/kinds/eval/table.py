@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from statistics import fmean
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pytest_llamaburn import gates
 from pytest_llamaburn.criteria import NOT_APPLICABLE
@@ -28,14 +28,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-Document = dict[str, Any]
-Found = dict[str, Any]
+    from pytest_llamaburn.documents import Document
+
 
 _SCORES = (
     *("score", "unit", "mean", "95 % interval", "scored", "of"),
     *("worst case", "best case"),  # if all missing scores were the lowest, and the highest
 )
-_LEAST = ("worst case", "best case", "3", "2", "4", "1", "5", "unit", "of")
+_LEAST = ("unit", "of", "worst case", "best case", "3", "2", "4", "1", "5")
 _HISTOGRAM = ("1", "2", "3", "4", "5")
 _GRADES_SHOWN = ("graded_correct", "not_attempted", "f_score")  # for each category
 _OF_SOME = ("correct_of_parsed", "correct_given_attempted")  # shares of a part of the answers
@@ -63,8 +63,16 @@ def sheets(document: Document, path: Path) -> Iterator[Sheet]:
     if found["pairwise"]:
         yield _pairs(found["pairwise"])
     yield _categories(found)
-    timed = [measured(name, found["summary"][name]) for name in _TIMED]
-    yield Sheet("timing of the answers", [], timed, [])
+    yield _timing(found)
+
+
+def _timing(found: Document) -> Sheet:
+    """Return the table of times; that of answers of an earlier run is empty."""
+    known = any(found["summary"][name]["n"] for name in _TIMED)
+    timed = [measured(name, found["summary"][name]) for name in _TIMED] if known else []
+    earlier = bool(found["totals"].get("cached"))
+    why = "the answers are those of an earlier run" if earlier else "no answer came"
+    return Sheet("timing of the answers", [], timed, [], empty=f"nothing was timed: {why}")
 
 
 def _filled(
@@ -75,7 +83,7 @@ def _filled(
     return tuple(columns[i] for i in kept), [tuple(row[i] for i in kept) for row in rows]
 
 
-def rows(document: Document) -> Iterator[Found]:
+def rows(document: Document) -> Iterator[Document]:
     """Yield one flat row for each question, for spreadsheets."""
     about = {"model": document["model"]["id"], "run_id": document["run_id"]}
     for item in document["results"]["items"]:
@@ -102,7 +110,7 @@ def transcript(document: Document) -> Iterator[str]:
     yield from map(printable, _transcript.lines(document))
 
 
-def _criteria(criteria: Found) -> Iterator[tuple[str, ...]]:
+def _criteria(criteria: Document) -> Iterator[tuple[str, ...]]:
     for name, found in criteria.items():
         histogram = found["histogram"] or dict.fromkeys(_HISTOGRAM, ABSENT)
         counts = [str(histogram[score]) for score in _HISTOGRAM]
@@ -117,13 +125,13 @@ def _criteria(criteria: Found) -> Iterator[tuple[str, ...]]:
         )
 
 
-def _grades(grades: Found) -> Iterator[tuple[str, ...]]:
+def _grades(grades: Document) -> Iterator[tuple[str, ...]]:
     for name, one in grades.items():
         mean = (number(one["mean"]), _interval(one))
         yield (name, "share", *mean, *_n(one), *_bounds(one), *(ABSENT,) * len(_HISTOGRAM))
 
 
-def _shares(found: Found) -> Iterator[tuple[str, ...]]:
+def _shares(found: Document) -> Iterator[tuple[str, ...]]:
     rest = (ABSENT,) * len(_HISTOGRAM)
     for name in _shares_of(found):
         one = found[name]
@@ -136,7 +144,7 @@ def _shares(found: Found) -> Iterator[tuple[str, ...]]:
         yield (name, "share", *mean, *_n(passed), *_bounds(passed), *rest)
 
 
-def _shares_of(found: Found) -> tuple[str, ...]:
+def _shares_of(found: Document) -> tuple[str, ...]:
     """Return the shares to show; those of answers not read or not attempted if there are any."""
     if not found["correct"]["n_total"]:
         return ()
@@ -149,7 +157,7 @@ def _shares_of(found: Found) -> tuple[str, ...]:
     )
 
 
-def _pairs(found: Found) -> Sheet:
+def _pairs(found: Document) -> Sheet:
     row = (
         found["rival"],
         found["verdict"] or "none",
@@ -175,7 +183,7 @@ def _pairs(found: Found) -> Sheet:
     return Sheet(f"compared with {found['rival']}", [], [row], told, _PAIRS, least=_LEAST_PAIRS)
 
 
-def _categories(found: Found) -> Sheet:
+def _categories(found: Document) -> Sheet:
     shares = [name for name in _shares_of(found) if name not in _OF_SOME]
     graded = [name for name in _GRADES_SHOWN if name in found["grades"]]
     scores = [*shares, *graded, *found["criteria"]] or ["correct"]
@@ -192,7 +200,7 @@ def _categories(found: Found) -> Sheet:
     return Sheet("by category", [], table, notes, columns, 1, least=(), wrapped=("category",))
 
 
-def _macro(found: Found) -> Iterator[str]:
+def _macro(found: Document) -> Iterator[str]:
     """Yield the mean over categories and the mean over answers, if there are several categories."""
     macro = found.get("correct_macro")
     if macro and macro["categories"] > 1:
@@ -222,7 +230,7 @@ def _facts(document: Document) -> Iterator[str]:
         yield _searched(found["evidence"])
 
 
-def _asked(config: Found) -> Iterator[str]:
+def _asked(config: Document) -> Iterator[str]:
     """Yield what was sent with each question; files of earlier versions have nothing."""
     if config.get("few_shot"):
         yield f"{counted(config['few_shot'], 'solved example')} before each question"
@@ -232,7 +240,7 @@ def _asked(config: Found) -> Iterator[str]:
         yield "choices read by the probability of their letters"
 
 
-def _spent(cost: Found) -> str:
+def _spent(cost: Document) -> str:
     tokens = cost["tokens"]
     price = f"{cost['cost_usd']:.4f} USD" if cost["cost_usd"] is not None else cost["reason"]
     return (
@@ -241,13 +249,13 @@ def _spent(cost: Found) -> str:
     )
 
 
-def _searched(found: Found) -> str:
+def _searched(found: Document) -> str:
     share, n = found["reference_found"]["share"], found["reference_found"]["n"]
     reference = f"the reference was in the evidence of {share:.0%} of {n}, " if n else ""
     return (
         f"{counted(found['questions'], 'question')} with evidence from "
-        f"{', '.join(found['backends'])}: {reference}{found['cited']['share']:.0%} of the answers "
-        "cite it"
+        f"{', '.join(found['backends'])}: {reference}"
+        f"{found['cited']['share']:.0%} of the answers cite it"
     )
 
 
@@ -262,7 +270,7 @@ def _notes(document: Document) -> Iterator[tuple[str, str]]:
     yield from under("judges", _judged(found))
 
 
-def _judged(found: Found) -> Iterator[str]:
+def _judged(found: Document) -> Iterator[str]:
     """Yield what came of the judges, and how far they agree."""
     if found["n_total"]:
         states = _states(found["by_state"])
@@ -287,7 +295,7 @@ def _scoring(document: Document) -> Iterator[str]:
     yield from _unmarked(document)
 
 
-def _reasons(found: Found) -> Iterator[str]:
+def _reasons(found: Document) -> Iterator[str]:
     """Yield why scores have no mean, and to how many answers a criterion does not apply."""
     for name, one in {**found["criteria"], **found["grades"]}.items():
         if one["reason"] and one["n_total"]:
@@ -329,7 +337,7 @@ def _unread(document: Document) -> Iterator[str]:
         yield f"cut off at the limit of {limit} tokens: {cut} of them; raise --max-tokens"
 
 
-def _letters(items: list[Found]) -> Iterator[str]:
+def _letters(items: list[Document]) -> Iterator[str]:
     """Yield how much of the probability was on the letters of the choices."""
     answers = [one for item in items for one in (item, *item["more_samples"])]
     masses = [one["choice_mass"] for one in answers if one.get("choice_mass") is not None]
@@ -350,7 +358,7 @@ def _unmarked(document: Document) -> Iterator[str]:
         yield f"{len(left)} of {counted(len(items), 'answer')} need a judge: add --judge"
 
 
-def _judges(judging: Found) -> Iterator[str]:
+def _judges(judging: Document) -> Iterator[str]:
     """Yield the states of each judge's verdicts if they differ, and the most frequent error."""
     each = list(judging["by_judge"].values())
     if any(states != each[0] for states in each):
@@ -365,25 +373,25 @@ def _states(counts: dict[str, int]) -> str:
     return ", ".join(f"{state} {count}" for state, count in counts.items())
 
 
-def _score(name: str, one: Found) -> Found:
+def _score(name: str, one: Document) -> Document:
     reasons = " / ".join(j["reasoning"] for j in one["judgments"] if j["reasoning"])
     score = one["score"] if one["score"] is not None else one.get("verdict")
     return {name: score, f"{name}_state": one["state"], f"{name}_reasoning": reasons}
 
 
-def _joined(entries: list[Found], field: str) -> str | None:
+def _joined(entries: list[Document], field: str) -> str | None:
     return " ".join(str(entry[field]) for entry in entries) or None
 
 
-def _interval(found: Found) -> str:
+def _interval(found: Document) -> str:
     return "[{}, {}]".format(*map(number, found["ci95"])) if found["ci95"] else ABSENT
 
 
-def _within(found: Found) -> str:
+def _within(found: Document) -> str:
     return f" {_interval(found)}" if found.get("ci95") else ""
 
 
-def _bounds(found: Found) -> tuple[str, ...]:
+def _bounds(found: Document) -> tuple[str, ...]:
     """Return the bounds of a mean if any score is missing."""
     if found["n_scored"] == found["n_total"] or "bounds" not in found:
         return ABSENT, ABSENT
@@ -391,5 +399,5 @@ def _bounds(found: Found) -> tuple[str, ...]:
     return number(low), number(high)
 
 
-def _n(found: Found) -> tuple[str, str]:
+def _n(found: Document) -> tuple[str, str]:
     return str(found["n_scored"]), str(found["n_total"])

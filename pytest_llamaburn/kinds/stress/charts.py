@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from statistics import fmean
+from typing import TYPE_CHECKING
 
 from pytest_llamaburn import charts as made
 from pytest_llamaburn.charts import Axis, Card, Chart, Line, Mark, Plot, Point
@@ -15,11 +16,13 @@ from pytest_llamaburn.tables import ABSENT, HEADLINES, number
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    Document = dict[str, Any]  # a result file, or a part of it
+    from pytest_llamaburn.documents import Document
+
     Level = Document
     Series = tuple[str, Callable[[Level], Point | None]]
 
 _PERCENTILES = ("p50", "p95", "p99")
+_MOST_SECONDS = 60  # on an axis of time
 _WIDE = 8  # levels that span such a factor are drawn on a logarithmic axis
 _BY_LEVEL = ("total_generation_ms", "time_to_first_token_ms", "inter_token_latency_ms")
 
@@ -188,12 +191,16 @@ def _marks(found: Document) -> list[Mark]:
 
 
 def _timeline(seconds: Sequence[Document]) -> Iterator[Plot]:
-    """Yield the requests and the tokens of each second."""
+    """Yield the requests and the tokens of each second, or their means where these are many."""
     if len(seconds) < _charts.FEWEST:
         return
+    size = -(-len(seconds) // _MOST_SECONDS)
+    groups = [seconds[i : i + size] for i in range(0, len(seconds), size)]
+    when = "in each second" if size == 1 else f"mean of {size} s"
 
     def line(name: str, value: Callable[[Document], float]) -> Line:
-        return Line(name, [Point(second["second"], value(second)) for second in seconds])
+        points = (Point(group[0]["second"], fmean(map(value, group))) for group in groups)
+        return Line(name, [*points])
 
     lines = [
         line("in flight", lambda second: second["in_flight"]),
@@ -201,8 +208,8 @@ def _timeline(seconds: Sequence[Document]) -> Iterator[Plot]:
     ]
     if any(second["failed"] for second in seconds):
         lines.append(line("failed", lambda second: sum(second["failed"].values())))
-    x, y = Axis("time", "s", low=0.0), Axis("requests in each second", low=0.0)
-    yield Plot("Requests over time", x, y, lines)
+    x = Axis("time", "s", low=0.0)
+    yield Plot("Requests over time", x, Axis("requests", when, low=0.0), lines)
     if all(second.get("tokens") is not None for second in seconds):
         tokens = [line("tokens", lambda second: second["tokens"])]
-        yield Plot("Tokens over time", x, Axis("generated", "tokens/s", low=0.0), tokens)
+        yield Plot("Tokens over time", x, Axis("tokens", when, low=0.0), tokens)

@@ -24,6 +24,7 @@ from pytest_llamaburn.measures import Observed
 from pytest_llamaburn.stats import changes, samples
 from pytest_llamaburn.stats import runs as statistics
 from pytest_llamaburn.stats.changes import SHARE
+from pytest_llamaburn.texts import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -303,7 +304,7 @@ def _uncertified(both: Sequence[Load], of: Column) -> str | None:
         return None
     found = [one.levels[of.level][of.metric] for one in both]
     few = [values["n"] for values in found if of.statistic not in values["certified"]]
-    return f"{min(few)} requests are too few for it" if few else None
+    return f"{counted(min(few), 'request is', 'requests are')} too few for it" if few else None
 
 
 def _no_point(side: str, point: Document | None) -> str:

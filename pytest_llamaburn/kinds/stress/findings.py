@@ -109,7 +109,7 @@ def state(level: Level, load: Load) -> states.State:
     if level.requests:
         return states.state(level, load.bounds)
     if load.config["warmup_window"] or load.config["cooldown_window"]:
-        why = f"all {level.sent} requests were left out by the windows"
+        why = f"all of {counted(level.sent, 'request')} left out by the windows"
     else:
         why = f"none of {counted(level.sent, 'request')} could be sent"
     return states.State(level.value, None, why)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from pytest_llamaburn import metrics
+from pytest_llamaburn import metrics, texts
 from pytest_llamaburn.capacity import measuring_window, slo
 from pytest_llamaburn.capacity.sustained import Second
 from pytest_llamaburn.kinds._file import NO_COUNTS, without_counts
@@ -343,7 +343,8 @@ def _health(visits: Sequence[Visit], kept: Sequence[Row]) -> Document:
     first = [v for r in kept if (v := r.values["time_to_first_token_ms"]) is not None]
     reasons = _limits(worst, late_p99_ms, first)
     if missing:
-        reasons.append(f"it had too few open files to send {missing} requests: raise ulimit -n")
+        unsent_words = texts.counted(missing, "request")
+        reasons.append(f"it had too few open files to send {unsent_words}: raise ulimit -n")
     return {
         "schedule_lateness_p50_ms": samples.percentile(late, 50),
         "schedule_lateness_p99_ms": late_p99_ms,

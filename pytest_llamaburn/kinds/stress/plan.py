@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 from pytest_llamaburn import registry
 from pytest_llamaburn.capacity import loops, search
 from pytest_llamaburn.errors import SettingsError
+from pytest_llamaburn.kinds.stress.settings import MOST_CLIENTS
 from pytest_llamaburn.load.step import CLIENTS
 from pytest_llamaburn.load.think import think_seconds
-from pytest_llamaburn.settings import MOST, MOST_CLIENTS, MOST_S, seconds
+from pytest_llamaburn.option import MOST, MOST_S, seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from pytest_llamaburn import gates
+from pytest_llamaburn import datasets, gates
 from pytest_llamaburn.capacity import degradation, slo, sustained
+from pytest_llamaburn.documents import Document  # noqa: TC001 - pydantic reads it
 from pytest_llamaburn.energy import profiles, timeline
 from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.kinds import _energy
@@ -23,6 +24,7 @@ from pytest_llamaburn.kinds._file import (
     totals,
     without_counts,
 )
+from pytest_llamaburn.kinds._kind import naming
 from pytest_llamaburn.kinds.stress import findings, levels, measures, plan
 from pytest_llamaburn.kinds.stress.comparable import Comparison
 from pytest_llamaburn.kinds.stress.levels import Visit
@@ -34,7 +36,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from pytest_llamaburn.documents import Document
     from pytest_llamaburn.load.rows import Row
     from pytest_llamaburn.store.journal import Record
 
@@ -65,14 +66,14 @@ class Level(Part):
     time_to_first_token_from_schedule_ms: Distribution
     inter_token_latency_ms: Distribution
     chunk_gap_ms: Distribution
-    goodput: dict[str, Any] | None
+    goodput: Document | None
     energy_wh: float | None = None
     power_draw_watts: float | None = None
     power_peak_watts: float | None = None
     joules_per_output_token: float | None = None
     output_tokens_per_joule: float | None = None
     energy_reason: str | None = None
-    client_health: dict[str, Any]
+    client_health: Document
     began_busy: bool | None = None
     state: Literal["idle", "optimal", "degraded", "failure"] | None = None
     evidence: str | None = None
@@ -81,26 +82,26 @@ class Level(Part):
 class StressResults(Part):
     """The results of a stress run; a point that was not reached has a reason."""
 
-    idle: dict[str, Any] | None
+    idle: Document | None
     baseline: Level | None
     deadline_s: float | None
     levels: list[Level]
-    failure_point: dict[str, Any] | None
-    degradation_point: dict[str, Any] | None
-    degradation_points: list[dict[str, Any]]
+    failure_point: Document | None
+    degradation_point: Document | None
+    degradation_points: list[Document]
     points_reason: str | None = None
-    optimal: dict[str, Any] | None
+    optimal: Document | None
     recovery_time_ms: float | None
-    recovery: dict[str, Any] | None
-    sustained: dict[str, Any] | None
-    timeline: list[dict[str, Any]]
+    recovery: Document | None
+    sustained: Document | None
+    timeline: list[Document]
     totals: dict[str, float | None]
     tokens_reason: str | None = None
-    cost: dict[str, Any]
+    cost: Document
     errors: dict[str, int]
-    client_health: dict[str, Any]
+    client_health: Document
     stop_reason: str | None
-    gates: list[dict[str, Any]]
+    gates: list[Document]
 
 
 class File(RunFile):
@@ -113,6 +114,8 @@ class File(RunFile):
 def check(settings: Any) -> None:
     """Raise SettingsError for options that contradict each other or have no meaning."""
     asked = plan.checked(settings)
+    with naming("--prompts"):
+        datasets.load_prompts(settings.prompts)
     check_gates(settings.threshold, asked)
     if settings.slo:
         slo.parse(settings.slo)

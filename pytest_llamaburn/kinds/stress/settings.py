@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from pytest_llamaburn import registry
-from pytest_llamaburn.settings import MOST_CLIENTS, Prompted, opt
+from pytest_llamaburn.option import opt
+from pytest_llamaburn.settings import Prompted
+
+MOST_CLIENTS = 100_000
 
 
 def _modes() -> tuple[str, ...]:

@@ -246,8 +246,8 @@ def _recovery(found: Document) -> str:
     )
     return (
         f"recovery after a spike: {middle} ms (of {counted(len(found['spikes']), 'spike')}, "
-        f"{low} to {high} ms), resolution {number(resolution)} ms, steady load {found['steady_rate']:.3g} "
-        "requests/s"
+        f"{low} to {high} ms), resolution {number(resolution)} ms, "
+        f"steady load {found['steady_rate']:.3g} requests/s"
     )
 
 
@@ -325,8 +325,9 @@ def _client(found: Document) -> Iterator[str]:
             reasons = "; ".join(health["reasons"])
             yield f"{where}: the client was too slow ({reasons}): use --workers"
         if health.get("not_counted"):
+            few = counted(health["not_counted"], "request does", "requests do")
             yield (
-                f"{where}: {health['not_counted']} requests do not count: the client was too slow "
+                f"{where}: {few} not count: the client was too slow "
                 "when it sent them, and the level was measured again"
             )
     calibration = found["client_health"]["calibration"]
@@ -334,5 +335,6 @@ def _client(found: Document) -> Iterator[str]:
         ttft, itl = calibration["ttft_error_ms"], calibration["itl_error_ms"]
         yield (
             f"clock error, {counted(calibration['streams'], 'stream')}: TTFT error p50 "
-            f"{number(ttft['p50'])} ms, p99 {number(ttft['p99'])} ms; inter-token error p99 {number(itl['p99'])} ms"
+            f"{number(ttft['p50'])} ms, p99 {number(ttft['p99'])} ms; inter-token error p99 "
+            f"{number(itl['p99'])} ms"
         )

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from pytest_llamaburn.settings import Run, opt
+from pytest_llamaburn.option import opt
+from pytest_llamaburn.settings import Run
 
 
 class Echo(Run):

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pytest_llamaburn.backends import _address
 from pytest_llamaburn.backends._address import Address, is_local, parse_host, unreachable
 from pytest_llamaburn.backends._base import auth_headers
 from pytest_llamaburn.errors import SettingsError
@@ -197,15 +198,20 @@ def test_a_key_that_fits_in_no_header_is_refused_without_being_repeated(
 
 @pytest.mark.parametrize(
     ("container", "host", "hinted"),
-    [(True, "localhost", True), (True, "box", False), (False, "localhost", False)],
+    [
+        (True, "localhost", "use --host http://host.docker.internal:11434."),
+        (True, "host.docker.internal", "start it on the host with OLLAMA_HOST=0.0.0.0."),
+        (True, "box", "needs no server."),
+        (False, "localhost", "needs no server."),
+    ],
 )
-def test_a_container_s_own_localhost_is_hinted_at(
-    monkeypatch: pytest.MonkeyPatch, container: bool, host: str, hinted: bool
+def test_a_container_is_told_how_to_reach_its_host(
+    monkeypatch: pytest.MonkeyPatch, container: bool, host: str, hinted: str
 ) -> None:
-    monkeypatch.setattr(os.path, "exists", lambda path: container and path == "/.dockerenv")
+    monkeypatch.setattr(_address, "in_container", lambda: container)
     message = unreachable(Address(host, 1), OSError("connection refused."))
     assert message.startswith(f"no server at http://{host}:1: connection refused. Start it")
-    assert ("host.docker.internal" in message) is hinted
+    assert message.endswith(hinted)
 
 
 def test_a_wordless_error_is_told_by_its_type() -> None:

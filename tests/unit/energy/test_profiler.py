@@ -18,7 +18,8 @@ from pytest_llamaburn.energy import profiler, sampler
 from pytest_llamaburn.energy.profiler import Profiler
 from pytest_llamaburn.energy.sampler import Child, Loop
 from pytest_llamaburn.errors import ResultsError, SettingsError
-from pytest_llamaburn.settings import Run, model_of
+from pytest_llamaburn.option import model_of
+from pytest_llamaburn.settings import Run
 from pytest_llamaburn.telemetry import _detect
 from pytest_llamaburn.telemetry._base import Base, Device, Machine, Probe, Reading
 from pytest_llamaburn.telemetry._detect import Gauges, Plan

@@ -226,7 +226,7 @@ def test_a_table_of_little_is_a_table(tmp_path: Path) -> None:
     text = rendered("table", saved_benchmark(tmp_path, rows(1), header=made))
     assert text.startswith("llama3.1:q4 (no details)\nserver ollama at http")
     assert "GPUs: none\n" in text
-    assert "1 prompts from tests" in text
+    assert "1 prompt from tests" in text
 
 
 def test_what_readers_must_know_is_below_the_table(tmp_path: Path) -> None:

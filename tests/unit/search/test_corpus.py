@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_llamaburn.errors import DatasetError, MissingExtraError, SettingsError
+from pytest_llamaburn.option import model_of
 from pytest_llamaburn.search import _html, corpus
-from pytest_llamaburn.settings import Searching, model_of
+from pytest_llamaburn.settings import Searching
 
 if TYPE_CHECKING:
     from pathlib import Path

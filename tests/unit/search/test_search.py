@@ -11,10 +11,11 @@ import pytest
 
 from pytest_llamaburn import registry
 from pytest_llamaburn.errors import MissingExtraError, ResultsError, SettingsError, UsageError
+from pytest_llamaburn.option import model_of
 from pytest_llamaburn.search._base import Hit
 from pytest_llamaburn.search._choose import choose
 from pytest_llamaburn.search._record import Replay, hits_of, look_up
-from pytest_llamaburn.settings import Searching, model_of
+from pytest_llamaburn.settings import Searching
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -1,14 +1,16 @@
 // What all tabs share: jobs and their progress, this machine's samples, the connection.
-import { computed, effect, signal } from "@preact/signals";
+import { computed, effect, signal, untracked } from "@preact/signals";
 import { get, locked } from "./api";
 import { type Connection, follow } from "./events";
 import type { Job, JobList, JobState, Kind, Measures, Progress, SystemSample, Unfinished } from "./types";
 
-const MOST_POINTS = 4_000; // of a run's progress; then every second one is dropped
+const MOST_POINTS = 2_000; // of a run's progress; then every second one is dropped
 const MOST_SAMPLES = 300; // ten minutes
 
 export const connection = signal<Connection>("connecting");
 export const jobs = signal<Job[]>([]);
+/** The last progress of jobs, apart from them: it changes ten times a second. */
+const progress = signal<Record<string, Progress>>({});
 export const unfinished = signal<Unfinished[]>([]);
 export const kinds = signal<Kind[]>([]);
 export const samples = signal<(SystemSample & { at: number })[]>([]);
@@ -28,7 +30,7 @@ export function start(): void {
     cancel.abort();
     if (locked.value !== null) return;
     cancel = new AbortController();
-    void refresh();
+    untracked(() => void refresh()); // it reads a signal, whose change would begin all of this again
     void follow(heard, (now) => (connection.value = now), cancel.signal);
   });
 }
@@ -110,10 +112,15 @@ function takeNote({ job: id, text }: { job: string; text: string }): void {
   );
 }
 
-function takeProgress({ job: id, ...progress }: Progress & { job: string }): void {
-  jobs.value = jobs.value.map((job) => (job.id === id ? { ...job, progress } : job));
+function takeProgress({ job: id, ...now }: Progress & { job: string }): void {
+  progress.value = { [id]: now }; // of an earlier job nothing more is needed
   const known = histories.value[id];
-  if (known) histories.value = { ...histories.value, [id]: thinned([...known, progress]) };
+  if (known) histories.value = { ...histories.value, [id]: thinned([...known, now]) };
+}
+
+/** Return the last progress of a job. */
+export function progressOf(job: Job): Progress | null {
+  return progress.value[job.id] ?? job.progress;
 }
 
 /** Read the progress of a job from its begin on; later events are added to it. */

@@ -98,7 +98,7 @@ def test_a_prompt_that_takes_seven_tenths_of_the_wait_dominates(
 def test_the_share_on_the_cpu_is_told() -> None:
     held = [{"name": "llama3.1:q4", "gpu_share": 0.62}]
     found = insights_by_id([row()], facts={"loaded_before": held})["cpu_spill"]
-    assert "1 of 1 requests: 38% of the model runs on the CPU" in found["text"]
+    assert "1 of 1 request: 38% of the model runs on the CPU" in found["text"]
     assert found["evidence"]["cpu_share"] == pytest.approx(0.38)
 
 

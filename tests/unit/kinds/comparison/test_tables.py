@@ -159,6 +159,17 @@ def test_benchstat_tells_the_files_of_a_comparison_apart(tmp_path: Path) -> None
     assert "energy" not in lines[3]
 
 
+def test_a_comparison_of_nothing_is_a_sentence(tmp_path: Path) -> None:
+    found = results.load(comparison(tmp_path))
+    found["results"]["changes"] = []
+    path = tmp_path / "none.json"
+    path.write_text(json.dumps(found), encoding="utf-8")
+    for name in ("table", "markdown", "html"):
+        text = rendered(name, path)
+        assert "the files have no measure in common that both could give" in text
+        assert "baseline   value" not in text
+
+
 # Old files
 
 

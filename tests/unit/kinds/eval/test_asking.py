@@ -18,7 +18,7 @@ from pytest_llamaburn.evalsets import EvalSet, Question
 from pytest_llamaburn.kinds.eval import asking
 from pytest_llamaburn.kinds.eval.asking import Asking
 from pytest_llamaburn.kinds.eval.settings import Eval
-from pytest_llamaburn.settings import model_of
+from pytest_llamaburn.option import model_of
 
 if TYPE_CHECKING:
     from pathlib import Path

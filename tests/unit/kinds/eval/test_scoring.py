@@ -9,7 +9,7 @@ import pytest
 
 from pytest_llamaburn import evalsets, gates, registry, sandbox
 from pytest_llamaburn.errors import DatasetError, MissingExtraError, UsageError
-from pytest_llamaburn.kinds.eval import run, scoring, task
+from pytest_llamaburn.kinds.eval import checks, run, scoring, task
 from pytest_llamaburn.kinds.eval.measures import MEASURES
 from pytest_llamaburn.progress import Silent
 from pytest_llamaburn.scorers import json_schema, wer
@@ -81,8 +81,8 @@ def test_set_that_needs_a_sandbox_is_refused_before_anything_is_asked(
     monkeypatch.setattr(sandbox._filter, "MACHINES", ())
     room = run_of([scored_question(), scored_question("code", tests="")], monkeypatch)
     with pytest.raises(UsageError, match="or leave out the questions with the scorer code"):
-        room._refuse_unscorable()
-    run_of([scored_question()], monkeypatch)._refuse_unscorable()
+        checks.refuse_unscorable(room._questions)
+    checks.refuse_unscorable(run_of([scored_question()], monkeypatch)._questions)
 
 
 @pytest.mark.parametrize(

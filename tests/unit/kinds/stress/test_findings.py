@@ -88,7 +88,7 @@ def test_a_level_that_the_windows_leave_out_has_no_state_and_says_so(tmp_path: P
     results = stress_findings(tmp_path, level(1), level(4), warmup_window="12")
     first, second = results["levels"]
     assert (first["state"], first["requests"], first["excluded"]) == (None, 12, 12)
-    assert first["evidence"] == "all 12 requests were left out by the windows"
+    assert first["evidence"] == "all of 12 requests left out by the windows"
     assert second["state"] == "degraded"
     assert results["failure_point"]["passing"] == 4
 

@@ -194,7 +194,7 @@ def test_what_we_had_no_open_file_for_is_our_limit_and_no_failure_of_the_server(
     assert level["errors"] == {"oom": 1}
     health = level["client_health"]
     assert health["client_limited"]
-    assert health["reasons"] == ["it had too few open files to send 1 requests: raise ulimit -n"]
+    assert health["reasons"] == ["it had too few open files to send 1 request: raise ulimit -n"]
 
 
 def test_a_level_without_requests_has_no_numbers_and_no_zeros() -> None:

@@ -21,7 +21,7 @@ from pytest_llamaburn.kinds.stress import plan
 from pytest_llamaburn.kinds.stress.measures import MEASURES, check
 from pytest_llamaburn.kinds.stress.settings import Stress
 from pytest_llamaburn.load.step import CLIENTS, RATE, Step
-from pytest_llamaburn.settings import model_of
+from pytest_llamaburn.option import model_of
 
 if TYPE_CHECKING:
     from pathlib import Path

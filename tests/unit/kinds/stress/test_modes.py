@@ -14,7 +14,7 @@ from pytest_llamaburn.kinds.stress.run import Baseline
 from pytest_llamaburn.kinds.stress.settings import Stress
 from pytest_llamaburn.load.rows import request_of
 from pytest_llamaburn.load.step import CLIENTS, RATE, Burst, Step
-from pytest_llamaburn.settings import model_of
+from pytest_llamaburn.option import model_of
 
 BASELINE = Baseline(0.1, 0.01, 10.0, [request_of(row) for row in baseline(60)[1]])
 

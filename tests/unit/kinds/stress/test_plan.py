@@ -13,7 +13,7 @@ from pytest_llamaburn.kinds.stress import plan
 from pytest_llamaburn.kinds.stress.plan import Window
 from pytest_llamaburn.kinds.stress.settings import Stress
 from pytest_llamaburn.load.think import think_seconds
-from pytest_llamaburn.settings import model_of
+from pytest_llamaburn.option import model_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -27,7 +27,7 @@ from pytest_llamaburn.kinds.stress.settings import Stress
 from pytest_llamaburn.load.rows import Rows
 from pytest_llamaburn.load.sender import RequestRange
 from pytest_llamaburn.load.step import CLIENTS, RATE, Burst, Step, StepHealth
-from pytest_llamaburn.settings import model_of
+from pytest_llamaburn.option import model_of
 from pytest_llamaburn.store.journal import Record
 
 if TYPE_CHECKING:
