@@ -169,6 +169,7 @@ async def test_a_program_ends_with_the_request_of_its_client(
         await api._transport.app(scope, receive, send)  # type: ignore[attr-defined]
         async with asyncio.timeout(WAITS_S):
             await killed.wait()
+        await asyncio.sleep(0)  # for what waited for it
 
 
 def test_a_server_that_is_stopped_leaves_no_program(tmp_path: Path) -> None:
