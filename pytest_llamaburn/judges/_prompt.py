@@ -18,6 +18,8 @@ from pytest_llamaburn.thinking import split_thinking
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from pytest_llamaburn.judges._documents import Schema
+
 VERDICTS = ("A", "B", "tie")
 
 _UNTRUSTED = """\
@@ -132,7 +134,7 @@ class Prompt(NamedTuple):
     criterion: str = ""
 
     @property
-    def schema(self) -> dict[str, Any]:
+    def schema(self) -> Schema:
         """The JSON Schema of the reply: the evidence and reasons come before the verdict."""
         if self.field == "claims":
             return _object(claims={"type": "array", "items": _CLAIM}, reasoning=_TEXT)
@@ -141,7 +143,7 @@ class Prompt(NamedTuple):
         return _object(evidence={"type": "array", "items": _TEXT}, reasoning=_TEXT, **verdict)
 
 
-def _object(**properties: Any) -> dict[str, Any]:
+def _object(**properties: Schema) -> Schema:
     return {
         "type": "object",
         "properties": properties,

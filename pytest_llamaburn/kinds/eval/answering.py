@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter_ns
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from pytest_llamaburn.errors import ServerError
 from pytest_llamaburn.kinds._run import row_of
@@ -18,11 +18,13 @@ from pytest_llamaburn.trace import Failed, Sent, Trace, fold
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from pytest_llamaburn.backends._base import Backend, Likely, Message, Model, Server
+    from pytest_llamaburn.backends._base import Backend, Body, Likely, Message, Model, Server
+    from pytest_llamaburn.documents import Document
     from pytest_llamaburn.evalsets import Question
+    from pytest_llamaburn.kinds.eval.documents import AnswerFacts, AnswerRow, Cited
     from pytest_llamaburn.search._base import Hit, Search
+    from pytest_llamaburn.search._record import SearchRecord
 
-    Row = dict[str, Any]
 
 _LETTER_PROMPT = "Which letter comes first, A or B? Answer with the letter only."
 _ALTERNATIVES = (20, 5)  # likeliest tokens to ask for: the first number that a server accepts
@@ -49,7 +51,7 @@ class Answering:
         """Open the cache of earlier answers; it reads and writes nothing yet."""
         self._cache = answer_cache.Cache(Path(self.settings.results_dir))
 
-    async def row(self, question: Question, number: int) -> Row:
+    async def row(self, question: Question, number: int) -> AnswerRow:
         """Return the row of an answer; `number` counts the samples of a question from 0."""
         about = {
             "prompt_id": question.id,
@@ -64,10 +66,10 @@ class Answering:
             record = await self._searched(question)
         except ServerError as err:
             facts = _facts(_unsearched(str(err)), question.prompt)
-            return {**about, **facts, **_cited(None, question, "", [])}
+            return _row(about, facts, _cited(None, question, "", []))
         hits = [*(_record.hits_of(record) if record else ()), *task.documents(question)]
         facts = await self._answer(question, number, hits)
-        return {**about, **facts, **_cited(record, question, facts["answer"] or "", hits)}
+        return _row(about, facts, _cited(record, question, facts["answer"] or "", hits))
 
     async def check_logprobs(self, questions: Iterable[Question]) -> None:
         """Raise ServerError if a question needs log probabilities and the server gives none."""
@@ -88,13 +90,13 @@ class Answering:
             "them: llama.cpp, vLLM, SGLang, or Ollama from 0.12.11"
         )
 
-    async def _searched(self, question: Question) -> Any:
+    async def _searched(self, question: Question) -> SearchRecord | None:
         if self.search is None or not question.allow_web_search:
             return None
         return await _record.look_up(self.search, question.prompt, self.settings.search_results)
 
-    async def _answer(self, question: Question, number: int, hits: list[Hit]) -> Row:
-        """Return what the model says, now or in an earlier run that sent the same request."""
+    async def _answer(self, question: Question, number: int, hits: list[Hit]) -> AnswerFacts:
+        """Return the answer, which an earlier run may have got with the same request."""
         prompt = _evidence.prompt_with(self.asking.text(question), hits)
         messages = self._messages(question, prompt)
         by_letter = self.asking.by_letter(question)
@@ -102,8 +104,9 @@ class Answering:
         key = answer_cache.key_of(self.model, self.server, body)
         cached = self._cache.get(key) if self.settings.cache_answers else None
         if cached is not None:
-            return {**cached, "cached": True}
-        facts = await self._said(question, body)
+            cached["cached"] = True
+            return cached
+        facts = await self._asked(question, body)
         self._cache.put(key, facts)
         return facts
 
@@ -113,28 +116,30 @@ class Answering:
         (fresh,) = self.conversation(first["content"])
         return [{**first, "content": fresh["content"]}, *rest]
 
-    def _body(self, messages: list[Message], number: int, **update: Any) -> Row:
+    def _body(self, messages: list[Message], number: int, **update: Any) -> Body:
         """Return the request for an answer."""
         update["seed"] = self.settings.seed + number
         self.backend.settings = self.settings.model_copy(update=update)
         return self.backend.body(self.model, messages)
 
-    def _letter_body(self, messages: list[Message], number: int) -> Row:
+    def _letter_body(self, messages: list[Message], number: int) -> Body:
         """Return the request for the probabilities of an answer's first token."""
         body = self._body(messages, number, **asking.ONE_LETTER)
         return {**body, "logprobs": True, "top_logprobs": self._alternatives}
 
-    async def _said(self, question: Question, body: Row) -> Row:
-        """Return what the model says to a request."""
+    async def _asked(self, question: Question, body: Body) -> AnswerFacts:
+        """Send the request of a question; return the answer."""
         trace, likely = await self._sent(body)
         by_letter = self.asking.by_letter(question) and trace.failure is None
         if by_letter and trace.text and not likely:
             words = "the answer came without log probabilities"
             trace.failure = Failed(trace.end_ns, "no_logprobs", "stream", 200, words)
         facts = _facts(trace, "\n".join(message["content"] for message in body["messages"]))
-        return facts | (asking.letter_of(question, likely) if by_letter and likely else {})
+        if by_letter and likely:
+            return cast("AnswerFacts", {**facts, **asking.letter_of(question, likely)})
+        return facts
 
-    async def _sent(self, body: Row) -> tuple[Trace, Likely]:
+    async def _sent(self, body: Body) -> tuple[Trace, Likely]:
         """Send a request; return its trace, and the likeliest first tokens if asked for."""
         wire = self.backend.wire()
         try:
@@ -150,8 +155,8 @@ def thought_in(trace: Trace | None) -> bool:
     return trace is not None and bool(trace.thinking or split_thinking(trace.text)[1])
 
 
-def _facts(trace: Trace, prompt: str) -> Row:
-    """Return what a request's row says of the answer, without its thinking."""
+def _facts(trace: Trace, prompt: str) -> AnswerFacts:
+    """Return the facts of an answer; its thinking is kept apart."""
     text, thought = split_thinking(whole(trace.text))
     return {
         **row_of(trace, prompt),
@@ -163,7 +168,11 @@ def _facts(trace: Trace, prompt: str) -> Row:
     }
 
 
-def _cited(record: Any, question: Question, answer: str, hits: list[Hit]) -> Row:
+def _row(about: Document, facts: AnswerFacts, cited: Cited) -> AnswerRow:
+    return cast("AnswerRow", {**about, **facts, **cited})
+
+
+def _cited(record: SearchRecord | None, question: Question, answer: str, hits: list[Hit]) -> Cited:
     """Return the search of an answer, whether it found the reference, and what the answer cites."""
     accept = question.options.get("accept", [])
     more = [accept] if isinstance(accept, str) else accept

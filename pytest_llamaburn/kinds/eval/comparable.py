@@ -22,8 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from pytest_llamaburn.criteria import Criterion
-
-Document = dict[str, Any]
+    from pytest_llamaburn.documents import Document
 
 
 def _unread(answer: Document) -> bool | None:

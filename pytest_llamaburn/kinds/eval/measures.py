@@ -13,6 +13,8 @@ from pytest_llamaburn.texts import counted
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from pytest_llamaburn.kinds.eval.documents import Answer
+
     Document = Mapping[str, Any]
 
 TITLE = "Of answers"
@@ -44,7 +46,7 @@ def _distribution(
     return measures.of_distribution(document["results"]["summary"][measure.name], statistic, values)
 
 
-def _answers(document: Document) -> list[dict[str, Any]]:
+def _answers(document: Document) -> list[Answer]:
     return [one for item in document["results"]["items"] for one in scores.samples(item)]
 
 

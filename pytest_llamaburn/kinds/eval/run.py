@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from pytest_llamaburn import evalsets, gates
 from pytest_llamaburn.backends._base import Server
@@ -25,10 +25,10 @@ from pytest_llamaburn.settings import Judging as JudgingOptions
 from pytest_llamaburn.store import journal, results
 
 if TYPE_CHECKING:
+    from pytest_llamaburn.documents import Document
     from pytest_llamaburn.evalsets import Question
+    from pytest_llamaburn.kinds.eval.documents import AnswerRow, ScoresRow
     from pytest_llamaburn.search._base import Search
-
-    Row = dict[str, Any]
 
 _UNIT = "answers and scores"  # what progress counts
 _WARNED_AFTER = 3  # answers that the limit of tokens cut before they began
@@ -45,8 +45,8 @@ class EvalRun(Run):
     def __init__(self, *args: Any) -> None:
         """Take what a Run takes."""
         super().__init__(*args)
-        self._rows: dict[str, dict[int, Row]] = {}
-        self._scores: dict[str, Row] = {}
+        self._rows: dict[str, dict[int, AnswerRow]] = {}
+        self._scores: dict[str, ScoresRow] = {}
         self._judging: Judging
         self._answering: Answering
         self._search: Search | None = None
@@ -54,9 +54,7 @@ class EvalRun(Run):
         self._warned = False
         self._is_limit_ours = False
 
-    async def prepare(
-        self, model: str | None, planned: dict[str, int], about: dict[str, Any]
-    ) -> None:
+    async def prepare(self, model: str | None, planned: dict[str, int], about: Document) -> None:
         """Prepare as a Run does; stored answers need no server."""
         if self.identity.worker.partition("-")[0] != "main":
             raise SettingsError("an eval runs in one process: leave out -n")
@@ -73,7 +71,7 @@ class EvalRun(Run):
             self._search = _choose.choose(self.settings, os.environ)
         await super().prepare(model, planned, about)
 
-    async def answer(self, question: Question) -> list[Row]:
+    async def answer(self, question: Question) -> list[AnswerRow]:
         """Have the model answer a question, as often as --samples says; return the rows."""
         rows = self._rows.setdefault(question.id, {})
         for number in range(self.settings.samples):
@@ -84,7 +82,7 @@ class EvalRun(Run):
             self._progress.step(of_request(rows[number], stage="answering", unit=_UNIT))
         return [*rows.values()]
 
-    def scores(self, question: Question) -> Row:
+    def scores(self, question: Question) -> ScoresRow:
         """Score the answers to a question; return the row with the scorer's and judges' results.
 
         The first call submits everything that judges are asked in this run. Raises DatasetError if
@@ -185,7 +183,7 @@ class EvalRun(Run):
         if self.settings.choice_by == "logprob":
             await self._answering.check_logprobs(self._questions)
 
-    def _warn_of_cuts(self, row: Row) -> None:
+    def _warn_of_cuts(self, row: AnswerRow) -> None:
         """Say once, after the first few, that answers are cut before they begin."""
         if self._warned or not insights.unbegun(row):
             return
@@ -196,7 +194,7 @@ class EvalRun(Run):
             self._warned = True
             self._progress.say(found[0])
 
-    def _config(self) -> dict[str, Any]:
+    def _config(self) -> Document:
         config = super()._config()
         if self._judging.panel is None:
             config |= {"judge": [], "pairwise": False, "compare_to": None}
@@ -209,7 +207,7 @@ class EvalRun(Run):
         found = evalsets.load_eval_set(self.identity.variant)
         return asking.Asking(self.settings, found, self._questions)
 
-    def _about(self) -> dict[str, Any]:
+    def _about(self) -> Document:
         about = task.load(self.settings, self.identity.variant).about
         return {
             "eval_set": {**about, "few_shot_sha256": self._asking.few_shot_sha256},
@@ -236,7 +234,7 @@ class EvalRun(Run):
         asked = {question.id: question for question in self._questions}
         items = [i for i in stored["results"]["items"] if i["question"]["id"] in asked]
         rows = [
-            {**row, "question": asked[row["prompt_id"]]._asdict()}
+            cast("AnswerRow", {**row, "question": asked[row["prompt_id"]]._asdict()})
             for item in items
             for row in task.rows_of(item)
         ]
@@ -272,7 +270,7 @@ class EvalRun(Run):
             self.backend.close()  # the judge needs the memory, and the model is done
         self._judging.begin(self._rows, self._scores, self._journal)
 
-    def _scored(self, question: Question, rows: list[Row]) -> Row:
+    def _scored(self, question: Question, rows: list[AnswerRow]) -> ScoresRow:
         scores = [scoring.score(question, row) for row in rows]
         correct = [one["correct"] for one in scores if one and one["correct"] is not None]
         k = self.settings.pass_k
@@ -292,7 +290,7 @@ class EvalRun(Run):
             self.journal.close()
 
 
-def _scoring_options(config: dict[str, Any]) -> dict[str, Any]:
+def _scoring_options(config: Document) -> Document:
     """Return the settings by which stored answers are scored; the others are those of the file.
 
     Model and set are as this run names them: a resumed run is found by them.
