@@ -42,6 +42,7 @@ PLAYED = Path(__file__).with_name("_played_runs.py")
 COMMAND = [sys.executable, "-m", "pytest_llamaburn"]
 FILES = 10_000
 TIMES = 20
+Summary = dict[str, dict[str, float]]
 RATES = ("time_to_first_token_ms", "tokens_per_sec")
 
 
@@ -139,26 +140,28 @@ def _pairs(folder: Path, chosen: argparse.Namespace) -> list[Line]:
             (_from_shell(folder, model.url), _from_page(folder, place, model.url))
             for _ in range(chosen.pairs)
         ]
-    return [
-        Line(f"{name}, page / shell", (geometric_mean(ratios) - 1) * 100, "%", 2, both=True)
-        for place, name in enumerate(RATES)
-        for ratios in [[page[place] / shell[place] for shell, page in measured]]
-    ]
+    lines = []
+    for name in RATES:
+        for part, goal in (("p50", 2), ("mean", None)):
+            ratios = [page[name][part] / shell[name][part] for shell, page in measured]
+            off = (geometric_mean(ratios) - 1) * 100
+            lines.append(Line(f"{name}.{part}, page / shell", off, "%", goal, both=True))
+    return lines
 
 
-def _from_shell(folder: Path, url: str) -> list[float]:
+def _from_shell(folder: Path, url: str) -> Summary:
     words = ["benchmark", f"--host={url}", "--iterations=20", "--results-dir=shell"]
     env = {**os.environ, **_own_lock(folder)}
     subprocess.run([*COMMAND, *words], cwd=folder, env=env, check=True, capture_output=True)
-    return _rates(max((folder / "shell" / "benchmarks").glob("*.json"), key=os.path.getmtime))
+    return _summary(max((folder / "shell" / "benchmarks").glob("*.json"), key=os.path.getmtime))
 
 
-def _from_page(folder: Path, place: _page.Place, url: str) -> list[float]:
+def _from_page(folder: Path, place: _page.Place, url: str) -> Summary:
     body = {"host": url, "iterations": 20, "backend": "openai"}
     job = place.client.post("/benchmark/run", json=body).raise_for_status().json()
     while (now := place.client.get(f"/jobs/{job['id']}").json())["state"] != "ended":
         sleep(0.5)
-    return _rates(folder / "results" / "benchmarks" / f"{now['wrote'][0]['id']}.json")
+    return _summary(folder / "results" / "benchmarks" / f"{now['wrote'][0]['id']}.json")
 
 
 def _own_lock(folder: Path) -> dict[str, str]:
@@ -166,9 +169,9 @@ def _own_lock(folder: Path) -> dict[str, str]:
     return {"TMPDIR": str(folder)}
 
 
-def _rates(path: Path) -> list[float]:
-    summary = json.loads(path.read_bytes())["results"]["summary"]
-    return [summary[name]["mean"] for name in RATES]
+def _summary(path: Path) -> Summary:
+    found: Summary = json.loads(path.read_bytes())["results"]["summary"]
+    return found
 
 
 def _played(rate: float, count: int) -> list[str]:

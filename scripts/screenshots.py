@@ -50,8 +50,8 @@ class Shot(NamedTuple):
 LOAD = {
     "model": ["tiny"],
     "mode": "sweep",
-    "levels": "1,2,4,8,16,32",
-    "level_duration": "6s",
+    "levels": "1,2,4,8,16,32,48",
+    "level_duration": "8s",
 }
 SHOTS = (
     Shot("benchmark", "#/benchmark"),
@@ -59,6 +59,9 @@ SHOTS = (
     Shot("stress", "#/stress"),
     Shot("eval", "#/eval"),
     Shot("eval-question", "#/eval", "question"),
+    Shot("multi-modal", "#/multi-modal"),
+    Shot("results", "#/results"),
+    Shot("system", "#/system"),
 )
 
 
@@ -158,6 +161,8 @@ def shoot(browser: Browser, served: Served, folder: Path, wanted: list[str]) -> 
             prepare(page, shot.prepare)
             page.wait_for_timeout(500)
             page.screenshot(path=folder / f"{shot.name}-{end}", full_page=True)
+            if end == "wide-light.png":  # what the guide shows: the first screen alone
+                page.screenshot(path=folder / f"{shot.name}.png")
 
 
 def shoot_load(browser: Browser, served: Served, folder: Path, host: str) -> None:

@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from support.scripted import OllamaFacade, ScriptedServer
 
+from pytest_llamaburn.web import bundle
+
 ROOT = Path(__file__).parents[2]
 HIDDEN = ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME")
 # What takes longest and proves nothing here: compiling what is never imported, long answers.
@@ -30,6 +32,11 @@ def output_of(*command: str | Path, cwd: Path) -> str:
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, which is built with the web page."""
+    try:
+        bundle.ensure()
+    except bundle.BundleError as err:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(str(err))
     target = tmp_path_factory.mktemp("dist")
     output_of(sys.executable, "-m", "build", "--wheel", "--outdir", target, ROOT, cwd=target)
     (built,) = target.glob("*.whl")
@@ -59,6 +66,19 @@ def test_wheel_holds_the_data_and_the_types_marker(wheel: Path) -> None:
     )
     assert {f"pytest_llamaburn/{name}" for name in shipped} <= names
     assert not [name for name in names if name.startswith(("tests/", "benchmarks/"))]
+
+
+def test_wheel_holds_the_built_page_with_its_licences_and_no_sources(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as packed:
+        folder = "pytest_llamaburn/web/static/"
+        names = [name.removeprefix(folder) for name in packed.namelist() if folder in name]
+        page = packed.read(f"{folder}index.html").decode()
+        licences = packed.read(f"{folder}licences.txt").decode()
+    named = set(re.findall(r'"/assets/([^"]+)"', page))
+    assert len(named) == 2
+    assert named <= set(names)
+    assert all(f"{name} " in licences for name in ("preact", "uplot"))
+    assert not [name for name in names if name.endswith((".ts", ".tsx", ".map"))]
 
 
 def test_installed_command_and_suite_measure_from_any_directory(

@@ -210,7 +210,7 @@ async def test_an_unknown_format_gets_the_nearest_one(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "result_id",
-    ["..%2F..%2Fetc%2Fpasswd", "..", ".hidden", "a%00b", "a%20b", "-x", "a%0Ab", "x" * 300, "%5Cx"],
+    ["..%2F..%2Fetc%2Fpasswd", ".hidden", "a%00b", "a%20b", "-x", "a%0Ab", "x" * 300, "%5Cx"],
 )
 async def test_an_id_is_no_path(result_id: str, tmp_path: Path) -> None:
     (tmp_path / "benchmarks").mkdir()

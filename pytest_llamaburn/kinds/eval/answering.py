@@ -7,6 +7,7 @@ from pathlib import Path
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any, cast
 
+from pytest_llamaburn import modalities
 from pytest_llamaburn.errors import ServerError
 from pytest_llamaburn.kinds._run import row_of
 from pytest_llamaburn.kinds.eval import answer_cache, asking, task
@@ -22,11 +23,13 @@ if TYPE_CHECKING:
     from pytest_llamaburn.documents import Document
     from pytest_llamaburn.evalsets import Question
     from pytest_llamaburn.kinds.eval.documents import AnswerFacts, AnswerRow, Cited
+    from pytest_llamaburn.media import Medium
     from pytest_llamaburn.search._base import Hit, Search
     from pytest_llamaburn.search._record import SearchRecord
 
 
 _LETTER_PROMPT = "Which letter comes first, A or B? Answer with the letter only."
+_REFUSED = ("bad_request", "unsupported")  # as servers answer to a medium that they do not take
 _ALTERNATIVES = (20, 5)  # likeliest tokens to ask for: the first number that a server accepts
 
 
@@ -45,6 +48,7 @@ class Answering:
     asking: asking.Asking
     search: Search | None
     conversation: Callable[[str], list[Message]]
+    modality: Any = None  # the module of the set's media
     _alternatives: int = field(default=_ALTERNATIVES[0], init=False)
 
     def __post_init__(self) -> None:
@@ -98,23 +102,38 @@ class Answering:
     async def _answer(self, question: Question, number: int, hits: list[Hit]) -> AnswerFacts:
         """Return the answer, which an earlier run may have got with the same request."""
         prompt = _evidence.prompt_with(self.asking.text(question), hits)
-        messages = self._messages(question, prompt)
+        media = modalities.encoded(question.media, self.settings)
+        if modalities.asks(self.modality, question, self.settings):
+            facts = await self._asked(question, media, prompt)
+            return cast("AnswerFacts", {**facts, **_shown(media)})
+        messages = self._messages(question, prompt, media)
         by_letter = self.asking.by_letter(question)
         body = (self._letter_body if by_letter else self._body)(messages, number)
         key = answer_cache.key_of(self.model, self.server, body)
         cached = self._cache.get(key) if self.settings.cache_answers else None
         if cached is not None:
-            cached["cached"] = True
-            return cached
-        facts = await self._asked(question, body)
+            return cast("AnswerFacts", {**cached, **_shown(media), "cached": True})
+        facts = await self._answer_to(question, body, messages)
         self._cache.put(key, facts)
+        return cast("AnswerFacts", {**facts, **_shown(media)})
+
+    async def _asked(self, question: Question, media: list[Medium], prompt: str) -> AnswerFacts:
+        """Return the answer of a model that the modality asks by a request of its own."""
+        sent = (self.backend, self.model, question, media, self.settings)
+        trace, measured = await self.modality.ask(*sent)
+        _refused(trace)
+        facts = _facts(trace, prompt)
+        facts["measured"], facts["media_tokens"] = measured, trace.usage.media
         return facts
 
-    def _messages(self, question: Question, prompt: str) -> list[Message]:
+    def _messages(self, question: Question, prompt: str, media: list[Medium]) -> list[Message]:
         """Return the conversation that asks a question; a fresh prefix stands before all of it."""
         first, *rest = self.asking.messages(question, prompt)
         (fresh,) = self.conversation(first["content"])
-        return [{**first, "content": fresh["content"]}, *rest]
+        messages = [{**first, "content": fresh["content"]}, *rest]
+        if media:
+            messages[-1] = {**messages[-1], "media": media}
+        return messages
 
     def _body(self, messages: list[Message], number: int, **update: Any) -> Body:
         """Return the request for an answer."""
@@ -127,14 +146,20 @@ class Answering:
         body = self._body(messages, number, **asking.ONE_LETTER)
         return {**body, "logprobs": True, "top_logprobs": self._alternatives}
 
-    async def _asked(self, question: Question, body: Body) -> AnswerFacts:
-        """Send the request of a question; return the answer."""
+    async def _answer_to(
+        self, question: Question, body: Body, messages: list[Message]
+    ) -> AnswerFacts:
+        """Send the request with these messages; return the answer."""
         trace, likely = await self._sent(body)
+        if question.media:
+            _refused(trace)
         by_letter = self.asking.by_letter(question) and trace.failure is None
         if by_letter and trace.text and not likely:
             words = "the answer came without log probabilities"
             trace.failure = Failed(trace.end_ns, "no_logprobs", "stream", 200, words)
-        facts = _facts(trace, "\n".join(message["content"] for message in body["messages"]))
+        facts = _facts(trace, "\n".join(message["content"] for message in messages))
+        if question.media:
+            facts["media_tokens"] = trace.usage.media
         if by_letter and likely:
             return cast("AnswerFacts", {**facts, **asking.letter_of(question, likely)})
         return facts
@@ -150,6 +175,17 @@ class Answering:
             wire.close()
 
 
+def _refused(trace: Trace) -> None:
+    """Give the refusal of a request with media its own kind of failure."""
+    if trace.failure and trace.failure.kind in _REFUSED:
+        trace.failure.kind = "media_refused"
+
+
+def _shown(media: list[Medium]) -> Document:
+    """Return what a row says of the media that were sent; nothing without any."""
+    return {"media": [medium.facts for medium in media]} if media else {}
+
+
 def thought_in(trace: Trace | None) -> bool:
     """Return whether the model thought in an answer; a server need not keep it apart."""
     return trace is not None and bool(trace.thinking or split_thinking(trace.text)[1])
@@ -158,7 +194,7 @@ def thought_in(trace: Trace | None) -> bool:
 def _facts(trace: Trace, prompt: str) -> AnswerFacts:
     """Return the facts of an answer; its thinking is kept apart."""
     text, thought = split_thinking(whole(trace.text))
-    return {
+    facts: Document = {
         **row_of(trace, prompt),
         "answer": text or (None if trace.failure else ""),
         "thinking": whole(trace.thinking or thought) or None,
@@ -166,6 +202,7 @@ def _facts(trace: Trace, prompt: str) -> AnswerFacts:
         "choice_logprobs": None,
         "choice_mass": None,
     }
+    return cast("AnswerFacts", facts)
 
 
 def _row(about: Document, facts: AnswerFacts, cited: Cited) -> AnswerRow:

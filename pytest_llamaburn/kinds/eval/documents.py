@@ -31,6 +31,7 @@ class QuestionFields(TypedDict):
     options: dict[str, Any]
     definitions: NotRequired[Sequence[Document]]
     context: NotRequired[Sequence[str]]
+    media: NotRequired[Sequence[Document]]
 
 
 class Letters(TypedDict):
@@ -60,6 +61,8 @@ class AnswerFacts(Outcome):
     cached: bool
     choice_logprobs: dict[str, float | None] | None
     choice_mass: float | None
+    media: NotRequired[list[Document]]
+    measured: NotRequired[Document]
 
 
 class AnswerRow(RequestRow):
@@ -73,6 +76,8 @@ class AnswerRow(RequestRow):
     cached: bool
     choice_logprobs: dict[str, float | None] | None
     choice_mass: float | None
+    media: NotRequired[list[Document]]
+    measured: NotRequired[Document]
     search: SearchRecord | None
     reference_found: bool | None
     cited: list[int]
@@ -120,6 +125,9 @@ class Answer(TypedDict):
     verdict: Verdict | None
     choice_logprobs: NotRequired[dict[str, float | None] | None]
     choice_mass: NotRequired[float | None]
+    media: NotRequired[list[Document]]
+    media_tokens: NotRequired[float | None]
+    measured: NotRequired[Document]
 
 
 class Item(Answer):
@@ -146,3 +154,4 @@ class EvalSetFields(TypedDict):
     available: int
     used: NotRequired[int]
     few_shot_sha256: NotRequired[str | None]
+    modality: NotRequired[str]

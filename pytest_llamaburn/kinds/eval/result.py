@@ -19,7 +19,7 @@ from pytest_llamaburn.kinds._file import (
     status,
     totals,
 )
-from pytest_llamaburn.kinds.eval import insights, judge_totals, measures, scores
+from pytest_llamaburn.kinds.eval import insights, judge_totals, measures, scores, shown
 from pytest_llamaburn.metrics import REQUEST, summary
 
 if TYPE_CHECKING:
@@ -118,6 +118,9 @@ class Answer(Part):
     verdict: Verdict | None
     choice_logprobs: dict[str, float | None] | None = None
     choice_mass: float | None = None
+    media: list[dict[str, Any]] = Field(default_factory=list)
+    media_tokens: int | None = None
+    measured: dict[str, Any] = Field(default_factory=dict)
 
 
 class Item(Answer):
@@ -204,6 +207,8 @@ class EvalResults(Part):
     unparsable: Counted | None = None
     not_attempted: Counted | None = None
     correct_given_attempted: Right | None = None
+    rates: dict[str, Mean] = Field(default_factory=dict)
+    media: Document | None = None
     pass_at_k: Document | None
     by_category: dict[str, Document]
     correct_macro: Macro | None = None
@@ -240,6 +245,7 @@ def build(record: Record) -> Document:
             "criteria": scores.criteria(items),
             "grades": scores.grades(items),
             **scores.correctness(items),
+            **shown.of(items, header["eval_set"].get("modality")),
             "pass_at_k": scores.pass_at_k(items, config["pass_k"]),
             **_by_category(items),
             "pairwise": scores.pairwise(items, config["compare_to"]),
@@ -325,10 +331,7 @@ def _items(record: Record, header: Mapping[str, Any]) -> list[documents.Item]:
     groups: dict[str, dict[int, AnswerRow]] = {}
     for row in record.rows:
         groups.setdefault(row["prompt_id"], {})[row["iteration"]] = row
-    found: dict[str, Judged | ScoresRow] = {
-        **_so_far(record, header["config"]),
-        **_scored(record),
-    }
+    found: dict[str, Judged] = {**_so_far(record, header["config"]), **_scored(record)}
     return [_item([*group.values()], found.get(key), about) for key, group in groups.items()]
 
 
@@ -352,13 +355,10 @@ def _scored(record: Record) -> dict[str, ScoresRow]:
     return {row["question_id"]: row for row in record.others.get("scores", [])}
 
 
-def _item(
-    rows: Sequence[AnswerRow], scored: Judged | ScoresRow | None, about: flags.Context
-) -> documents.Item:
+def _item(rows: Sequence[AnswerRow], scored: Judged | None, about: flags.Context) -> documents.Item:
     found: Document = {**scored} if scored else {}
     verdicts = found.get("verdicts") or [None] * len(rows)
-    pairs = zip(rows, verdicts, strict=False)
-    first, *rest = (_answer(row, verdict, about) for row, verdict in pairs)
+    first, *rest = (_answer(*pair, about) for pair in zip(rows, verdicts, strict=False))
     item: Document = {
         "question": rows[0]["question"],
         **first,
@@ -378,13 +378,9 @@ def _answer(
     row: AnswerRow, verdict: documents.Verdict | None, about: flags.Context
 ) -> documents.Answer:
     fields: Document = {**row}
-    return {
-        "answer": row["answer"],
-        "thinking": row["thinking"],
-        "timestamp": row["timestamp"],
-        "finish_reason": row["finish_reason"],
-        "error": row["error"],
-        "cached": row["cached"],
+    kept = ("answer", "thinking", "timestamp", "finish_reason", "error", "cached")
+    answer: Document = {
+        **{name: fields[name] for name in kept},
         "flags": flags.of(row, about),
         "null_reasons": row["null_reasons"],
         "timing": {name: fields[name] for name in REQUEST},
@@ -392,7 +388,9 @@ def _answer(
         "verdict": verdict,
         "choice_logprobs": row.get("choice_logprobs"),
         "choice_mass": row.get("choice_mass"),
+        **{name: fields[name] for name in ("media", "media_tokens", "measured") if name in fields},
     }
+    return cast("documents.Answer", answer)
 
 
 def _measured(record: Record) -> Document:

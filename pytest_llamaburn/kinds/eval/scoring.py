@@ -13,6 +13,7 @@ from pytest_llamaburn.scorers._attempts import is_no_attempt
 from pytest_llamaburn.scorers._base import Score
 
 if TYPE_CHECKING:
+    from pytest_llamaburn.documents import Document
     from pytest_llamaburn.evalsets import Question
     from pytest_llamaburn.judges import Case, Pair
     from pytest_llamaburn.kinds.eval.documents import AnswerRow, Verdict
@@ -31,7 +32,8 @@ def score(question: Question, row: AnswerRow) -> Verdict | None:
     if ruled is not None:
         state = _silence(row) if ruled.scored else ruled.state
         reason = ruled.reasoning or (ruled.error["words"] if ruled.error else "")
-        return _verdict(Score(False if ruled.scored else None, state, reason, None, {}))
+        details = _of_nothing(question) if ruled.scored else {}
+        return _verdict(Score(False if ruled.scored else None, state, reason, None, details))
     if row.get("choice_mass") == 0:
         reason = "no letter of a choice is among the likeliest tokens"
         return _verdict(_base.unparsable(reason))
@@ -40,6 +42,12 @@ def score(question: Question, row: AnswerRow) -> Verdict | None:
     if found.correct is False and is_no_attempt(answer):
         found = found._replace(state="not_attempted")
     return _verdict(found)
+
+
+def _of_nothing(question: Question) -> Document:
+    """Return the counts of an answer without a word, for a scorer that counts."""
+    module = registry.load("scorers", question.scorer or "")
+    return module.score("", question).details if hasattr(module, "RATES") else {}
 
 
 def case(question: Question, row: AnswerRow) -> Case:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from pytest_llamaburn import criteria, datasets, evalsets, judges
+from pytest_llamaburn import criteria, datasets, evalsets, judges, media_sets
 from pytest_llamaburn.errors import ResultsError, SettingsError
 from pytest_llamaburn.search import _record
 from pytest_llamaburn.search._base import Hit
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from pytest_llamaburn.criteria import Criterion
     from pytest_llamaburn.documents import Document
-    from pytest_llamaburn.evalsets import Question
+    from pytest_llamaburn.evalsets import EvalSet, Question
     from pytest_llamaburn.kinds.eval.documents import (
         Answer,
         AnswerRow,
@@ -44,7 +44,7 @@ def load(settings: Any, name: str) -> Task:
         known = stored(settings.rescore)["results"]
         questions = tuple(question(item["question"]) for item in known["items"])
         return Task(_chosen(questions, settings), known["eval_set"])
-    found = evalsets.load_eval_set(name)
+    found = eval_set(settings, name)
     about: EvalSetFields = {
         "name": found.name,
         "version": found.version,
@@ -52,7 +52,14 @@ def load(settings: Any, name: str) -> Task:
         "path": str(found.path),
         "available": len(found.questions),
     }
+    if found.modality:
+        about["modality"] = found.modality
     return Task(_chosen(found.questions, settings), about)
+
+
+def eval_set(settings: Any, name: str) -> EvalSet:
+    """Return a set, with the media of --input if it is given; raises DatasetError."""
+    return media_sets.load(name, settings.input)
 
 
 def _chosen(questions: tuple[Question, ...], settings: Any) -> tuple[Question, ...]:
@@ -135,7 +142,7 @@ def stored(path: str) -> Document:
 def question(fields: QuestionFields) -> Question:
     """Return the question of an item of a result file, or of a row of a journal."""
     known: dict[str, Any] = {**fields}
-    listed = {n: tuple(known.get(n, ())) for n in ("criteria", "definitions", "context")}
+    listed = {n: tuple(known.get(n, ())) for n in ("criteria", "definitions", "context", "media")}
     return evalsets.Question(**{**known, **listed})
 
 
@@ -165,9 +172,11 @@ def _facts(answer: Answer) -> Document:
     fields: Document = {**answer}
     kept = ("answer", "thinking", "timestamp", "finish_reason", "error", "flags", "null_reasons")
     letters = ("choice_logprobs", "choice_mass")  # not in files of earlier versions
+    seen = ("media", "media_tokens", "measured")  # only of questions with media
     return {
         **answer["timing"],
         **{name: fields[name] for name in kept},
         **{name: fields.get(name) for name in letters},
+        **{name: fields[name] for name in seen if name in fields},
         "cached": True,
     }

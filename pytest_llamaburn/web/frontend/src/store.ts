@@ -9,6 +9,8 @@ const MOST_SAMPLES = 300; // ten minutes
 
 export const connection = signal<Connection>("connecting");
 export const jobs = signal<Job[]>([]);
+/** The last progress of jobs, apart from them: it changes ten times a second. */
+const progress = signal<Record<string, Progress>>({});
 export const unfinished = signal<Unfinished[]>([]);
 export const kinds = signal<Kind[]>([]);
 export const samples = signal<(SystemSample & { at: number })[]>([]);
@@ -110,10 +112,15 @@ function takeNote({ job: id, text }: { job: string; text: string }): void {
   );
 }
 
-function takeProgress({ job: id, ...progress }: Progress & { job: string }): void {
-  jobs.value = jobs.value.map((job) => (job.id === id ? { ...job, progress } : job));
+function takeProgress({ job: id, ...now }: Progress & { job: string }): void {
+  progress.value = { [id]: now }; // of an earlier job nothing more is needed
   const known = histories.value[id];
-  if (known) histories.value = { ...histories.value, [id]: thinned([...known, progress]) };
+  if (known) histories.value = { ...histories.value, [id]: thinned([...known, now]) };
+}
+
+/** Return the last progress of a job. */
+export function progressOf(job: Job): Progress | null {
+  return progress.value[job.id] ?? job.progress;
 }
 
 /** Read the progress of a job from its begin on; later events are added to it. */

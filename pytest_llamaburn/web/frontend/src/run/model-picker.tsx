@@ -1,4 +1,5 @@
 // Which model to run on: those that the server and the embedded catalogue have.
+import { computed } from "@preact/signals";
 import { useState } from "preact/hooks";
 import { bytes, number, UNKNOWN } from "../format";
 import { samples } from "../store";
@@ -143,7 +144,7 @@ function fits(model: Model) {
   if (model.gpu_share !== null) {
     return <Tip text="The server says so of the loaded model.">{Math.round(model.gpu_share * 100)} % on it</Tip>;
   }
-  const room = gpuMemoryMb();
+  const room = gpuMemoryMb.value;
   if (room === null) {
     return <Tip text="No sensor of this machine reports the memory of a GPU.">{UNKNOWN}</Tip>;
   }
@@ -153,11 +154,12 @@ function fits(model: Model) {
   return <Tip text={why}>{needs < room ? "yes" : "not wholly"}</Tip>;
 }
 
-function gpuMemoryMb(): number | null {
+/** The memory of the largest GPU. */
+const gpuMemoryMb = computed<number | null>(() => {
   const sensors = samples.value.at(-1)?.sensors;
   if (!Array.isArray(sensors)) return null;
   const sizes = sensors
     .map((one: Record<string, unknown>) => one.vram_total_mb)
     .filter((size): size is number => typeof size === "number" && size > 0);
   return sizes.length ? Math.max(...sizes) : null;
-}
+});

@@ -48,13 +48,11 @@ interface ShownProps {
 }
 
 function Shown({ job, kind, Live }: ShownProps) {
-  useEffect(() => void watch(job.id), [job.id]);
-  const history = histories.value[job.id] ?? [];
   if (!isOver(job)) {
     return (
       <>
         <Running job={job} />
-        {Live && <Live job={job} history={history} />}
+        {Live && <Curves job={job} Live={Live} />}
       </>
     );
   }
@@ -64,6 +62,11 @@ function Shown({ job, kind, Live }: ShownProps) {
       <Results job={job} kind={kind} />
     </>
   );
+}
+
+function Curves({ job, Live }: { job: Job; Live: NonNullable<RunTabProps["Live"]> }) {
+  useEffect(() => void watch(job.id), [job.id]);
+  return <Live job={job} history={histories.value[job.id] ?? []} />;
 }
 
 /** What a job wrote; one at a time where it wrote several. */

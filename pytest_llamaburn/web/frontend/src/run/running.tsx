@@ -1,5 +1,6 @@
 // A run that goes on, and how one ended.
 import { span, when } from "../format";
+import { progressOf } from "../store";
 import type { Job, Progress } from "../types";
 import { Badge, Card, Copyable, Figures, type Tone } from "../ui/card";
 import { countOf, leftOf, ProgressBar, stageOf, StopButton, titleOf } from "../ui/job-bar";
@@ -7,7 +8,7 @@ import { Value } from "../ui/value";
 
 /** What a run does now: its stage, how far it is, its numbers. */
 export function Running({ job }: { job: Job }) {
-  const progress = job.progress;
+  const progress = progressOf(job);
   return (
     <Card title={`${titleOf(job.kind)}: ${stageOf(job)}`} actions={<StopButton job={job} />}>
       <div class="stack">

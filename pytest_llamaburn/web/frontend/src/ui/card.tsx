@@ -1,6 +1,6 @@
 // Boxes with a heading, and the sentences of waiting and of failure.
 import type { ComponentChildren } from "preact";
-import { useId, useState } from "preact/hooks";
+import { useId, useRef, useState } from "preact/hooks";
 
 interface CardProps {
   title: string;
@@ -75,19 +75,21 @@ export type Tone = "good" | "warn" | "bad" | "plain";
 
 /** A text to copy, such as a command. */
 export function Copyable({ text, label }: { text: string; label: string }) {
-  const [copied, setCopied] = useState(false);
+  const [state, setState] = useState("Copy");
+  const code = useRef<HTMLElement>(null);
   const copy = async () => {
-    await navigator.clipboard.writeText(text);
-    setCopied(true);
-    setTimeout(() => setCopied(false), 2_000);
+    const said = await navigator.clipboard?.writeText(text).then(() => "Copied", () => null);
+    if (!said && code.current) getSelection()?.selectAllChildren(code.current); // no access to it
+    setState(said ?? "Press Ctrl+C");
+    setTimeout(() => setState("Copy"), 3_000);
   };
   return (
     <div class="copyable">
-      <code tabIndex={0} role="textbox" aria-readonly="true" aria-label={label}>
+      <code ref={code} tabIndex={0} role="textbox" aria-readonly="true" aria-label={label}>
         {text}
       </code>
       <button type="button" class="small" onClick={copy} aria-label={`Copy: ${label}`}>
-        {copied ? "Copied" : "Copy"}
+        {state}
       </button>
     </div>
   );

@@ -3,7 +3,7 @@ import { useState } from "preact/hooks";
 import { remove, sentence } from "../api";
 import { capital, number, span } from "../format";
 import { href } from "../routes";
-import { active, jobs } from "../store";
+import { active, jobs, progressOf } from "../store";
 import type { Job, Progress } from "../types";
 
 /** Return the name of a kind of job as a heading. */
@@ -25,7 +25,7 @@ export function ProgressBar({ progress, label }: { progress: Progress | null; la
 export function stageOf(job: Job): string {
   if (job.state === "queued") return "waits for its turn";
   if (job.state === "stopping") return "stops; what is finished is kept";
-  return job.progress?.stage ?? "starts";
+  return progressOf(job)?.stage ?? "starts";
 }
 
 /** How far a job is, in words. */
@@ -39,7 +39,7 @@ export function countOf(progress: Progress | null): string {
 /** How long a job still takes, in words; of a load, how long its level does. */
 export function leftOf(progress: Progress | null): string {
   const left = progress?.eta_s;
-  if (left === null || left === undefined) return "";
+  if (!left) return "";
   const isLoad = typeof (progress?.clients ?? progress?.rate_per_sec) === "number";
   return `about ${span(Math.ceil(left))} left${isLoad ? " of this level" : ""}`;
 }
@@ -63,13 +63,14 @@ export function JobBar() {
   const job = active.value;
   if (!job) return null;
   const waiting = jobs.value.filter((one) => one.state === "queued" && one.id !== job.id).length;
-  const left = leftOf(job.progress);
+  const progress = progressOf(job);
+  const left = leftOf(progress);
   return (
     <aside class="job-bar" aria-label="Running job">
       <a href={href(job.kind)}>{titleOf(job.kind)}</a>
       <span class="stage">{stageOf(job)}</span>
-      <ProgressBar progress={job.progress} label={`Progress of the ${job.kind}`} />
-      <span class="number">{countOf(job.progress)}</span>
+      <ProgressBar progress={progress} label={`Progress of the ${job.kind}`} />
+      <span class="number">{countOf(progress)}</span>
       {left && <span class="quiet">{left}</span>}
       {waiting > 0 && <span class="quiet">{waiting} more wait</span>}
       <StopButton job={job} />
