@@ -81,7 +81,7 @@ class EvalRun(Run):
         for number in range(self.settings.samples):
             if number not in rows:
                 rows[number] = await self._answering.row(question, number)
-                self._journal("request", rows[number])
+                self.write("request", rows[number])
                 self._warn_of_cuts(rows[number])
             self._progress.step(of_request(rows[number], stage="answering", unit=_UNIT))
         return [*rows.values()]
@@ -98,7 +98,7 @@ class EvalRun(Run):
         if question.id not in self._scores:
             self._begin_judging()
             self._scores[question.id] = self._scored(question, [*rows.values()])
-            self._journal("scores", self._scores[question.id])
+            self.write("scores", self._scores[question.id])
         self._progress.step(Event(stage="scoring", unit=_UNIT))
         return self._scores[question.id]
 
@@ -110,7 +110,7 @@ class EvalRun(Run):
         table, mode = measures.of(document), self.settings.gate_mode
         verdicts = gates.judged(document, table, expressions, mode)
         for verdict in verdicts:
-            self._journal("gate", verdict)
+            self.write("gate", verdict)
         return gates.not_passed(verdicts)
 
     async def finish(self, reason: str) -> None:
@@ -118,7 +118,7 @@ class EvalRun(Run):
         if hasattr(self, "_judging"):
             self._judging.close()
             if self._judging.notes:
-                self._journal("facts", {"judge_notes": self._judging.notes})
+                self.write("facts", {"judge_notes": self._judging.notes})
         await super().finish(reason)
 
     @property
@@ -200,7 +200,7 @@ class EvalRun(Run):
             self._limit(True, "thinks")
             self._answering.settings = self.settings
             if self.server.kind == "ollama":  # another size of the context loads the model again
-                await self._untimed("Say hello.")
+                await self.send_untimed("Say hello.")
         modality, asked = self._modality, self._questions
         if modality and not all(modalities.asks(modality, one, self.settings) for one in asked):
             self._probed = await _probe.sent(self.backend, self.model, self._modality)
@@ -240,7 +240,7 @@ class EvalRun(Run):
 
     def _begin(self, requests: int) -> None:
         if self._probed is not None:
-            self._journal("facts", {"media_probe": self._probed})
+            self.write("facts", {"media_probe": self._probed})
         for note in self._notes:
             self._progress.say(note)
         self._progress.say(f"{requests} {_UNIT} of {self.model.id}")
@@ -270,7 +270,7 @@ class EvalRun(Run):
         for row in rows:
             if row["iteration"] not in self._rows.setdefault(row["prompt_id"], {}):
                 self._rows[row["prompt_id"]][row["iteration"]] = row
-                self._journal("request", row)
+                self.write("request", row)
 
     def _continue(self, record: journal.Record) -> None:
         header: Any = record.opened
@@ -296,7 +296,7 @@ class EvalRun(Run):
         """Submit everything that judges are asked in this run, unless that is done."""
         if self._judging.needs_memory and hasattr(self, "backend"):
             self.backend.close()  # the judge needs the memory, and the model is done
-        self._judging.begin(self._rows, self._scores, self._journal)
+        self._judging.begin(self._rows, self._scores, self.write)
 
     def _scored(self, question: Question, rows: list[AnswerRow]) -> ScoresRow:
         scores = [scoring.score(question, row) for row in rows]
@@ -314,7 +314,7 @@ class EvalRun(Run):
         if not self.settings.rescore:
             await super()._end_journal(reason)
         elif self.journal is not None:
-            self._journal("end", {"reason": reason})
+            self.write("end", {"reason": reason})
             self.journal.close()
 
 
