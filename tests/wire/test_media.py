@@ -20,7 +20,7 @@ from support.scripted import (
 )
 
 from pytest_llamaburn.backends import ollama, openai
-from pytest_llamaburn.backends._base import Model
+from pytest_llamaburn.backends._base import Model, Server
 from pytest_llamaburn.errors import ServerError
 from pytest_llamaburn.kinds import _probe
 from pytest_llamaburn.media import Medium
@@ -129,7 +129,7 @@ def test_a_probe_that_fails_alike_without_a_medium_is_no_refusal() -> None:
 
 
 def test_a_server_that_tells_nothing_is_not_refused_before_it_is_asked() -> None:
-    server = ollama.Server("ollama", None, "http://here", local=True)
+    server = Server("ollama", None, "http://here", local=True)
     _probe.check_capability(Model("tiny", "tiny"), server, image)
     blind = Model("tiny", "tiny", capabilities=("completion", "tools"))
     with pytest.raises(ServerError, match="has completion, tools: choose a model with vision"):
