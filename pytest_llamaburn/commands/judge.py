@@ -248,7 +248,7 @@ def _judged(work: Calibration, labels: Sequence[Label], found: Found) -> _Judged
         "judges": [caller.judge.name for caller in callers],
         "spent": work.panel.spent(),
         "notes": work.panel.notes,
-        "judgments": _told(every, compared=compared),
+        "judgments": _as_dicts(every, compared=compared),
     }
     if compared:
         about["pairwise"] = _pairwise_of(work.labels, found)
@@ -266,9 +266,9 @@ def _jury_alpha(every: Sequence[Sequence[JudgeResult]]) -> Document | None:
     return None if alpha is None else alpha.as_dict()
 
 
-def _told(every: Sequence[Any], *, compared: bool) -> list[Any]:
-    told = [[one.as_dict() for one in each] for each in every]
-    return told if compared else [score for (score,) in told]
+def _as_dicts(every: Sequence[Any], *, compared: bool) -> list[Any]:
+    results = [[one.as_dict() for one in each] for each in every]
+    return results if compared else [score for (score,) in results]
 
 
 def _pairwise_of(labels: Mapping[str, Label], found: Found) -> Document:

@@ -199,12 +199,12 @@ def _yes_no(case: Case, asked: Criterion, key: str | None) -> Prompt:
 def _claims(case: Case, asked: Criterion, key: str | None) -> Prompt:
     """Return the prompt that asks for all claims, each with a quote from the evidence."""
     system = _CLAIMS.format(meaning=asked.meaning, rules=_UNTRUSTED)
-    told = {"ANSWER": split_thinking(case.answer)[0]}
+    judged = {"ANSWER": split_thinking(case.answer)[0]}
     if not asked.of_answer:
-        told = {"REFERENCE": case.reference or ""}
-    blocks = {"QUESTION": case.question, "EVIDENCE": case.evidence or "", **told}
+        judged = {"REFERENCE": case.reference or ""}
+    blocks = {"QUESTION": case.question, "EVIDENCE": case.evidence or "", **judged}
     material = {name: defuse(text) for name, text in blocks.items()}
-    task = f"List the claims of the {next(iter(told))}, and what the EVIDENCE says to each."
+    task = f"List the claims of the {next(iter(judged))}, and what the EVIDENCE says to each."
     found = _written(system, material, task, ("claims", ()), key)
     return found._replace(evidence=material["EVIDENCE"])
 

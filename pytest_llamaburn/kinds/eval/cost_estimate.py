@@ -1,4 +1,4 @@
-"""What judging an eval would take, told before anything is sent."""
+"""The calls, tokens and cost that judging an eval would take. Nothing is sent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The judges of an eval run: chosen before the first answer, asked when all answers are there."""
+"""The judges of an eval run: chosen before the first answer, asked after the last one."""
 
 from __future__ import annotations
 

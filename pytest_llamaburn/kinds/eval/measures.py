@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 TITLE = "Of answers"
 ABOUT = """\
 These names are used in gates of an eval. A metric of requests is a distribution over the answers;
-the numbers in this table are of all answers. What no judge could score enters no mean. What a
-scorer could not read is wrong. Each criterion of your own is a metric too: a mean score from 1 to
-5, or the share of yes.
+the numbers in this table are of all answers. Answers that no judge could score enter no mean.
+Answers that a scorer could not read are wrong. Each criterion of your own is a metric too: a mean
+score from 1 to 5, or the share of yes.
 """
 
 

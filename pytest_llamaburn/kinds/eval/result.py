@@ -44,7 +44,7 @@ class Claim(Part):
 
 
 class Judgment(Part):
-    """One verdict of one judge, or the reason why there is none."""
+    """One verdict of one judge, or the reason why the judge gave none."""
 
     criterion: str
     state: str
@@ -67,9 +67,9 @@ class Judgment(Part):
 
 
 class Score(Part):
-    """The mark on one criterion: the median of its scored judgments, None where there is none.
+    """The score on one criterion: the median of its scored judgments, None without any.
 
-    `verdict` is the mark where it is a grade.
+    `verdict` is the grade, if the criterion has grades.
     """
 
     score: float | None
@@ -90,7 +90,7 @@ class Compared(Part):
 
 
 class Verdict(Part):
-    """What a scorer found; `correct` is None where there is no verdict, and not by the model."""
+    """The verdict of a scorer; `correct` is None if the reason is not the model."""
 
     correct: bool | None
     state: str
@@ -124,7 +124,7 @@ class Answer(Part):
 
 
 class Item(Answer):
-    """A question, its (first) answer and all that was said of it."""
+    """A question with its first answer and all scores."""
 
     question: Document
     scores: dict[str, Score]
@@ -151,7 +151,7 @@ class Mean(Part):
 class Criterion(Mean):
     """The scores on one criterion, from 1 to 5 or shares of claims.
 
-    `bounds` has the mean with all that is missing at the lowest and at the highest score. Answers
+    `bounds` has the mean if all missing scores were the lowest, and the highest. Answers
     to which the criterion cannot be applied are in `by_state` only.
     """
 
@@ -163,21 +163,21 @@ class Criterion(Mean):
 
 
 class Graded(Mean):
-    """A share of grades, or their F-score; `bounds` with all that is missing in one grade."""
+    """A share of grades, or their F-score; `bounds` has it if all missing grades were the same."""
 
     flip_rate: float | None
     bounds: dict[str, float] | None
 
 
 class Right(Mean):
-    """A share of right answers; `bounds` has it with all that is missing wrong, and right."""
+    """A share of right answers; `bounds` has it if all missing answers were wrong, and right."""
 
     right: int
     bounds: dict[str, float] | None = None
 
 
 class Counted(Mean):
-    """The share of answers from which nothing could be read, or which are no attempt."""
+    """The share of answers that could not be read, or that only decline."""
 
     count: int
 
@@ -192,7 +192,7 @@ class Macro(Part):
 
 
 class EvalResults(Part):
-    """What an eval found; its own counts are of single verdicts, those of a mean are of answers."""
+    """The results of an eval: its own counts are of verdicts, those of a mean are of answers."""
 
     eval_set: Document
     few_shot_examples: list[Document] = Field(default_factory=list)

@@ -1,4 +1,4 @@
-"""The transcript of an eval: every question with its answers, and what was said of them."""
+"""The transcript of an eval: every question with its answers, scores and judgments."""
 
 from __future__ import annotations
 
