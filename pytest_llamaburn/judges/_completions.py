@@ -11,6 +11,8 @@ from pytest_llamaburn.judges._base import Ask, CallError, Reply, Usage, decoded
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from pytest_llamaburn.judges._documents import Schema
+
 _STOPS = {"length": "length", "content_filter": "refusal"}
 
 
@@ -51,7 +53,7 @@ def messages(ask: Ask) -> Any:
     return [{"role": "system", "content": ask.system}, {"role": "user", "content": ask.user}]
 
 
-def response_format(schema: dict[str, Any]) -> Any:
+def response_format(schema: Schema) -> Any:
     """Return the field that makes a server enforce a schema."""
     return {
         "type": "json_schema",

@@ -92,10 +92,10 @@ class SingleRun(Run):
         `key` is the name of this call in the journal's plan. Raises StoppedError after too many
         equal failures in a row.
         """
-        self._journal("planned", {"items": {key: planned}})
+        self.write("planned", {"items": {key: planned}})
         self._began = perf_counter()
         await closed_loop(self._left(questions), 1, self.backend.wire, self._send, self._note)
-        self._journal("planned", {"items": {key: len(self.rows)}})
+        self.write("planned", {"items": {key: len(self.rows)}})
         return self.rows
 
     def budgeted(self, seconds: float | None, requests: int) -> str:
@@ -168,7 +168,7 @@ class SingleRun(Run):
         }
         row = {**question.key, **self._more(trace), "clock": clock, **row_of(trace, asked)}
         self.rows.append(row)
-        self._journal("request", row)
+        self.write("request", row)
         self._progress.step(of_request(row))
 
     def _more(self, trace: Trace) -> Document:  # noqa: ARG002 - subclasses use it

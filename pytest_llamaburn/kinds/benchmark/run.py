@@ -149,7 +149,7 @@ class BenchmarkRun(Run):
         self._rows += rows
         self._progress.resume(len(rows))
         if self.settings.cache == "warm":
-            await self._untimed(prompt.text)
+            await self.send_untimed(prompt.text)
 
         def done(request: TimedRequest, trace: Trace) -> None:
             rows.append(self._note(request, trace))
@@ -171,7 +171,7 @@ class BenchmarkRun(Run):
         document, mode = _document(measured), self.settings.gate_mode
         verdicts = gates.judged(document, MEASURES, expressions, mode)
         for verdict in verdicts:
-            self._journal("gate", verdict)
+            self.write("gate", verdict)
         return gates.not_passed(verdicts)
 
     def properties(self, measured: Measured) -> Iterator[tuple[str, float]]:
@@ -180,7 +180,7 @@ class BenchmarkRun(Run):
 
     def _note(self, request: TimedRequest, trace: Trace) -> BenchmarkRow:
         row = self._row(request, trace)
-        self._journal("request", row)
+        self.write("request", row)
         self._rows.append(row)
         self._progress.step(of_request(row))
         kind, (last, count) = row["error"] and row["error"]["kind"], self._streak
@@ -188,7 +188,7 @@ class BenchmarkRun(Run):
         return row
 
     def _plan(self, key: str, requests: int) -> None:
-        self._journal("planned", {"items": {key: requests}})
+        self.write("planned", {"items": {key: requests}})
 
     def _enough(self) -> bool:
         """Return whether --precision, --budget or --max-iterations ends the run."""

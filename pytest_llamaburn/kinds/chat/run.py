@@ -36,7 +36,7 @@ class ChatRun(SingleRun):
         `key` is the name of this call in the journal's plan.
         """
         settings, context = self.settings, await self.context()
-        self._journal("facts", {"context": context})
+        self.write("facts", {"context": context})
         planned = plan.requests(settings)
         if context is None and settings.overflow:
             planned -= 2

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from support.questions import Asked
 
@@ -26,7 +28,7 @@ def test_scorers_are_named_as_in_eval_sets() -> None:
 
 @pytest.mark.parametrize("silence", ["", " \n", "<think>It is 18.", "<think>18</think>\n"])
 def test_silence_is_empty_and_wrong(silence: str) -> None:
-    options = {"choices": ["a", "b"], "schema": {}, "tests": "", "pattern": ""}
+    options: dict[str, Any] = {"choices": ["a", "b"], "schema": {}, "tests": "", "pattern": ""}
     options |= {"facts": ["a"], "fields": {"a": "b"}, "events": EVENTS}
     for name in registry.names("scorers"):
         reference = "1" if name == "number" else "A"
