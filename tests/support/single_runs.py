@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, cast
 from pytest_llamaburn.backends._base import Model
 from pytest_llamaburn.kinds._run import Identity
 from pytest_llamaburn.load.prompts import conversation, ruler
+from pytest_llamaburn.option import model_of
 from pytest_llamaburn.progress import Silent
-from pytest_llamaburn.settings import model_of
 from support.rated_server import Rated, RatedBackend
 
 if TYPE_CHECKING:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pytest_llamaburn.settings import Run, opt
+from pytest_llamaburn.option import opt
+from pytest_llamaburn.settings import Run
 
 
 class Depth(Run):

@@ -20,7 +20,7 @@ from pytest_llamaburn.kinds.chat.measures import MEASURES
 from pytest_llamaburn.kinds.chat.run import ChatRun
 from pytest_llamaburn.kinds.chat.settings import Chat
 from pytest_llamaburn.load.prompts import Ruler
-from pytest_llamaburn.settings import model_of
+from pytest_llamaburn.option import model_of
 
 CONFIG = {"isl": 64, "osl": 64, "num_ctx": None, "temperature": 0.0, "conversations": 2}
 FACTS = {"other_cpu_share": None}

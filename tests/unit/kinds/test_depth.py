@@ -18,7 +18,7 @@ from pytest_llamaburn.kinds.depth.measures import MEASURES
 from pytest_llamaburn.kinds.depth.run import DepthRun
 from pytest_llamaburn.kinds.depth.settings import Depth
 from pytest_llamaburn.load.prompts import Ruler
-from pytest_llamaburn.settings import model_of
+from pytest_llamaburn.option import model_of
 
 DEPTHS = "0,512,2k"
 EXACT = 0.005
