@@ -85,6 +85,8 @@ def files_of_examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("documents").mkdir()
     Path("documents/paris.txt").write_text("Paris is in France.", encoding="utf-8")
     Path("model.gguf").write_bytes(b"GGUF")
+    Path("images").mkdir()
+    Path("images/photo.png").write_bytes(b"an image")
 
 
 def test_generated_files_are_fresh() -> None:
