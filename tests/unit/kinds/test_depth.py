@@ -195,6 +195,7 @@ def test_depths_are_read_in_tokens_and_in_thousands() -> None:
 def document(found: dict[str, Any], run_id: str = "a") -> dict[str, Any]:
     config = {"isl": "1,2,3", "osl": 32, "num_ctx": None, "temperature": 0.0}
     facts = {"context": 4096, "other_cpu_share": None}
+    found = {"runs": [], **{name: found[name] for name in ("depths", "summary", "runs")}}
     return single_runs.document("depth", found, config, facts, run_id)
 
 
@@ -288,3 +289,19 @@ def test_the_context_is_the_loaded_one_where_the_server_tells_it() -> None:
     assert asyncio.run(run.context()) == 4096
     run.backend.loaded = loaded
     assert asyncio.run(run.context()) == 512
+
+
+def test_what_has_no_value_has_a_reason_in_gates_and_in_the_table(tmp_path: Any) -> None:
+    reasons = {"inter_token_latency_ms": "one_read", "tokens_per_sec": "one_read"}
+    none = dict.fromkeys(("inter_token_latency_ms", "tokens_per_sec"))
+    rows = measured(Rated(read_ms=0.0), "0")["runs"]
+    blank = [{**row, **none, "null_reasons": reasons} for row in rows]
+    made = document({**result.found(blank, "0", {}), "runs": rows})
+    (sheet,) = table.sheets(made, tmp_path / "f.json")
+    assert sheet.sections()["not measured"] == [
+        "– prefill at depth 0: the time to the first token does not grow with the prompt",
+        "– decode at depth 0: the whole answer came in one read",
+    ]
+    for name in ("prefill_tokens_per_sec", "decode_tokens_per_sec"):
+        assert MEASURES[name].observed(made).value is None
+        assert MEASURES[name].observed(made, "mean", 9.0).reason == "there is no depth 9"
