@@ -45,6 +45,7 @@ class Outcome(TypedDict):
     null_reasons: dict[str, str]
     error: Failure | None
     prompt_characters: NotRequired[int]
+    media_tokens: NotRequired[float | None]
     time_to_first_token_ms: float | None
     time_to_first_answer_token_ms: float | None
     inter_token_latency_ms: float | None
@@ -60,7 +61,6 @@ class Outcome(TypedDict):
     server_tokens_per_sec: float | None
     input_sequence_length: int | None
     output_sequence_length: int | None
-    media_tokens: NotRequired[float | None]
     cached_tokens: int | None
     tokens_per_chunk: float | None
     power_draw_watts: float | None
