@@ -37,12 +37,12 @@ class ChatRun(SingleRun):
         """
         settings, context = self.settings, await self.context()
         self.write("facts", {"context": context})
-        planned = plan.requests(settings)
+        planned = foreseen = plan.requests(settings)
         if context is None and settings.overflow:
             planned -= 2
         seconds = plan.seconds(settings, self._ruler, self.token_ms(), context)
         self._progress.say(self.budgeted(seconds, planned))
-        return await self.take(key, self._questions(context), planned)
+        return await self.take(key, self._questions(context), planned, foreseen)
 
     def _questions(self, context: int | None) -> Iterator[Question]:
         for number in range(self.settings.conversations):

@@ -44,7 +44,8 @@ class DepthRun(SingleRun):
         places = plan.places(self.settings, [depth for depth in depths if not why[depth]])
         seconds = plan.seconds(places, self._ruler, self.token_ms())
         self._progress.say(self.budgeted(seconds, len(places)))
-        return await self.take(key, self._questions(places), len(places))
+        foreseen = plan.requests(self.settings)
+        return await self.take(key, self._questions(places), len(places), foreseen)
 
     def _questions(self, places: list[Place]) -> Iterator[Question]:
         """Yield the requests; after an overflow, no more requests of that depth."""
