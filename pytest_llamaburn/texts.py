@@ -29,6 +29,16 @@ def counted(count: int, noun: str, plural: str = "") -> str:
     return f"{count} {noun if count == 1 else plural or f'{noun}s'}"
 
 
+def span(seconds: float) -> str:
+    """Return a time in words, such as `12 s`, `3 min 20 s` or `2 h 5 min`."""
+    whole_s = round(seconds)
+    if whole_s < 60:
+        return f"{whole_s} s"
+    minutes, left_s = divmod(whole_s, 60)
+    hours, left_min = divmod(minutes, 60)
+    return f"{hours} h {left_min} min" if hours else f"{minutes} min {left_s} s"
+
+
 def words(text: str) -> str:
     """Return the words of a text, separated and surrounded by single spaces; empty without a word.
 

@@ -87,7 +87,7 @@ def test_a_list_is_filtered_sorted_and_says_what_is_wrong_with_a_file(
     page.get_by_role("combobox", name="Status").select_option("partial")
     expect(table.get_by_role("row")).to_have_count(2)
     page.get_by_role("searchbox", name="Model").fill("nothing like it")
-    expect(page.get_by_text("No result is like this.")).to_be_visible()
+    expect(page.get_by_text("No result matches these filters.")).to_be_visible()
 
 
 @pytest.mark.parametrize(
