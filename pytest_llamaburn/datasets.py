@@ -234,8 +234,12 @@ def shipped(folder: str) -> list[str]:
     return sorted(path.stem for path in data_dir(folder).glob("*.json"))
 
 
-def find(name: str, folder: str, what: str, suffixes: tuple[str, ...]) -> Path:
+def find(
+    name: str, folder: str, what: str, suffixes: tuple[str, ...], more: Sequence[str] = ()
+) -> Path:
     """Return the path of a built-in set or of a file; `what` names a set of that kind.
+
+    `more` are names of other built-in sets, for the message.
 
     Raises DatasetError for an unknown name and a file that does not exist.
     """
@@ -245,7 +249,7 @@ def find(name: str, folder: str, what: str, suffixes: tuple[str, ...]) -> Path:
     path = files.home(name)
     if path.suffix.lower() not in suffixes:
         listed = f"{', '.join(suffixes[:-1])} or {suffixes[-1]}"
-        raise DatasetError(f"{unknown(what, name, built_in)}, or a {listed} file")
+        raise DatasetError(f"{unknown(what, name, [*built_in, *more])}, or a {listed} file")
     if not files.exists(path):
         raise DatasetError(f"{what}: {name} does not exist")
     return path

@@ -60,6 +60,7 @@ class Outcome(TypedDict):
     server_tokens_per_sec: float | None
     input_sequence_length: int | None
     output_sequence_length: int | None
+    media_tokens: NotRequired[float | None]
     cached_tokens: int | None
     tokens_per_chunk: float | None
     power_draw_watts: float | None

@@ -7,7 +7,7 @@ import json
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from pytest_llamaburn import criteria, datasets, measures, metrics, registry
+from pytest_llamaburn import criteria, datasets, files, measures, media, metrics, registry
 from pytest_llamaburn.errors import DatasetError, SettingsError
 from pytest_llamaburn.registry import unknown
 
@@ -30,8 +30,9 @@ _TAKEN: Final = (
 class Question(NamedTuple):
     """One question of an eval set; without a scorer, only judges can score its answer.
 
-    `options` has the fields that only the scorer reads, as they are in the file. `definitions` has
-    the user's own criteria, `context` the documents to answer with.
+    `media` has the images, recordings or videos: `kind`, `path` or `make` (a description from which
+    it is made), and `sha256`. `options` has the fields that only the scorer reads, as they are in
+    the file. `definitions` has the user's own criteria, `context` the documents to answer with.
     """
 
     id: str
@@ -45,12 +46,17 @@ class Question(NamedTuple):
     options: dict[str, Any] = {}  # noqa: RUF012 - never changed
     definitions: tuple[dict[str, Any], ...] = ()
     context: tuple[str, ...] = ()
+    media: tuple[dict[str, Any], ...] = ()
 
     @property
     def sha256(self) -> str:
         """A short digest of what is asked and what counts as the answer."""
-        context = [self.context] if self.context else []
-        return digest([self.prompt, self.reference, self.rubric, self.options, *context])
+        more = [part for part in (self.context, self._media_sha256) if part]
+        return digest([self.prompt, self.reference, self.rubric, self.options, *more])
+
+    @property
+    def _media_sha256(self) -> tuple[str, ...]:
+        return tuple(one["sha256"] for one in self.media)
 
     @property
     def asked(self) -> tuple[Criterion, ...]:
@@ -61,7 +67,8 @@ class Question(NamedTuple):
     @property
     def content(self) -> tuple[Any, ...]:
         """What the digest of a set is made of; fields of later versions only if they are given."""
-        return tuple(value for n, value in enumerate(self) if n < _FIRST_FIELDS or value)
+        fields = self._replace(media=self._media_sha256)  # type: ignore[arg-type]  # for the digest
+        return tuple(value for n, value in enumerate(fields) if n < _FIRST_FIELDS or value)
 
 
 _FIRST_FIELDS: Final = 9
@@ -90,6 +97,8 @@ class EvalSet(NamedTuple):
     path: Path
     system_prompt: str | None = None
     examples: tuple[Example, ...] = ()
+    modality: str | None = None  # of its media
+    input: dict[str, Any] = {}  # noqa: RUF012 - the fields of questions about media of --input
 
 
 def builtin_eval_sets() -> list[str]:
@@ -97,12 +106,21 @@ def builtin_eval_sets() -> list[str]:
     return datasets.shipped("eval_sets")
 
 
+def builtin_media_sets() -> list[str]:
+    """Return the names of the built-in sets with media."""
+    return datasets.shipped("media_sets")
+
+
 def load_eval_set(name_or_path: str | Path) -> EvalSet:
     """Return a built-in eval set, or that of a JSON, JSONL or CSV file.
 
     Raises DatasetError with the file, the entry and the field that is wrong.
     """
-    path = datasets.find(str(name_or_path), "eval_sets", "eval set", _SUFFIXES)
+    name = str(name_or_path)
+    if name in builtin_media_sets():
+        path = datasets.data_dir("media_sets") / f"{name}.json"
+    else:
+        path = datasets.find(name, "eval_sets", "eval set", _SUFFIXES, builtin_media_sets())
     return _read(path, datasets.digest_of(path))
 
 
@@ -112,10 +130,13 @@ def _read(path: Path, content_sha256: str | None) -> EvalSet:  # noqa: ARG001 - 
     return eval_set(content, path, places)
 
 
-def eval_set(content: Any, path: Path, places: Sequence[str] = ()) -> EvalSet:
+def eval_set(
+    content: Any, path: Path, places: Sequence[str] = (), folder: Path | None = None
+) -> EvalSet:
     """Return a checked eval set; `places` has the place of each question in the file at `path`.
 
-    Raises DatasetError with the file, the entry and the field that is wrong.
+    `folder` is the directory of its media, by default that of the file. Raises DatasetError with
+    the file, the entry and the field that is wrong.
     """
     from pydantic import ValidationError
 
@@ -124,7 +145,12 @@ def eval_set(content: Any, path: Path, places: Sequence[str] = ()) -> EvalSet:
     except ValidationError as err:
         raise DatasetError(f"{path}: {datasets.located(err, content, places)}") from None
     own = _own_criteria(checked.criteria, path)
-    questions = tuple(_question(entry, own) for entry in checked.questions)
+    if any(entry.media for entry in checked.questions):
+        _check_modality(checked.modality, path)
+    questions = tuple(
+        _question(entry, own)._replace(media=_media(entry, checked.modality, folder or path.parent))
+        for entry in checked.questions
+    )
     first: dict[str, str] = {}
     for index, question in enumerate(questions):
         where = datasets.named_place(
@@ -139,7 +165,28 @@ def eval_set(content: Any, path: Path, places: Sequence[str] = ()) -> EvalSet:
     contents = [question.content for question in questions]
     system = checked.system_prompt
     sha256 = digest([contents, system] if system else contents)
-    return EvalSet(checked.name, checked.version, questions, sha256, path, system, examples)
+    about = (checked.name, checked.version, questions, sha256, path)
+    return EvalSet(*about, system, examples, checked.modality, checked.input)
+
+
+def _check_modality(name: str | None, path: Path) -> None:
+    known = registry.names("modalities")
+    if name not in known:
+        why = unknown("modality", name, known) if name else f"is missing: {' or '.join(known)}"
+        raise DatasetError(f"{path}: modality: {why}")
+
+
+def _media(entry: Any, modality: str, folder: Path) -> tuple[dict[str, Any], ...]:
+    """Return the media of a question, each with its digest: None for a file that is missing."""
+    found: list[dict[str, Any]] = []
+    for one in entry.media:
+        if isinstance(one, str):
+            path = folder / files.home(one)
+            sha256 = media.sha256_of(path) if files.exists(path) else None
+            found.append({"kind": modality, "path": str(path), "sha256": sha256})
+        else:
+            found.append({"kind": modality, "make": one.make, "sha256": one.sha256})
+    return tuple(found)
 
 
 def checked_criterion(found: Criterion) -> Criterion:
@@ -200,6 +247,7 @@ def _question(entry: Any, defined: dict[str, Criterion]) -> Question:
     own["criteria"] = tuple(dict.fromkeys(own["criteria"]))
     own["definitions"] = tuple(one.definition for one in defined.values())
     own["context"] = tuple(own.get("context", ()))
+    own["media"] = ()  # its paths depend on the place of the file
     if own.get("scorer") == "judge":
         own["scorer"] = None
     return Question(**{"reference": None, **own})
@@ -260,6 +308,13 @@ def eval_set_model() -> type[BaseModel]:
                 raise PydanticCustomError("anchors", "anchors belong to the scale 1 to 5")
             return self
 
+    class MadeMedium(BaseModel):
+        """A medium that is made from its description at first use; `sha256` is of its content."""
+
+        model_config = ConfigDict(extra="forbid")
+        make: dict[str, Any]
+        sha256: str
+
     class EvalQuestion(BaseModel):
         """One question; the fields from `accept` on are for its scorer.
 
@@ -267,7 +322,8 @@ def eval_set_model() -> type[BaseModel]:
         right answers besides the reference, `choices` the texts of A, B, C … in the prompt, `tests`
         Python statements that call `entry_point`, `audio` the path of a recording, and `options`
         further settings of a scorer. `context` has the documents that the model gets with the
-        question, or the only one.
+        question, or the only one. `media` has paths of its images, recordings or videos, from the
+        directory of the set.
         """
 
         model_config = ConfigDict(extra="forbid")
@@ -288,6 +344,7 @@ def eval_set_model() -> type[BaseModel]:
         entry_point: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_]\w*$")] | None = None
         tests: list[code] | None = None
         audio: text | None = None
+        media: list[text | MadeMedium] = []
         options: dict[str, Any] = {}
 
     class SolvedExample(BaseModel):
@@ -301,7 +358,9 @@ def eval_set_model() -> type[BaseModel]:
     class EvalSetFile(BaseModel):
         """A set of questions for `llamaburn eval --set`.
 
-        `system_prompt` stands before each question; `--few-shot` shows the `examples`.
+        `system_prompt` stands before each question; `--few-shot` shows the `examples`. `modality`
+        is that of the media, and `input` has the fields of questions about the media of `--input`,
+        where the directory does not give them.
         """
 
         model_config = ConfigDict(extra="forbid")
@@ -311,6 +370,8 @@ def eval_set_model() -> type[BaseModel]:
         system_prompt: text | None = None
         examples: list[SolvedExample] = []
         criteria: list[CriterionEntry] = []
+        modality: text | None = None
+        input: dict[str, Any] = {}
         questions: Annotated[list[EvalQuestion], Field(min_length=1)]
 
     return EvalSetFile

@@ -339,7 +339,7 @@ CRITERIA = tuple(
     for name, criterion in BUILT_IN.items()
     if criterion.kind != "grade"
 )
-_LOWER = ("graded_incorrect", "unparsable", "unscored", "error_rate")
+_LOWER = ("graded_incorrect", "unparsable", "unscored", "error_rate", "wer", "cer")
 
 
 def _share(name: str, formula: str, source: str, key: str) -> Measure:
@@ -372,6 +372,17 @@ _SCORED = {
     "pass_at_k": "mean over questions of 1 − C(n − right, k) / C(n, k), with n answers to each",
 }
 SCORED = tuple(_share(n, formula, "scorer", f"{n}.mean") for n, formula in _SCORED.items())
+_RATES = {
+    "wer": "(substitutions + deletions + insertions) / words of the references, over all answers",
+    "cer": "(substitutions + deletions + insertions) / characters of the references, over all "
+    "answers",
+    "field_accuracy": "fields of documents that were read right / all fields",
+    "event_f1": "2 × events found / (events told + events there), over all answers",
+    "segment_f1": "2 × tenths of a second with the right sound / (those told + those there)",
+    "facts_found": "facts that the descriptions have / all facts",
+    "vqa_accuracy": "mean over answers of min(1, people who gave the same answer / 3)",
+}
+RATES = tuple(_share(n, formula, "scorer", f"rates.{n}.mean") for n, formula in _RATES.items())
 WIN_RATE = _share(
     "win_rate",
     "(won + ties / 2) / questions, each judged in both orders; two different verdicts are a tie",
@@ -387,4 +398,4 @@ FAILED_ANSWERS = _share(
     "answers that failed / all requested answers",
     *("client", "totals.failed / requests"),
 )
-ANSWERS = (*CRITERIA, *GRADES, *SCORED, WIN_RATE, UNSCORED, FAILED_ANSWERS)
+ANSWERS = (*CRITERIA, *GRADES, *SCORED, *RATES, WIN_RATE, UNSCORED, FAILED_ANSWERS)

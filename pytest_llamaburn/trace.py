@@ -57,6 +57,7 @@ class Usage(msgspec.Struct):
     cached: float | None = None
     completion: float | None = None
     reasoning: float | None = None
+    media: float | None = None  # those of `prompt` that are images, audio or video
 
 
 class ServerTimings(msgspec.Struct):
@@ -208,6 +209,7 @@ def _limits(trace: Trace, characters: int, sent_bytes: int | None) -> dict[str, 
         **dict.fromkeys(("prompt", "prompt_tokens"), prompt),
         **dict.fromkeys(("completion", "eval_tokens"), answer),
         "cached": (usage.prompt or prompt) if _within(usage.prompt, prompt) else prompt,
+        "media": (usage.prompt or prompt) if _within(usage.prompt, prompt) else prompt,
         "reasoning": (usage.completion or answer) if _within(usage.completion, answer) else answer,
     }
 

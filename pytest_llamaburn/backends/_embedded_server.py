@@ -1,8 +1,8 @@
 """The child process that serves one GGUF file with llama.cpp on a free loopback port.
 
-`python -m pytest_llamaburn.backends._embedded_server MODEL.gguf NUM_CTX SLOTS` prints one line of
-JSON when it is ready. It ends when its standard input closes, so that it never outlives the process
-that started it.
+`python -m pytest_llamaburn.backends._embedded_server MODEL.gguf NUM_CTX SLOTS [MMPROJ.gguf]` prints
+one line of JSON when it is ready. It ends when its standard input closes, so that it never outlives
+the process that started it.
 """
 
 from __future__ import annotations
@@ -14,13 +14,15 @@ import threading
 from time import perf_counter
 
 
-def main(model: str, num_ctx: int, slots: int) -> None:
+def main(model: str, num_ctx: int, slots: int, projector: str | None = None) -> None:
     """Serve until standard input closes."""
     threading.Thread(target=_leave_with_parent, daemon=True).start()
     import xllamacpp
 
     params = xllamacpp.CommonParams()
     params.model.path = model
+    if projector is not None:
+        params.mmproj.path = projector
     params.hostnames, params.port = ["127.0.0.1"], 0
     params.n_ctx, params.n_parallel = num_ctx, slots
     params.cache_ram_mib = 0  # saving old prompts to RAM would delay the next timed request
@@ -45,4 +47,4 @@ def _leave_with_parent() -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
+    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), *sys.argv[4:])

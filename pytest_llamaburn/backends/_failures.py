@@ -25,8 +25,8 @@ _ABORTED = frozenset(
 )
 _TITLE = re.compile(rb"<title[^>]*>(.*?)</title", re.DOTALL | re.IGNORECASE)
 _SHOWN = 200  # most bytes of an unreadable answer in a message
-# Failures that are not the model's: no server, a broken connection, no access, or a failed search
-# before the request.
+# Failures that are not the model's: no server, a broken connection, no access, media that a server
+# does not take, or a failed search before the request.
 NOT_THE_MODELS = frozenset(
     (
         "auth",
@@ -38,6 +38,7 @@ NOT_THE_MODELS = frozenset(
         "host_rejected",
         "interrupted",
         "loading",
+        "media_refused",
         "no_logprobs",
         "not_a_stream",
         "not_found",

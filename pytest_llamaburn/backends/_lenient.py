@@ -190,6 +190,10 @@ class ServerFields:
         self._note(name, part, f"at most '{whole}', {total:g}")
         return None
 
+    def true(self, name: str) -> bool:
+        """Return whether a field is true."""
+        return self._fields.get(name) is True
+
     def part(self, name: str) -> ServerFields:
         """Return a nested object; empty if there is none."""
         return ServerFields(self._fields.get(name), f"{self._where}: {name}", self._notes)

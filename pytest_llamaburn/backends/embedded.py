@@ -91,8 +91,11 @@ class Backend(openai.Backend):
         slots = self.settings.slots
         context = slots * (self.settings.num_ctx or DEFAULT_NUM_CTX)  # the slots divide it
         with tempfile.TemporaryFile("w+") as log:
+            projector = getattr(self.settings, "mmproj", None)
+            arguments = [str(self._path), str(context), str(slots)]
+            arguments += [str(model_file(projector, "--mmproj"))] if projector else []
             self._child = subprocess.Popen(  # noqa: ASYNC220, S603 - our own interpreter and module
-                [*_SERVE, str(self._path), str(context), str(slots)],
+                [*_SERVE, *arguments],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -129,17 +132,17 @@ def locate(name: str, *, quiet: bool) -> Path:
     return model_file(name)
 
 
-def model_file(name: str) -> Path:
-    """Return the path of a model file; raises ModelError if it is missing or not GGUF."""
+def model_file(name: str, option: str = "--model") -> Path:
+    """Return the path of a GGUF file; raises ModelError if it is missing or not GGUF."""
     path = Path(name).expanduser()
     if not path.is_file():
-        raise ModelError(f"--model: {name} does not exist")
+        raise ModelError(f"{option}: {name} does not exist")
     with path.open("rb") as file:
         if file.read(4) != b"GGUF":
-            raise ModelError(f"--model: {name} is not a GGUF file (it does not begin with GGUF)")
+            raise ModelError(f"{option}: {name} is not a GGUF file (it does not begin with GGUF)")
     if path.suffix != ".gguf":
         raise ModelError(
-            f"--model: {name} is refused: rename the file so that its name ends in .gguf"
+            f"{option}: {name} is refused: rename the file so that its name ends in .gguf"
         )
     return path
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from pytest_llamaburn.backends import _address, _base, _failures, _lenient
+from pytest_llamaburn.backends import _address, _base, _failures, _lenient, _media
 from pytest_llamaburn.backends._base import Model, Server
 from pytest_llamaburn.backends._failures import classify
 from pytest_llamaburn.backends._lenient import NO_CALLS, ServerFields
@@ -194,7 +194,7 @@ class Backend(_base.Backend):
         }
         return {
             "model": model.id,
-            "messages": list(messages),
+            "messages": [*map(_media.ollama, messages)],
             "stream": True,
             "think": _think(s.think, model),
             "keep_alive": _keep_alive(s.keep_alive),

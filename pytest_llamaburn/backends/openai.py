@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from pytest_llamaburn import registry
-from pytest_llamaburn.backends import _address, _base, _failures, _lenient
+from pytest_llamaburn.backends import _address, _base, _failures, _lenient, _media
 from pytest_llamaburn.backends._base import Model, Server
 from pytest_llamaburn.backends._lenient import NO_CALLS, ServerFields
 from pytest_llamaburn.errors import ModelError, ServerError, SettingsError
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 _THINKS = re.compile(r"enable_thinking|</?think>|reasoning_effort")  # in a chat template
 # Servers that accept more sampling fields than OpenAI's API; a strict server would answer 400.
+_SENSES = ("vision", "audio", "video")  # as llama.cpp calls them
 _TAKES_MORE = ("llama.cpp", "vllm", "sglang", "lmstudio", "embedded")
 
 
@@ -50,6 +51,16 @@ class _Choice(msgspec.Struct, gc=False):
 
 class _Cached(msgspec.Struct):
     cached_tokens: float | None = None
+    image_tokens: float | None = None
+    audio_tokens: float | None = None
+    video_tokens: float | None = None
+
+    @property
+    def media_tokens(self) -> float | None:
+        """The tokens of all media, or None if the server does not count them apart."""
+        counts = (self.image_tokens, self.audio_tokens, self.video_tokens)
+        known = [count for count in counts if count is not None]
+        return sum(known) if known else None
 
 
 class _Reasoning(msgspec.Struct):
@@ -131,14 +142,20 @@ class Backend(_base.Backend):
         return model
 
     async def _capabilities(self) -> tuple[str, ...]:
-        """Return ("thinking",) if llama.cpp's chat template supports thinking, else ()."""
+        """Return what llama.cpp's properties tell: thinking, vision, audio and video.
+
+        It is `completion` at least if they tell of media, and nothing if they are unknown.
+        """
         if self._kind not in ("llama.cpp", "embedded"):
             return ()
         try:
-            template = (await self._props()).text("chat_template")
+            props = await self._props()
         except ServerError:  # unknown then; the measurement can go on
             return ()
-        return ("thinking",) if _THINKS.search(template or "") else ()
+        thinks = ("thinking",) if _THINKS.search(props.text("chat_template") or "") else ()
+        modalities = props.part("modalities")
+        told = ("completion",) if [*modalities] else ()
+        return (*told, *thinks, *filter(modalities.true, _SENSES))
 
     async def load(self, model: Model) -> None:
         """Do nothing: these servers load a model at their start or at the first warm-up."""
@@ -158,7 +175,7 @@ class Backend(_base.Backend):
         s = self.settings
         body: dict[str, Any] = {
             "model": model.id,
-            "messages": list(messages),
+            "messages": [*map(_media.openai, messages)],
             "stream": True,
             "stream_options": {"include_usage": True},
             "max_tokens": s.max_tokens,
@@ -260,6 +277,7 @@ class Backend(_base.Backend):
                 details.cached_tokens,
                 usage.completion_tokens,
                 output.reasoning_tokens,
+                details.media_tokens,
             )
         elif timings and timings.prompt_n is not None:
             cached = timings.cache_n or 0

@@ -90,6 +90,11 @@ class Kind:
 
     name: str  # its name in the command, and in the file's `schema`
     folder: str  # the folder of its files, in the results directory
+    more_folders: tuple[str, ...] = ()  # patterns of further folders, as `multimodal/*`
+
+    def place(self, header: Mapping[str, Any]) -> str:  # noqa: ARG002
+        """Return the folder of a file, from the journal's header or the file's content."""
+        return self.folder
 
     def file_stem(self, header: Mapping[str, Any]) -> str:
         """Return the start of a file's name, from the journal's header or the file's content."""

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pytest_llamaburn.scorers._base import Question
 
 NEEDS = ("reference",)
+RATES = ("wer",)
 
 
 def score(answer: str, question: Question) -> Score:

@@ -88,6 +88,17 @@ def folders() -> dict[str, str]:
     return {name: kind(name).folder for name in kinds()}
 
 
+def lists() -> dict[str, str]:
+    """Return the names of the lists of result files, each with the pattern of its folders."""
+    patterns = {pattern for name in kinds() for pattern in (kind(name).folder, *_more(name))}
+    return {pattern.partition("/")[0]: pattern for pattern in sorted(patterns)}
+
+
+def _more(name: str) -> tuple[str, ...]:
+    more: tuple[str, ...] = kind(name).more_folders
+    return more
+
+
 def write(results_dir: Path, document: Document) -> Path:
     """Write a result file atomically and return its path.
 
@@ -123,7 +134,7 @@ def _home(results_dir: Path, header: Mapping[str, Any]) -> tuple[Path, str]:
     """Return the folder and the file name, without suffix, of a run's result."""
     kind = kind_of(header)
     stamp = header["timestamp"][:19].replace(":", "-")
-    return results_dir / kind.folder, f"{safe_name(kind.file_stem(header))}_{stamp}"
+    return results_dir / kind.place(header), f"{safe_name(kind.file_stem(header))}_{stamp}"
 
 
 def safe_name(subject: str) -> str:
@@ -201,10 +212,17 @@ def schema(name: str) -> Document:
 
 
 def paths(results_dir: Path, folder: str | None = None) -> Iterator[Path]:
-    """Yield the result files of one folder or all, newest first."""
-    for name in [folder] if folder else sorted(folders().values()):
-        found = files.found(results_dir / name, "*.json")
+    """Yield the result files of one list or all, newest first."""
+    patterns = lists()
+    for name in [folder] if folder else patterns:
+        found = files.found(results_dir, f"{patterns.get(name, name)}/*.json")
         yield from sorted(found, key=_changed_s, reverse=True)
+
+
+def _of_kind(results_dir: Path, name: str) -> Iterator[Path]:
+    """Yield the files of a kind, newest first in each of its folders."""
+    for pattern in (folders()[name], *_more(name)):
+        yield from paths(results_dir, pattern.partition("/")[0])
 
 
 def _changed_s(path: Path) -> float:
@@ -345,7 +363,7 @@ def earlier(results_dir: Path, wanted: set[tuple[str, str]], kind: str) -> Itera
     Damaged files are skipped.
     """
     left = _EARLIER_FILES
-    for path in paths(results_dir, folders()[kind]) if wanted else ():
+    for path in _of_kind(results_dir, kind) if wanted else ():
         if not left:
             return
         with suppress(ResultsError):
@@ -357,7 +375,7 @@ def earlier(results_dir: Path, wanted: set[tuple[str, str]], kind: str) -> Itera
 
 def of_model(results_dir: Path, kind: str, model_id: str) -> Iterator[Path]:
     """Yield the files of a kind and a model, newest first; damaged files are skipped."""
-    for path in paths(results_dir, folders()[kind]):
+    for path in _of_kind(results_dir, kind):
         with suppress(ResultsError):
             if brief(path).models == [model_id]:
                 yield path

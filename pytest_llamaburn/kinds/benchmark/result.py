@@ -8,7 +8,7 @@ from pydantic import Field, create_model
 
 from pytest_llamaburn import datasets, documents, flags, gates, measures, registry
 from pytest_llamaburn.backends._failures import NOT_THE_MODELS
-from pytest_llamaburn.documents import Document  # noqa: TC001 - pydantic reads it
+from pytest_llamaburn.documents import Document
 from pytest_llamaburn.energy import profiles
 from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.kinds import _energy
@@ -55,6 +55,7 @@ class _RunFacts(Part):
     null_reasons: dict[str, str]
     error: RunError | None
     answer: str | None = None
+    media_tokens: int | None = None
 
 
 _numbers: dict[str, Any] = {
@@ -69,6 +70,7 @@ class BenchmarkResults(Part):
     """The results of a benchmark."""
 
     prompts: Document
+    media: Document | None = None
     runs: list[BenchmarkRun]  # type: ignore[valid-type]
     summary: dict[str, Distribution]
     summary_cold: dict[str, Distribution] | None = None
@@ -135,6 +137,7 @@ def build(record: Record) -> Document:
         **opening(header, status(record, len(good), done=len(rows) >= record.planned)),
         "results": {
             "prompts": {**header["prompts"], "used": len({row["prompt_id"] for row in rows})},
+            **({"media": header["media"]} if "media" in header else {}),
             "runs": runs,
             "summary": summary(cold if header["config"]["start"] == "cold" else warm, rows),
             "summary_cold": summary(cold, rows) if both else None,

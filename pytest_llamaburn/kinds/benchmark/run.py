@@ -7,9 +7,10 @@ import math
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pytest_llamaburn import documents, gates, measures, metrics
+from pytest_llamaburn import documents, gates, measures, metrics, modalities
 from pytest_llamaburn.energy import profiles
 from pytest_llamaburn.errors import ServerError, StoppedError
+from pytest_llamaburn.kinds import _probe
 from pytest_llamaburn.kinds._run import Run, row_of
 from pytest_llamaburn.kinds.benchmark import KIND
 from pytest_llamaburn.kinds.benchmark.measured import Measured
@@ -23,10 +24,12 @@ from pytest_llamaburn.trace import answered
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from pytest_llamaburn.backends._base import Message
     from pytest_llamaburn.backends._http import Wire
     from pytest_llamaburn.datasets import Planned, Prompt
     from pytest_llamaburn.documents import BenchmarkRow, Document
     from pytest_llamaburn.kinds.benchmark.settings import Benchmark
+    from pytest_llamaburn.media import Medium
     from pytest_llamaburn.store.journal import Record
     from pytest_llamaburn.trace import Trace
 
@@ -60,6 +63,7 @@ class BenchmarkRun(Run):
         self._began = perf_counter()
         self._done: dict[tuple[Any, ...], BenchmarkRow] = {}
         self._streak: tuple[str | None, int] = (None, 0)
+        self._media: list[Medium] = []  # sent with every prompt
 
     async def measure(self, prompt: Prompt, iterations: int, key: str) -> Measured:
         """Send the timed requests of a prompt one after another; return their results.
@@ -83,9 +87,34 @@ class BenchmarkRun(Run):
             self._plan(f"more/{self.repeat}/{number}", len(more.runs))
         return Measured(self._rows)
 
+    def messages(self, text: str) -> list[Message]:
+        """Return the conversation that asks a prompt, with the media of the run."""
+        (message,) = super().messages(text)
+        return [{**message, "media": self._media}] if self._media else [message]
+
     def _check(self) -> None:
         if self.settings.start != "warm" and not self.backend.can_unload:
             raise ServerError(f"--start: {self.backend.address.url} has no way to unload a model")
+        given = modalities.given(self.settings)
+        for modality in given:
+            _probe.check_capability(self.model, self.server, modality)
+        self._media = [
+            medium
+            for modality in given
+            for medium in modalities.of_settings(modality, self.settings)
+        ]
+
+    async def _warm_up(self) -> None:
+        await super()._warm_up()
+        self._probes = {
+            modality.KIND: await _probe.sent(self.backend, self.model, modality)
+            for modality in modalities.given(self.settings)
+        }
+
+    def _about(self) -> Document:
+        if not self._media:
+            return {}
+        return {"media": {"sent": [one.facts for one in self._media], "probes": self._probes}}
 
     def _begin(self, requests: int) -> None:
         left = requests - len(self._done)
@@ -210,7 +239,7 @@ class BenchmarkRun(Run):
         return f"{sent}: about {span(total_s)}"
 
     def _row(self, request: TimedRequest, trace: Trace) -> BenchmarkRow:
-        return {
+        row: BenchmarkRow = {
             "prompt_id": request.prompt.id,
             "category": request.prompt.category,
             "prompt_sha256": request.prompt.sha256,
@@ -226,6 +255,9 @@ class BenchmarkRun(Run):
             },
             **row_of(trace, request.prompt.text),
         }
+        if self._media:
+            row["media_tokens"] = trace.usage.media
+        return row
 
 
 def _document(measured: Measured) -> Document:

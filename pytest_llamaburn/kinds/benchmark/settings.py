@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pytest_llamaburn.option import opt, words
-from pytest_llamaburn.settings import Prompted
+from pytest_llamaburn.settings import Prompted, Showing
 
 _MANY = 100_000  # maximum number of requests; all are planned before the first one is sent
 
 
-class Benchmark(Prompted):
+class Benchmark(Prompted, Showing):
     """Settings of `llamaburn benchmark`."""
 
     mode: str = opt(
@@ -46,6 +46,9 @@ class Benchmark(Prompted):
         unit="s",
         bounds={"gt": 0},
         example="3m",
+    )
+    image: tuple[str, ...] = opt(
+        (), "image to send with every prompt; repeatable", path=True, example="photo.jpg"
     )
     max_failures: int = opt(
         5, "stop after this number of consecutive failures of one kind", bounds={"ge": 1}

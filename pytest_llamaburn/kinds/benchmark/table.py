@@ -46,6 +46,7 @@ def rows(document: Document) -> Iterator[Document]:
 
 def _sheet(document: Document, path: Path, summary: Document, which: str) -> Sheet:
     facts = [server(document), machine(document["environment"]), _requests(document)]
+    facts += [_media(document["results"]["media"])] if document["results"].get("media") else []
     rows = [measured(name, summary[name]) for name in HEADLINES]
     notes = [*_notes(document, summary), (FILE, f"file {path}")]
     return Sheet(title(document, which), facts, rows, notes)
@@ -59,6 +60,29 @@ def _requests(document: Document) -> str:
         f"{_prompts(used)}, "
         f"temperature {config['temperature']}, up to {config['max_tokens']} tokens, "
         f"cache {config['cache']}, seed {config['seed']}"
+    )
+
+
+def _media(media: Document) -> str:
+    """Return what was sent with every prompt, and the tokens of the probe of each modality."""
+    sent = media["sent"]
+    mb, spent_ms = sum(one["sent_bytes"] for one in sent) / 1e6, sum(o["prepare_ms"] for o in sent)
+    names = ", ".join(_medium(one) for one in sent)
+    probes = "".join(
+        f"; {name} of {probe['width']} × {probe['height']}: {probe['prompt_tokens']} tokens"
+        for name, probe in media["probes"].items()
+        if probe.get("prompt_tokens") and "width" in probe
+    )
+    return (
+        f"with each prompt: {names} ({mb:.2g} MB, prepared in {spent_ms:.0f} ms before the clock "
+        f"started){probes}"
+    )
+
+
+def _medium(facts: Document) -> str:
+    name = facts["path"].rpartition("/")[2]
+    return (
+        f"{name} {facts['sent_width']} × {facts['sent_height']}" if "sent_width" in facts else name
     )
 
 

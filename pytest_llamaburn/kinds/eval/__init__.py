@@ -19,6 +19,7 @@ class _Eval(RunKind):
     description = "Ask a model the questions of an eval set; scorers and judges score its answers."
     name = "eval"
     folder = "evals"
+    more_folders = ("multimodal/*",)
     settings = "settings.Eval"
     run = "run.EvalRun"
     help = "ask a model questions and score its answers"
@@ -47,10 +48,15 @@ class _Eval(RunKind):
     marker_help = "asks a model questions: thresholds=['accuracy.mean>=4']"
     variant_setting = "set"
 
+    def place(self, header: Mapping[str, Any]) -> str:
+        """Return the folder of a file; that of an eval with media is named after the modality."""
+        modality = _set_of(header).get("modality")
+        return f"multimodal/{modality}" if modality else self.folder
+
     def file_stem(self, header: Mapping[str, Any]) -> str:
-        """Return what a file's name begins with: the model and the set."""
-        about = header.get("eval_set") or header["results"]["eval_set"]
-        return f"{header['model']['id']}_{about['name']}"
+        """Return what a file's name begins with: the model, and the set unless it has media."""
+        about, model = _set_of(header), str(header["model"]["id"])
+        return model if about.get("modality") else f"{model}_{about['name']}"
 
     def brief(self) -> type:
         """Return what lists read of a file's results."""
@@ -133,6 +139,12 @@ class _Eval(RunKind):
             for target in session.targets(self.name)
             for question in load(settings, target.variant).questions
         ]
+
+
+def _set_of(header: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what a journal's header or a file's content says of the set."""
+    about: Mapping[str, Any] = header.get("eval_set") or header["results"]["eval_set"]
+    return about
 
 
 def _pair_id(pair: tuple[Any, Any]) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
+from pytest_llamaburn import modalities
 from pytest_llamaburn.errors import ServerError
 from pytest_llamaburn.kinds._run import row_of
 from pytest_llamaburn.kinds.eval import answer_cache, asking, task
@@ -20,11 +21,13 @@ if TYPE_CHECKING:
 
     from pytest_llamaburn.backends._base import Backend, Likely, Message, Model, Server
     from pytest_llamaburn.evalsets import Question
+    from pytest_llamaburn.media import Medium
     from pytest_llamaburn.search._base import Hit, Search
 
     Row = dict[str, Any]
 
 _LETTER_PROMPT = "Which letter comes first, A or B? Answer with the letter only."
+_REFUSED = ("bad_request", "unsupported")  # as servers answer to a medium that they do not take
 _ALTERNATIVES = (20, 5)  # likeliest tokens to ask for: the first number that a server accepts
 
 
@@ -43,6 +46,7 @@ class Answering:
     asking: asking.Asking
     search: Search | None
     conversation: Callable[[str], list[Message]]
+    modality: Any = None  # the module of the set's media
     _alternatives: int = field(default=_ALTERNATIVES[0], init=False)
 
     def __post_init__(self) -> None:
@@ -96,22 +100,35 @@ class Answering:
     async def _answer(self, question: Question, number: int, hits: list[Hit]) -> Row:
         """Return what the model says, now or in an earlier run that sent the same request."""
         prompt = _evidence.prompt_with(self.asking.text(question), hits)
-        messages = self._messages(question, prompt)
+        media = modalities.encoded(question.media, self.settings)
+        if modalities.asks(self.modality, question, self.settings):
+            return {**await self._asked(question, media, prompt), **_shown(media)}
+        messages = self._messages(question, prompt, media)
         by_letter = self.asking.by_letter(question)
         body = (self._letter_body if by_letter else self._body)(messages, number)
         key = answer_cache.key_of(self.model, self.server, body)
         cached = self._cache.get(key) if self.settings.cache_answers else None
         if cached is not None:
-            return {**cached, "cached": True}
-        facts = await self._said(question, body)
+            return {**cached, **_shown(media), "cached": True}
+        facts = await self._said(question, body, messages)
         self._cache.put(key, facts)
-        return facts
+        return {**facts, **_shown(media)}
 
-    def _messages(self, question: Question, prompt: str) -> list[Message]:
+    async def _asked(self, question: Question, media: list[Medium], prompt: str) -> Row:
+        """Return the answer of a model that the modality asks by a request of its own."""
+        sent = (self.backend, self.model, question, media, self.settings)
+        trace, measured = await self.modality.ask(*sent)
+        _refused(trace)
+        return {**_facts(trace, prompt), "measured": measured, "media_tokens": trace.usage.media}
+
+    def _messages(self, question: Question, prompt: str, media: list[Medium]) -> list[Message]:
         """Return the conversation that asks a question; a fresh prefix stands before all of it."""
         first, *rest = self.asking.messages(question, prompt)
         (fresh,) = self.conversation(first["content"])
-        return [{**first, "content": fresh["content"]}, *rest]
+        messages = [{**first, "content": fresh["content"]}, *rest]
+        if media:
+            messages[-1] = {**messages[-1], "media": media}
+        return messages
 
     def _body(self, messages: list[Message], number: int, **update: Any) -> Row:
         """Return the request for an answer."""
@@ -124,14 +141,18 @@ class Answering:
         body = self._body(messages, number, **asking.ONE_LETTER)
         return {**body, "logprobs": True, "top_logprobs": self._alternatives}
 
-    async def _said(self, question: Question, body: Row) -> Row:
-        """Return what the model says to a request."""
+    async def _said(self, question: Question, body: Row, messages: list[Message]) -> Row:
+        """Return what the model says to a request with these messages."""
         trace, likely = await self._sent(body)
+        if question.media:
+            _refused(trace)
         by_letter = self.asking.by_letter(question) and trace.failure is None
         if by_letter and trace.text and not likely:
             words = "the answer came without log probabilities"
             trace.failure = Failed(trace.end_ns, "no_logprobs", "stream", 200, words)
-        facts = _facts(trace, "\n".join(message["content"] for message in body["messages"]))
+        facts = _facts(trace, "\n".join(message["content"] for message in messages))
+        if question.media:
+            facts["media_tokens"] = trace.usage.media
         return facts | (asking.letter_of(question, likely) if by_letter and likely else {})
 
     async def _sent(self, body: Row) -> tuple[Trace, Likely]:
@@ -143,6 +164,17 @@ class Answering:
             return await self.backend.stream(wire, self.backend.request(body)), []
         finally:
             wire.close()
+
+
+def _refused(trace: Trace) -> None:
+    """Give the refusal of a request with media its own kind of failure."""
+    if trace.failure and trace.failure.kind in _REFUSED:
+        trace.failure.kind = "media_refused"
+
+
+def _shown(media: list[Medium]) -> Row:
+    """Return what a row says of the media that were sent; nothing without any."""
+    return {"media": [medium.facts for medium in media]} if media else {}
 
 
 def thought_in(trace: Trace | None) -> bool:

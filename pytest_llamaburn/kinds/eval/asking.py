@@ -137,7 +137,7 @@ def check(settings: Any) -> None:
     if not settings.few_shot and settings.choice_by == "text":
         _read(settings.system_prompt)
         return
-    found = [evalsets.load_eval_set(name) for name in settings.set]
+    found = [task.eval_set(settings, name) for name in settings.set]
     asked = [task.load(settings, name).questions for name in settings.set]
     for one, questions in zip(found, asked, strict=True):
         Asking(settings, one, questions).check()

@@ -76,6 +76,10 @@ def _scored(measure: Measure, document: Document, *_: Any) -> Observed:
     return _mean(results.get(measure.name), doubt)
 
 
+def _rate(measure: Measure, document: Document, *_: Any) -> Observed:
+    return _mean(document["results"].get("rates", {}).get(measure.name))
+
+
 def _win_rate(_measure: Measure, document: Document, *_: Any) -> Observed:
     rate = (document["results"]["pairwise"] or {}).get("win_rate")
     if rate is None or rate["value"] is None:
@@ -99,6 +103,7 @@ def _unscored(_measure: Measure, document: Document, *_: Any) -> Observed:
 MEASURES = {
     **measures.readable(_judged, (*measures.CRITERIA, *measures.GRADES)),
     **measures.readable(_scored, measures.SCORED),
+    **measures.readable(_rate, measures.RATES),
     **measures.readable(_win_rate, [measures.WIN_RATE]),
     **measures.readable(_unscored, [measures.UNSCORED]),
     **measures.readable(_failed, [measures.FAILED_ANSWERS]),

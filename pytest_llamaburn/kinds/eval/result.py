@@ -18,7 +18,7 @@ from pytest_llamaburn.kinds._file import (
     status,
     totals,
 )
-from pytest_llamaburn.kinds.eval import insights, judge_totals, measures, scores
+from pytest_llamaburn.kinds.eval import insights, judge_totals, measures, scores, shown
 from pytest_llamaburn.metrics import REQUEST, summary
 
 if TYPE_CHECKING:
@@ -115,6 +115,9 @@ class Answer(Part):
     verdict: Verdict | None
     choice_logprobs: dict[str, float | None] | None = None
     choice_mass: float | None = None
+    media: list[dict[str, Any]] = Field(default_factory=list)
+    media_tokens: int | None = None
+    measured: dict[str, Any] = Field(default_factory=dict)
 
 
 class Item(Answer):
@@ -201,6 +204,8 @@ class EvalResults(Part):
     unparsable: Counted | None = None
     not_attempted: Counted | None = None
     correct_given_attempted: Right | None = None
+    rates: dict[str, Mean] = Field(default_factory=dict)
+    media: dict[str, Any] | None = None
     pass_at_k: dict[str, Any] | None
     by_category: dict[str, dict[str, Any]]
     correct_macro: Macro | None = None
@@ -237,6 +242,7 @@ def build(record: Record) -> dict[str, Any]:
             "criteria": scores.criteria(items),
             "grades": scores.grades(items),
             **scores.correctness(items),
+            **shown.of(items, header["eval_set"].get("modality")),
             "pass_at_k": scores.pass_at_k(items, config["pass_k"]),
             **_by_category(items),
             "pairwise": scores.pairwise(items, config["compare_to"]),
@@ -351,8 +357,7 @@ def _item(
 ) -> dict[str, Any]:
     found = found or {}
     verdicts = found.get("verdicts") or [None] * len(rows)
-    pairs = zip(rows, verdicts, strict=False)
-    first, *rest = (_answer(row, verdict, about) for row, verdict in pairs)
+    first, *rest = (_answer(*pair, about) for pair in zip(rows, verdicts, strict=False))
     return {
         "question": rows[0]["question"],
         **first,
@@ -384,6 +389,7 @@ def _answer(
         "verdict": verdict,
         "choice_logprobs": row.get("choice_logprobs"),
         "choice_mass": row.get("choice_mass"),
+        **{name: row[name] for name in ("media", "media_tokens", "measured") if name in row},
     }
 
 

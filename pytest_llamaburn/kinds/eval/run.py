@@ -10,9 +10,10 @@ import os
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from pytest_llamaburn import evalsets, gates
+from pytest_llamaburn import gates, modalities
 from pytest_llamaburn.backends._base import Server
 from pytest_llamaburn.errors import DatasetError, SettingsError
+from pytest_llamaburn.kinds import _probe
 from pytest_llamaburn.kinds._run import Run
 from pytest_llamaburn.kinds.eval import KIND, asking, checks, insights, measures, scoring, task
 from pytest_llamaburn.kinds.eval.answering import Answering, thought_in
@@ -53,6 +54,8 @@ class EvalRun(Run):
         self._is_opponent = False
         self._warned = False
         self._is_limit_ours = False
+        self._probed: dict[str, Any] | None = None  # what a first medium showed
+        self._notes: list[str] = []  # on media that are not those of the set
 
     async def prepare(
         self, model: str | None, planned: dict[str, int], about: dict[str, Any]
@@ -61,6 +64,7 @@ class EvalRun(Run):
         if self.identity.worker.partition("-")[0] != "main":
             raise SettingsError("an eval runs in one process: leave out -n")
         checks.refuse_unscorable(self._questions)
+        self._refuse_media()
         self._is_opponent = bool(self.settings.pairwise and model == self.settings.compare_to)
         self._judging = Judging(self.settings, about.pop("opponent_run", None))
         if self.settings.judge:
@@ -123,6 +127,19 @@ class EvalRun(Run):
     def _questions(self) -> tuple[Question, ...]:
         return task.load(self.settings, self.identity.variant).questions
 
+    @property
+    def _modality(self) -> Any:
+        """The module of the modality of the set's media, or None."""
+        name = task.load(self.settings, self.identity.variant).about.get("modality")
+        return modalities.named(name) if name else None
+
+    def _refuse_media(self) -> None:
+        """Raise UsageError for media that cannot be used, before anything is asked."""
+        if self._modality is not None and not self.settings.rescore:
+            self._modality.ready()
+            for question in self._questions:
+                self._notes += modalities.check(question.media)
+
     def _tell_unsearched(self) -> None:
         """Say so if the user seems to want a search that is not made."""
         options, name = self.settings, self.identity.variant
@@ -139,6 +156,8 @@ class EvalRun(Run):
         self._judging.refuse_self(self.model.id)
         if not self._is_opponent:
             task.refuse_itself(self.settings, self.model.id)
+        if self._modality is not None:
+            _probe.check_capability(self.model, self.server, self._modality)
         ask = self._asking
         self._decide(ask.system_prompt)
         self._answering = Answering(
@@ -149,6 +168,7 @@ class EvalRun(Run):
             ask,
             self._search,
             self.messages,
+            self._modality,
         )
 
     def _decide(self, system_prompt: str | None) -> None:
@@ -182,6 +202,9 @@ class EvalRun(Run):
             self._answering.settings = self.settings
             if self.server.kind == "ollama":  # another size of the context loads the model again
                 await self._untimed("Say hello.")
+        modality, asked = self._modality, self._questions
+        if modality and not all(modalities.asks(modality, one, self.settings) for one in asked):
+            self._probed = await _probe.sent(self.backend, self.model, self._modality)
         if self.settings.choice_by == "logprob":
             await self._answering.check_logprobs(self._questions)
 
@@ -206,7 +229,7 @@ class EvalRun(Run):
 
     @cached_property
     def _asking(self) -> asking.Asking:
-        found = evalsets.load_eval_set(self.identity.variant)
+        found = task.eval_set(self.settings, self.identity.variant)
         return asking.Asking(self.settings, found, self._questions)
 
     def _about(self) -> dict[str, Any]:
@@ -217,6 +240,10 @@ class EvalRun(Run):
         }
 
     def _begin(self, requests: int) -> None:
+        if self._probed is not None:
+            self._journal("facts", {"media_probe": self._probed})
+        for note in self._notes:
+            self._progress.say(note)
         self._progress.say(f"{requests} {_UNIT} of {self.model.id}")
 
     def _reopen(self, planned: dict[str, int]) -> None:

@@ -32,13 +32,20 @@ def score(question: Question, row: Row) -> Row | None:
     if ruled is not None:
         state = _silence(row) if ruled.scored else ruled.state
         reason = ruled.reasoning or (ruled.error or {})["words"]
-        return Score(False if ruled.scored else None, state, reason, None, {})._asdict()
+        details = _of_nothing(question) if ruled.scored else {}
+        return Score(False if ruled.scored else None, state, reason, None, details)._asdict()
     if row.get("choice_mass") == 0:
         return _base.unparsable("no letter of a choice is among the likeliest tokens")._asdict()
     found = _scored(question.scorer, row["answer"], question)
     if found.correct is False and is_no_attempt(row["answer"]):
         found = found._replace(state="not_attempted")
     return found._asdict()
+
+
+def _of_nothing(question: Question) -> Row:
+    """Return the counts of an answer without a word, for a scorer that counts."""
+    module = registry.load("scorers", question.scorer or "")
+    return module.score("", question).details if hasattr(module, "RATES") else {}
 
 
 def case(question: Question, row: Row) -> Case:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from pytest_llamaburn.option import opt, words
-from pytest_llamaburn.settings import Judging, Run, Searching
+from pytest_llamaburn.settings import Judging, Run, Searching, Showing
 
 
-class Eval(Run, Judging, Searching):
+class Eval(Run, Judging, Searching, Showing):
     """Settings of `llamaburn eval`."""
 
     set: tuple[str, ...] = opt(
@@ -16,6 +16,25 @@ class Eval(Run, Judging, Searching):
         scope="eval",
         bounds={"min_length": 1},
     )
+    input: str | None = opt(
+        None,
+        "directory of your own media, asked as the set with media asks; with a manifest, or with "
+        "a text file of the same name beside each",
+        path=True,
+        example="images",
+    )
+    audio_api: str = opt(
+        "auto",
+        "how recordings are sent: transcriptions (/v1/audio/transcriptions), chat (input_audio), "
+        "or auto (transcriptions for questions that WER or CER scores)",
+        choices=words("auto", "chat", "transcriptions"),
+    )
+    stt_format: str = opt(
+        "json",
+        "form of a transcription that the server is asked for: json, verbose_json or text",
+        choices=words("json", "verbose_json", "text"),
+    )
+    language: str | None = opt(None, "language of speech, told to the server", example="en")
     limit: int | None = opt(
         None,
         "number of questions to ask from a set: always the same ones, balanced over its categories",

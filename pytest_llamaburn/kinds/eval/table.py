@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from pytest_llamaburn import gates
 from pytest_llamaburn.criteria import NOT_APPLICABLE
 from pytest_llamaburn.grids import printable
+from pytest_llamaburn.kinds.eval import shown
 from pytest_llamaburn.kinds.eval import transcript as _transcript
 from pytest_llamaburn.kinds.eval.scores import why_unavailable
 from pytest_llamaburn.tables import (
@@ -58,11 +59,12 @@ def sheets(document: Document, path: Path) -> Iterator[Sheet]:
     about = f"{title(document)} on {found['eval_set']['name']}"
     rows = [*_criteria(found["criteria"]), *_shares(found)]
     notes = [*_notes(document), (FILE, f"file {path}")]
-    columns, rows = _filled((*_SCORES, *_HISTOGRAM), rows)
+    columns, rows = shown.filled((*_SCORES, *_HISTOGRAM), rows)
     yield Sheet(about, facts, rows, notes, columns, least=_LEAST, empty="nothing was scored")
     if found["pairwise"]:
         yield _pairs(found["pairwise"])
     yield _categories(found)
+    yield from shown.sheets(found.get("media"))
     yield _timing(found)
 
 
@@ -70,17 +72,9 @@ def _timing(found: Document) -> Sheet:
     """Return the table of times; that of answers of an earlier run is empty."""
     known = any(found["summary"][name]["n"] for name in _TIMED)
     timed = [measured(name, found["summary"][name]) for name in _TIMED] if known else []
-    earlier = bool(found["totals"].get("cached"))
-    why = "the answers are those of an earlier run" if earlier else "no answer came"
+    cached = found["totals"].get("cached")
+    why = "the answers are those of an earlier run" if cached else "no answer came"
     return Sheet("timing of the answers", [], timed, [], empty=f"nothing was timed: {why}")
-
-
-def _filled(
-    columns: tuple[str, ...], rows: list[tuple[str, ...]]
-) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-    """Return a table without the columns that are empty in every row."""
-    kept = [i for i in range(len(columns)) if not rows or any(row[i] != ABSENT for row in rows)]
-    return tuple(columns[i] for i in kept), [tuple(row[i] for i in kept) for row in rows]
 
 
 def rows(document: Document) -> Iterator[Document]:
@@ -126,9 +120,10 @@ def _criteria(criteria: Document) -> Iterator[tuple[str, ...]]:
 
 
 def _shares(found: Document) -> Iterator[tuple[str, ...]]:
-    """Yield the rows of grades, and of what scorers found right."""
+    """Yield the rows of grades, of what scorers found right, and of what they counted."""
     passed = found["pass_at_k"]
     shares = {**found["grades"], **{name: found[name] for name in _shares_of(found)}}
+    shares |= found.get("rates", {})
     shares |= {f"pass@{passed['k']}": passed} if passed else {}
     for name, one in shares.items():
         mean = (number(one["mean"]), _interval(one))

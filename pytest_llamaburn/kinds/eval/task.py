@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pytest_llamaburn import criteria, datasets, evalsets, judges
+from pytest_llamaburn import criteria, datasets, evalsets, judges, media_sets
 from pytest_llamaburn.errors import ResultsError, SettingsError
 from pytest_llamaburn.search import _record
 from pytest_llamaburn.search._base import Hit
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pytest_llamaburn.criteria import Criterion
-    from pytest_llamaburn.evalsets import Question
+    from pytest_llamaburn.evalsets import EvalSet, Question
 
 Row = dict[str, Any]
 
@@ -37,15 +37,21 @@ def load(settings: Any, name: str) -> Task:
         known = stored(settings.rescore)["results"]
         questions = tuple(question(item["question"]) for item in known["items"])
         return Task(_chosen(questions, settings), known["eval_set"])
-    found = evalsets.load_eval_set(name)
+    found = eval_set(settings, name)
     about = {
         "name": found.name,
         "version": found.version,
         "sha256": found.sha256,
         "path": str(found.path),
         "available": len(found.questions),
+        **({"modality": found.modality} if found.modality else {}),
     }
     return Task(_chosen(found.questions, settings), about)
+
+
+def eval_set(settings: Any, name: str) -> EvalSet:
+    """Return a set, with the media of --input if it is given; raises DatasetError."""
+    return media_sets.load(name, settings.input)
 
 
 def _chosen(questions: tuple[Question, ...], settings: Any) -> tuple[Question, ...]:
@@ -127,7 +133,7 @@ def stored(path: str) -> dict[str, Any]:
 
 def question(fields: dict[str, Any]) -> Question:
     """Return the question of an item of a result file, or of a row of a journal."""
-    listed = {n: tuple(fields.get(n, ())) for n in ("criteria", "definitions", "context")}
+    listed = {n: tuple(fields.get(n, ())) for n in ("criteria", "definitions", "context", "media")}
     return evalsets.Question(**{**fields, **listed})
 
 
@@ -144,6 +150,7 @@ def rows_of(item: dict[str, Any]) -> list[Row]:
         "chunk_gaps_ms": [],
         **{name: item[name] for name in ("search", "reference_found", "cited")},
     }
+    seen = ("media", "media_tokens", "measured")  # only of questions with media
     kept = ("answer", "thinking", "timestamp", "finish_reason", "error", "flags", "null_reasons")
     letters = ("choice_logprobs", "choice_mass")  # not in files of earlier versions
     return [
@@ -152,6 +159,7 @@ def rows_of(item: dict[str, Any]) -> list[Row]:
             **answer["timing"],
             **{name: answer[name] for name in kept},
             **{name: answer.get(name) for name in letters},
+            **{name: answer[name] for name in seen if name in answer},
             "iteration": number,
             "cached": True,
         }

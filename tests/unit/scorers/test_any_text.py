@@ -30,7 +30,14 @@ PHRASED = json.loads((ANSWERS / "phrased.json").read_text("utf-8"))
 
 
 CITIES = {"choices": ["London", "Paris", "York", "New York"]}
-OPTIONS = {**CITIES, "schema": {"type": "object"}, "pattern": r"\d+$", "tests": "assert f()"}
+OPTIONS = {
+    **CITIES,
+    "schema": {"type": "object"},
+    "pattern": r"\d+$",
+    "tests": "assert f()",
+    "facts": ["a cat"],
+    "fields": {"total": 18},
+}
 
 
 def question_for(scorer: str) -> Asked:

@@ -10,7 +10,10 @@ from pytest_llamaburn.errors import DatasetError
 
 
 def test_scorers_are_named_as_in_eval_sets() -> None:
-    named = ("choice", "code", "exact", "includes", "json-schema", "number", "regex", "wer")
+    named = (
+        *("cer", "choice", "code", "exact", "facts", "fields", "includes", "json-schema"),
+        *("number", "regex", "vqa", "wer"),
+    )
     assert registry.names("scorers") == named
     for name in named:
         needs = registry.load("scorers", name).NEEDS
@@ -22,6 +25,7 @@ def test_scorers_are_named_as_in_eval_sets() -> None:
 @pytest.mark.parametrize("silence", ["", " \n", "<think>It is 18.", "<think>18</think>\n"])
 def test_silence_is_empty_and_wrong(silence: str) -> None:
     options = {"choices": ["a", "b"], "schema": {}, "tests": "", "pattern": ""}
+    options |= {"facts": ["a"], "fields": {"a": "b"}}
     for name in registry.names("scorers"):
         reference = "1" if name == "number" else "A"
         verdict = registry.load("scorers", name).score(silence, Asked(reference, options))

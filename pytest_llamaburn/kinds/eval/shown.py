@@ -1,0 +1,105 @@
+"""What scorers counted, and what the answers tell of their media: times and tokens by size."""
+
+from __future__ import annotations
+
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+from pytest_llamaburn import modalities
+from pytest_llamaburn.kinds.eval import rates, scores
+from pytest_llamaburn.stats import samples
+from pytest_llamaburn.tables import ABSENT, Sheet, number
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    Found = dict[str, Any]
+    Item = dict[str, Any]
+    Answer = dict[str, Any]
+
+_BY_SIZE = ("time_to_first_token_ms", "input_sequence_length", "media_tokens", "correct")
+_SIZES = ("size", "answers", "failed", "TTFT ms", "input tokens", "media tokens", "correct")
+
+
+def of(items: Sequence[Item], modality: str | None) -> dict[str, Any]:
+    """Return the fields `rates` and `media` of the results, each only if there is any."""
+    return {**rates.of(items), **_media(items, modality)}
+
+
+def _media(items: Sequence[Item], modality: str | None) -> dict[str, Any]:
+    answers = [one for item in items for one in scores.samples(item) if one.get("media")]
+    if modality is None or not answers:
+        return {}
+    media = [one for answer in answers for one in answer["media"]]
+    prepared = [float(one["prepare_ms"]) for one in media]
+    return {
+        "media": {
+            "modality": modality,
+            "sent": len(media),
+            "resized": sum(bool(one.get("resized")) for one in media),
+            "sent_bytes": sum(one["sent_bytes"] for one in media),
+            "prepare_ms": samples.distribution(prepared, "ms"),
+            "by_size": _by_size(answers, modalities.named(modality).size_of),
+        }
+    }
+
+
+def sheets(media: Found | None) -> Iterator[Sheet]:
+    """Yield the answers by the size of their media, if the set has any."""
+    if media is None:
+        return
+    mb, spent = media["sent_bytes"] / 1e6, number(media["prepare_ms"]["p50"])
+    resized = f", {media['resized']} made smaller" if media["resized"] else ""
+    fact = (
+        f"{media['sent']} sent with {mb:.3g} MB{resized}; prepared before the clock started: "
+        f"median {spent} ms each"
+    )
+    rows = [
+        (
+            row["size"],
+            *(str(row[name]) for name in ("answers", "failed")),
+            *(number(row[name]) for name in _BY_SIZE),
+        )
+        for row in media["by_size"]
+    ]
+    columns, rows = filled(_SIZES, rows)
+    yield Sheet(f"{media['modality']} by size", [fact], rows, [], columns, words=1)
+
+
+def filled(
+    columns: tuple[str, ...], rows: list[tuple[str, ...]]
+) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Return a table without the columns that are empty in every row."""
+    kept = [i for i in range(len(columns)) if not rows or any(row[i] != ABSENT for row in rows)]
+    return tuple(columns[i] for i in kept), [tuple(row[i] for i in kept) for row in rows]
+
+
+def _by_size(answers: Iterable[Answer], size_of: Any) -> list[dict[str, Any]]:
+    """Return a row for each group of sizes, by the largest medium of an answer."""
+    groups: dict[str, list[Answer]] = {}
+    places: dict[str, float] = {}
+    for answer in answers:
+        largest = max(answer["media"], key=lambda one: one["sent_bytes"])
+        size, place = size_of(largest)
+        groups.setdefault(size, []).append(answer)
+        places[size] = place
+    return [_row(size, groups[size]) for size in sorted(groups, key=lambda one: places[one])]
+
+
+def _row(size: str, answers: Sequence[Answer]) -> dict[str, Any]:
+    timed = [answer["timing"] for answer in answers if not answer["cached"]]
+    marks = [one["correct"] for one in answers if one["correct"] is not None]
+    return {
+        "size": size,
+        "answers": len(answers),
+        "failed": sum(one["error"] is not None for one in answers),
+        "time_to_first_token_ms": _median(one["time_to_first_token_ms"] for one in timed),
+        "input_sequence_length": _median(one["input_sequence_length"] for one in timed),
+        "media_tokens": _median(one.get("media_tokens") for one in answers),
+        "correct": sum(marks) / len(marks) if marks else None,
+    }
+
+
+def _median(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return median(known) if known else None
