@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -109,6 +110,8 @@ def test_a_result_is_opened_by_its_address(served: Served, opened: Callable[...,
     page = opened(served, "#/results/benchmarks/run_0")
     expect(page.get_by_text("alpha:8b")).to_be_visible()
     expect(page.get_by_role("heading", name="All measures")).to_be_visible()
+    uncertain = page.get_by_role("group", name="All measures").get_by_text(re.compile(r"\d\*$"))
+    expect(uncertain.first).to_be_visible()
     page.get_by_role("link", name="Benchmarks").click()
     expect(page.get_by_label("Select run_0")).to_be_visible()
     page.get_by_role("link", name="Evals 2").click()
