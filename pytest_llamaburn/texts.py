@@ -36,7 +36,8 @@ def span(seconds: float) -> str:
         return f"{whole_s} s"
     minutes, left_s = divmod(whole_s, 60)
     hours, left_min = divmod(minutes, 60)
-    return f"{hours} h {left_min} min" if hours else f"{minutes} min {left_s} s"
+    parts = [(hours, "h"), (left_min, "min"), (0 if hours else left_s, "s")]
+    return " ".join(f"{number} {unit}" for number, unit in parts if number)
 
 
 def words(text: str) -> str:

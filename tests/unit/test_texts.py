@@ -174,9 +174,10 @@ def test_a_number_of_things_may_have_a_form_of_its_own() -> None:
     [
         (0.4, "0 s"),
         (59.4, "59 s"),
-        (59.6, "1 min 0 s"),
+        (59.6, "1 min"),
         (807, "13 min 27 s"),
         (7500, "2 h 5 min"),
+        (7201, "2 h"),
     ],
 )
 def test_a_time_is_told_in_seconds_minutes_or_hours(seconds: float, words: str) -> None:
