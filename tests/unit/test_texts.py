@@ -21,7 +21,7 @@ from pytest_llamaburn.backends._secrets import redacted, without
 from pytest_llamaburn.kinds.eval import answering
 from pytest_llamaburn.kinds.eval.answer_cache import Cache
 from pytest_llamaburn.store import journal, results
-from pytest_llamaburn.texts import counted, dumps, whole
+from pytest_llamaburn.texts import counted, dumps, span, whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -168,3 +168,18 @@ def test_a_number_of_things_is_in_the_right_form(count: int, words: str) -> None
 def test_a_number_of_things_may_have_a_form_of_its_own() -> None:
     assert counted(1, "request is", "requests are") == "1 request is"
     assert counted(3, "request is", "requests are") == "3 requests are"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0.4, "0 s"),
+        (59.4, "59 s"),
+        (59.6, "1 min"),
+        (807, "13 min 27 s"),
+        (7500, "2 h 5 min"),
+        (7201, "2 h"),
+    ],
+)
+def test_a_time_is_told_in_seconds_minutes_or_hours(seconds: float, words: str) -> None:
+    assert span(seconds) == words

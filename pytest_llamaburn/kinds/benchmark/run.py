@@ -18,7 +18,7 @@ from pytest_llamaburn.kinds.benchmark.measures import MEASURES
 from pytest_llamaburn.load.driver import closed_loop
 from pytest_llamaburn.progress import of_request
 from pytest_llamaburn.stats import samples
-from pytest_llamaburn.texts import counted
+from pytest_llamaburn.texts import counted, span
 from pytest_llamaburn.trace import answered
 
 if TYPE_CHECKING:
@@ -231,12 +231,12 @@ class BenchmarkRun(Run):
         """Return a sentence with the expected time, estimated from the last warm-up request."""
         values = metrics.compute(self._last)[0] if self._last else {}
         first, gap = values.get("time_to_first_token_ms"), values.get("inter_token_latency_ms")
-        counted = f"{requests} request{'s' * (requests != 1)}"
+        sent = f"{counted(requests, 'request')} to {self.model.id}"
         if first is None or gap is None:
-            return f"{counted} to {self.model.id}: no estimate, the warm-up failed"
+            return f"{sent}: no estimate, the warm-up failed"
         longest_s = (first + gap * self.settings.max_tokens) / 1000
         total_s = min(requests * longest_s, self.settings.budget or math.inf)
-        return f"{counted} to {self.model.id}: about {total_s:.0f} s"
+        return f"{sent}: about {span(total_s)}"
 
     def _row(self, request: TimedRequest, trace: Trace) -> BenchmarkRow:
         row: BenchmarkRow = {

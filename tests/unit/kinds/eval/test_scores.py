@@ -452,6 +452,7 @@ def test_only_the_questions_that_both_have_are_compared_and_what_differs_is_said
         eval_item("b", **scored("wrong")),
         judge=[],
         sha256="1",
+        system_prompt="Answer with a number.",
     )
     found = comparisons.comparison_document("eval", before, after)["results"]
     (only,) = found["differences"]
@@ -459,6 +460,7 @@ def test_only_the_questions_that_both_have_are_compared_and_what_differs_is_said
     texts = [warning["text"] for warning in found["warnings"]]
     assert texts == [
         "judge is none, claude in the baseline",
+        "system_prompt is “Answer with a number.”, none in the baseline",
         "the eval set is another one: only questions that are the same are compared",
     ]
 
