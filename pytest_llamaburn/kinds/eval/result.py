@@ -18,7 +18,7 @@ from pytest_llamaburn.kinds._file import (
     status,
     totals,
 )
-from pytest_llamaburn.kinds.eval import insights, judge_totals, measures, scores, shown
+from pytest_llamaburn.kinds.eval import insights, judge_totals, measured, measures, scores, shown
 from pytest_llamaburn.metrics import REQUEST, summary
 
 if TYPE_CHECKING:
@@ -206,6 +206,7 @@ class EvalResults(Part):
     correct_given_attempted: Right | None = None
     rates: dict[str, Mean] = Field(default_factory=dict)
     media: dict[str, Any] | None = None
+    measured: dict[str, Distribution] = Field(default_factory=dict)
     pass_at_k: dict[str, Any] | None
     by_category: dict[str, dict[str, Any]]
     correct_macro: Macro | None = None
@@ -243,6 +244,7 @@ def build(record: Record) -> dict[str, Any]:
             "grades": scores.grades(items),
             **scores.correctness(items),
             **shown.of(items, header["eval_set"].get("modality")),
+            **measured.of(items, header["eval_set"].get("modality")),
             "pass_at_k": scores.pass_at_k(items, config["pass_k"]),
             **_by_category(items),
             "pairwise": scores.pairwise(items, config["compare_to"]),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pytest_llamaburn import criteria, datasets, evalsets, judges, media_sets
+from pytest_llamaburn import criteria, datasets, evalsets, files, judges, media_sets
 from pytest_llamaburn.errors import ResultsError, SettingsError
 from pytest_llamaburn.search import _record
 from pytest_llamaburn.search._base import Hit
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pytest_llamaburn.evalsets import EvalSet, Question
 
 Row = dict[str, Any]
+_MUSIC_S = 10.0  # duration of music if none is asked for
 
 
 class Task(NamedTuple):
@@ -50,8 +51,44 @@ def load(settings: Any, name: str) -> Task:
 
 
 def eval_set(settings: Any, name: str) -> EvalSet:
-    """Return a set, with the media of --input if it is given; raises DatasetError."""
-    return media_sets.load(name, settings.input)
+    """Return a set, with the media of --input if it is given; raises DatasetError.
+
+    With --text, --prompt or --live-audio it has one question, and no set is read.
+    """
+    one = _single(settings)
+    if one is None:
+        return media_sets.load(name, settings.input)
+    return evalsets.eval_set(one, Path(str(one["name"])))
+
+
+def _single(settings: Any) -> Row | None:
+    """Return the content of the set that --text, --prompt or --live-audio stands for, or None."""
+    if settings.text is not None:
+        return _one("text", "speech", settings.text, reference=settings.text, scorer="wer")
+    if settings.prompt is not None:
+        options = {"seconds": settings.duration or _MUSIC_S}
+        return _one("prompt", "music", settings.prompt, scorer="duration", options=options)
+    if settings.live_audio:
+        said = _reference(settings.reference)
+        scorer = "judge" if said is None else "wer"
+        return _one("live", "live", "Write down what is said.", reference=said, scorer=scorer)
+    return None
+
+
+def _one(name: str, modality: str, prompt: str, **fields: Any) -> Row:
+    known = {key: value for key, value in fields.items() if value is not None}
+    question = {"id": name, "prompt": prompt, "category": modality, **known}
+    return {"name": name, "modality": modality, "questions": [question]}
+
+
+def _reference(given: str | None) -> str | None:
+    """Return a reference, or the text of the file that `@FILE` names; raises SettingsError."""
+    if given is None or not given.startswith("@"):
+        return given
+    try:
+        return files.text(files.plain_bytes(files.home(given[1:]))).strip()
+    except (OSError, ValueError) as err:
+        raise SettingsError(f"--reference: {given} cannot be read: {files.reason(err)}") from None
 
 
 def _chosen(questions: tuple[Question, ...], settings: Any) -> tuple[Question, ...]:
