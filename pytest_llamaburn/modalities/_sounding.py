@@ -47,7 +47,7 @@ def heard(exchange: Exchange, form: str) -> Sound | Failed:
     try:
         clip = _pcm(raw) if form == "pcm" else clips.decode(raw, "the answer")
     except AudioError as err:
-        return Failed(exchange.ended_ns, "malformed", "stream", exchange.framing.status, str(err))
+        return Failed(exchange.ended_ns, "malformed_chunk", "stream", exchange.framing.status, str(err))
     return Sound(clip, raw, _measured(exchange, clip, raw))
 
 
@@ -89,13 +89,14 @@ def _measured(exchange: Exchange, clip: Clip, raw: bytes) -> dict[str, Any]:
 
 def _first_ns(exchange: Exchange, raw: bytes) -> int:
     """Return the time of the read with the first byte of sound: the file's header is none."""
-    before = exchange.ends[-1] - len(raw)  # bytes of the response's head; chunk sizes come between
-    wanted = before + _HEADERS.get(raw[:4], 0)
-    return next(
-        stamp
-        for stamp, end in zip(exchange.stamps, exchange.ends, strict=True)
-        if end > min(wanted, exchange.ends[-1] - 1)
-    )
+    left, first = min(_HEADERS.get(raw[:4], 0), len(raw) - 1), 0
+    for at, piece in exchange.framing.pieces:
+        if left < len(piece):
+            first = at + left
+            break
+        left -= len(piece)
+    reads = zip(exchange.stamps, exchange.ends, strict=True)
+    return next(stamp for stamp, end in reads if end > first)
 
 
 def _pcm(raw: bytes) -> Clip:

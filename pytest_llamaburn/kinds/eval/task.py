@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pytest_llamaburn.evalsets import EvalSet, Question
 
 Row = dict[str, Any]
+_MOST_WER = {"max_wer": 0.2}  # of one text, with which its transcription is right
 _MUSIC_S = 10.0  # duration of music if none is asked for
 
 
@@ -64,14 +65,15 @@ def eval_set(settings: Any, name: str) -> EvalSet:
 def _single(settings: Any) -> Row | None:
     """Return the content of the set that --text, --prompt or --live-audio stands for, or None."""
     if settings.text is not None:
-        return _one("text", "speech", settings.text, reference=settings.text, scorer="wer")
+        heard = {"reference": settings.text, "scorer": "wer", "options": _MOST_WER}
+        return _one("text", "speech", settings.text, **heard)
     if settings.prompt is not None:
         options = {"seconds": settings.duration or _MUSIC_S}
         return _one("prompt", "music", settings.prompt, scorer="duration", options=options)
     if settings.live_audio:
         said = _reference(settings.reference)
-        scorer = "judge" if said is None else "wer"
-        return _one("live", "live", "Write down what is said.", reference=said, scorer=scorer)
+        scored = {} if said is None else {"scorer": "wer", "options": _MOST_WER}
+        return _one("live", "live", "Write down what is said.", reference=said, **scored)
     return None
 
 
