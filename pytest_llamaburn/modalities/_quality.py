@@ -44,9 +44,7 @@ def understands() -> None:
 
 def understood(clip: Clip) -> str:
     """Return the words in a clip, as Whisper tiny.en hears them."""
-    segments, _ = _engine().transcribe(
-        clip.with_rate(_RATE).mono, beam_size=1, temperature=0.0, condition_on_previous_text=False
-    )
+    segments, _ = _engine().transcribe(clip.with_rate(_RATE).mono, **whisper.DECODING)
     return "".join(segment.text for segment in segments).strip()
 
 

@@ -47,7 +47,9 @@ def heard(exchange: Exchange, form: str) -> Sound | Failed:
     try:
         clip = _pcm(raw) if form == "pcm" else clips.decode(raw, "the answer")
     except AudioError as err:
-        return Failed(exchange.ended_ns, "malformed_chunk", "stream", exchange.framing.status, str(err))
+        return Failed(
+            exchange.ended_ns, "malformed_chunk", "stream", exchange.framing.status, str(err)
+        )
     return Sound(clip, raw, _measured(exchange, clip, raw))
 
 

@@ -32,7 +32,7 @@ class Room:
         return run_cli("eval", "--model", "sound", host, *USUAL, *words, cwd=self.cwd, **more)
 
     def document(self, modality: str) -> dict[str, Any]:
-        (path,) = (self.cwd / "results/multimodal" / modality).glob("*.json")
+        path, *_ = (self.cwd / "results/multimodal" / modality).glob("*.json")
         found: dict[str, Any] = json.loads(path.read_text())
         return found
 
@@ -57,7 +57,7 @@ def test_recordings_of_a_directory_are_transcribed_and_scored(room: Room) -> Non
     done = room.eval("--set", "audio_stt", "--input", "./audio/")
     document = room.document("audio")
     found = {item["question"]["id"]: item for item in document["results"]["items"]}
-    assert {name: item["correct"] for name, item in found.items()} == {"a.wav": True, "b.wav": False}
+    assert (found["a.wav"]["correct"], found["b.wav"]["correct"]) == (True, False)
     counts = found["b.wav"]["verdict"]["details"]
     assert (counts["substitutions"], counts["deletions"], counts["insertions"]) == (1, 1, 0)
     assert document["results"]["rates"]["wer"]["mean"] == pytest.approx(2 / 5)
@@ -65,6 +65,10 @@ def test_recordings_of_a_directory_are_transcribed_and_scored(room: Room) -> Non
     assert measured["audio_seconds"]["mean"] == 1
     assert measured["real_time_factor"]["n"] == 2
     assert "real time factor" in done.stdout
+    gates = ("--threshold=real_time_factor<1", "--threshold=wer<0.5")
+    room.eval("--set=audio_stt", "--input=./audio/", *gates)
+    done = room.eval("--set=audio_stt", "--input=./audio/", "--threshold=audio_seconds>2", check=1)
+    assert "audio_seconds>2: fail: 1" in done.stderr + done.stdout
     schema = json.loads(run_cli("schema", "eval", cwd=room.cwd).stdout)
     jsonschema.Draft202012Validator(schema).validate(document)
 

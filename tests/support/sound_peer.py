@@ -8,10 +8,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from support.scripted import Pause, Request, Steps, sized
-
 from pytest_llamaburn.audio import clips, levels
 from pytest_llamaburn.audio.clips import Clip
+from support.scripted import Pause, Request, Steps, sized
 
 
 def wav(clip: Clip, *, pieces: int = 1, pause_s: float = 0.0) -> Steps:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,6 +23,8 @@ from pytest_llamaburn.modalities import _quality, audio, live, music, speech
 from pytest_llamaburn.option import model_of
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pytest_llamaburn.trace import Trace
 
 RATE = 16_000
@@ -79,7 +80,7 @@ def test_a_streamed_transcription_has_a_first_text(recording: Path) -> None:
 
 
 def test_a_slow_server_has_a_higher_real_time_factor(recording: Path) -> None:
-    slow = [Pause(0.2), sized(200, {"text": "Hello"})]
+    slow: list[Any] = [Pause(0.2), sized(200, {"text": "Hello"})]
     _, measured = asked(audio, SoundPeer(text=slow), HELLO, recording)
     assert measured["real_time_factor"] >= 0.1
 
@@ -120,7 +121,7 @@ def test_only_transcriptions_are_asked_by_a_request_of_their_own() -> None:
         (HELLO, "chat", False),
         (chat, "transcriptions", True),
     ):
-        assert audio.asks(question, model_of(Eval)(audio_api=api)) is expected  # type: ignore[call-arg]
+        assert audio.asks(question, model_of(Eval)(audio_api=api)) is expected
 
 
 @pytest.mark.parametrize("raw", [b"", b"hello", clips.encode(clip_of([], RATE))])
