@@ -51,7 +51,10 @@ class Harness:
         self._config = config
         self.kinds = {kind.name: kind for kind in kinds}
         self.memory: dict[str, Any] = {}
-        self.session_id: str = workerinput.get("llamaburn_session") or _new_session_id()
+        self.session_id: str = (
+            workerinput.get("llamaburn_session")
+            or f"{datetime.now(UTC):%Y-%m-%dT%H-%M-%S}-{os.urandom(3).hex()}"
+        )
         self.worker: str = workerinput.get("workerid", "main")
         self.planned: dict[Target, dict[str, int]] = {}
         self.open_runs: list[Run] = []
@@ -137,7 +140,7 @@ class Harness:
 
         word = self.display.progress if self._stderr is not None else "none"
         if self.shows_tables and word not in ("none", "json"):
-            shown: Progress = progress.Plain(Lines(self._config))
+            shown: Progress = progress.Plain(progress.Lines(self._config))
         else:
             shown = progress.make(word, self._stderr)
         self._closing.callback(shown.close)
@@ -346,9 +349,11 @@ class Harness:
 
     def tell(self, text: str) -> None:
         """Print a message at once, even while pytest captures output."""
+        from pytest_llamaburn import progress
+
         with suppress(OSError):  # the terminal may be gone
             if self.shows_tables and self._config.pluginmanager.hasplugin("terminalreporter"):
-                Lines(self._config).write(f"{text}\n")
+                progress.Lines(self._config).write(f"{text}\n")
             else:
                 os.write(2, f"{text}\n".encode())
 
@@ -368,27 +373,6 @@ def drop_gone_streams() -> None:
                 os.close(nowhere)
 
 
-class Lines:
-    """A stream that writes whole lines between the lines of pytest's report."""
-
-    def __init__(self, config: Any) -> None:
-        """Take pytest's capture manager and terminal reporter."""
-        self._capture: Any = config.pluginmanager.getplugin("capturemanager")
-        self._report: Any = config.pluginmanager.getplugin("terminalreporter")
-
-    def write(self, text: str) -> None:
-        """Write lines."""
-        with self._capture.global_and_fixture_disabled():
-            self._report.ensure_newline()
-            self._report.write(f"llamaburn: {text}")
-
-    def flush(self) -> None:
-        """Do nothing: pytest flushes."""
-
-    def close(self) -> None:
-        """Do nothing: the terminal is pytest's."""
-
-
 def _inside_a_loop() -> bool:
     import asyncio
 
@@ -397,7 +381,3 @@ def _inside_a_loop() -> bool:
     except RuntimeError:
         return False
     return True
-
-
-def _new_session_id() -> str:
-    return f"{datetime.now(UTC):%Y-%m-%dT%H-%M-%S}-{os.urandom(3).hex()}"

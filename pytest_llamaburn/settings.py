@@ -264,7 +264,6 @@ class Judging(Settings):
         (),
         "a criterion of your own for every answer, such as 'politeness=it stays polite' or "
         "'polite=yes/no: does it stay polite?'; repeatable",
-        scope="eval",
         toml="criteria.*",
         join="=",
         example='politeness = "it stays polite, also where it declines"',

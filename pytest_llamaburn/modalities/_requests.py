@@ -80,7 +80,7 @@ def _streamed(exchange: Exchange) -> list[Event]:
 
 async def _post(backend: Backend, path: str, content: bytes, content_type: str) -> Exchange:
     headers = backend._headers()  # noqa: SLF001 - those of all its requests
-    payload = request_bytes(backend.address, path, content, headers, content_type)
+    payload = request_bytes(backend.address, path, headers, content, content_type=content_type)
     wire = backend.wire()
     try:
         return await wire.send(payload, _newest)

@@ -119,7 +119,7 @@ async def ask(
     `real_time_factor` is the latency over the duration of the recording.
     """
     seconds = sum(medium.facts["seconds"] for medium in sent)
-    heard = await transcribed(backend, model, [*map(_raw, sent)], settings)
+    heard = await transcribed(backend, model, [medium.raw for medium in sent], settings)
     latency_ms = (heard.end_ns - heard.sent_ns) / 1e6
     if heard.failure:
         return heard, {}
@@ -150,12 +150,6 @@ async def transcribed(
     name = "audio.wav" if raw[:4] == b"RIFF" else "audio.mp3"
     exchange = await _requests.post_file(backend, _PATH, fields, name, raw)
     return _requests.text_trace(exchange, _plain if form == "text" else _of_json)
-
-
-def _raw(medium: Medium) -> bytes:
-    import base64
-
-    return base64.b64decode(medium.data)
 
 
 def _plain(body: bytes) -> str:
