@@ -120,9 +120,24 @@ def engine(model: str) -> Any:
     on_gpu = ctranslate2.get_cuda_device_count() > 0
     device, precision = ("cuda", "float16") if on_gpu else ("cpu", "float32")
     try:
-        return WhisperModel(str(path), device=device, compute_type=precision, local_files_only=True)
+        return WhisperModel(
+            str(path),
+            device=device,
+            compute_type=precision,
+            cpu_threads=_threads(),
+            local_files_only=True,
+        )
     except (RuntimeError, ValueError) as err:
         raise ModelError(f"--model: {path} cannot be loaded: {err}") from err
+
+
+def _threads() -> int:
+    """Return the number of threads: with more than OpenMP's limit, CTranslate2 computes nonsense.
+
+    0 leaves the number to the library.
+    """
+    limit = os.environ.get("OMP_THREAD_LIMIT", "")
+    return int(limit) if limit.isdecimal() else 0
 
 
 def _path(model: str) -> Path:

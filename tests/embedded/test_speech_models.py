@@ -64,7 +64,7 @@ def test_noise_lowers_the_quality_of_speech_and_what_is_understood() -> None:
 
 
 def test_a_chat_and_an_unknown_model_are_refused() -> None:
-    backend = whisper.Backend(model_of(Eval)())  # type: ignore[call-arg]
+    backend = whisper.Backend(model_of(Eval)())
     model = asyncio.run(backend.describe("whisper:tiny.en"))
     trace = asyncio.run(backend.stream(backend.wire(), backend.payload(model, [])))
     assert trace.failure is not None
