@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn import criteria, measures, metrics
-from pytest_llamaburn.kinds.eval import scores
+from pytest_llamaburn.kinds.eval import scores, sound
 from pytest_llamaburn.measures import Measure, Observed
 from pytest_llamaburn.stats import samples
 from pytest_llamaburn.texts import counted
@@ -114,7 +114,7 @@ MEASURES = {
     **measures.readable(_judged, (*measures.CRITERIA, *measures.GRADES)),
     **measures.readable(_scored, measures.SCORED),
     **measures.readable(_rate, measures.RATES),
-    **measures.readable(_measured, measures.SOUND),
+    **measures.readable(_measured, sound.SOUND),
     **measures.readable(_win_rate, [measures.WIN_RATE]),
     **measures.readable(_unscored, [measures.UNSCORED]),
     **measures.readable(_failed, [measures.FAILED_ANSWERS]),

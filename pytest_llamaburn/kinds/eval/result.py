@@ -18,7 +18,7 @@ from pytest_llamaburn.kinds._file import (
     status,
     totals,
 )
-from pytest_llamaburn.kinds.eval import insights, judge_totals, measured, measures, scores, shown
+from pytest_llamaburn.kinds.eval import insights, judge_totals, measures, scores, shown
 from pytest_llamaburn.metrics import REQUEST, summary
 
 if TYPE_CHECKING:
@@ -244,7 +244,6 @@ def build(record: Record) -> dict[str, Any]:
             "grades": scores.grades(items),
             **scores.correctness(items),
             **shown.of(items, header["eval_set"].get("modality")),
-            **measured.of(items, header["eval_set"].get("modality")),
             "pass_at_k": scores.pass_at_k(items, config["pass_k"]),
             **_by_category(items),
             "pairwise": scores.pairwise(items, config["compare_to"]),
@@ -389,8 +388,7 @@ def _answer(
         "timing": {name: row[name] for name in REQUEST},
         "correct": verdict and verdict["correct"],
         "verdict": verdict,
-        "choice_logprobs": row.get("choice_logprobs"),
-        "choice_mass": row.get("choice_mass"),
+        **{name: row.get(name) for name in ("choice_logprobs", "choice_mass")},
         **{name: row[name] for name in ("media", "media_tokens", "measured") if name in row},
     }
 
