@@ -10,8 +10,8 @@ import pytest
 from pytest_llamaburn.evalsets import Question
 from pytest_llamaburn.scorers import duration, events
 
-BEEP = {"event": "beep", "start": 1.0, "end": 2.0}
-SIREN = {"event": "siren", "start": 3.0, "end": 5.0}
+BEEP: dict[str, Any] = {"event": "beep", "start": 1.0, "end": 2.0}
+SIREN: dict[str, Any] = {"event": "siren", "start": 3.0, "end": 5.0}
 
 
 def question(**options: Any) -> Question:
