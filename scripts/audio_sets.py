@@ -113,7 +113,7 @@ def audio_stt() -> dict[str, Any]:
                     "options": {"max_wer": 0.1, "level": LEVELS[min(place, 2)]},
                 }
             )
-    usual = {"prompt": questions[0]["prompt"], "scorer": "wer"}
+    usual = {"prompt": questions[0]["prompt"], "scorer": "wer", "options": {"max_wer": 0.1}}
     about = "Sentences to write down: clear, with numbers, in noise, and fast."
     return whole("audio_stt", "audio", about, usual, questions)
 

@@ -52,6 +52,7 @@ def run(arguments: argparse.Namespace, kind: RunKind) -> int:
     settings, note = settled(kind, settings, origins)
     _refuse_tests(settings)
     display, _ = options.resolve(Display, options.given(arguments, Display))
+    settings, display = _with_own_outputs(kind, settings, display)
     reports.check(display.output)
     suite = options.to_argv(settings, kind.settings_class, PREFIX)
     if arguments.print_pytest:
@@ -67,6 +68,14 @@ def run(arguments: argparse.Namespace, kind: RunKind) -> int:
         if display.output and "table" not in display.output:
             _tell_gates(outcome)
     return code
+
+
+def _with_own_outputs(kind: RunKind, settings: Any, display: Any) -> tuple[Any, Any]:
+    """Return the settings with the files of --output that a kind of run writes itself."""
+    own = {o: kind.own_outputs.get(Path(o).suffix.lower()) for o in display.output}
+    update = {name: output for output, name in own.items() if name}
+    rest = tuple(output for output, name in own.items() if not name)
+    return settings.model_copy(update=update), display.model_copy(update={"output": rest})
 
 
 def _show(outcome: Outcome, display: Display) -> None:

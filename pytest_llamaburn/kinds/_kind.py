@@ -142,6 +142,8 @@ class RunKind(Kind):
     description: str
     example: str
     example_test = ""  # the test that `llamaburn init` writes
+    # Suffixes of --output that a run writes itself, each with the setting of the file.
+    own_outputs: dict[str, str] = {}  # noqa: RUF012 - never written to
     first: tuple[str, ...] = ()  # the settings that a form shows at once; by default, its own
 
     # fixtures and marker

@@ -47,12 +47,13 @@ def _sound(event: Mapping[str, Any], rate: int, seed: int) -> Row:
     if event["sound"] == "noise":
         return _noise(len(at), seed)
     if event["sound"] == "clicks":
-        return np.asarray(at % (1 / _CLICKS_A_SECOND) < 0.004, float)
+        return (at % (1 / _CLICKS_A_SECOND) < 0.004).astype(np.float64)
     if event["sound"] == "siren":
-        return np.asarray(np.sin(2 * np.pi * (frequency * at - 60 * np.cos(2 * np.pi * at))), float)
+        phase: Row = 2 * np.pi * (frequency * at - 60 * np.cos(2 * np.pi * at))
+        return np.sin(phase)
     if event["sound"] == "chord":
-        parts = [tone(frequency * step, seconds, rate, 0.3).mono for step in (1, 1.25, 1.5)]
-        return np.asarray(np.stack(parts).sum(axis=0), float)
+        one, two, three = (tone(frequency * n, seconds, rate, 0.3).mono for n in (1, 1.25, 1.5))
+        return (one + two + three).astype(np.float64)
     return tone(frequency, seconds, rate, 1.0).mono.astype(np.float64)
 
 

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 @pytest.fixture
 def library(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeLibrary:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "60")
     return use(monkeypatch, FakeLibrary(MIC, SPEAKERS))
 
 
@@ -46,7 +45,7 @@ def test_a_recording_is_drawn_and_measured(
     words = ["audio", "test-input", "--device", "Blue Yeti", "--duration", "2s", "-o", "a.wav"]
     assert main([*words, "--sample-rate", "48000"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines[3]) == 60
+    assert len(lines[3]) == 80
     assert lines[8:] == [
         "recorded   2.0 s from 'Blue Yeti', 48000 Hz",
         "peak       -6.0 dBFS",

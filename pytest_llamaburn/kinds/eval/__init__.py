@@ -49,6 +49,7 @@ class _Eval(RunKind):
     marker_help = "asks a model questions: thresholds=['accuracy.mean>=4']"
     more_markers = ("llm_multimodal",)  # for tests with media
     variant_setting = "set"
+    own_outputs = dict.fromkeys((".wav", ".flac", ".ogg", ".mp3"), "save_audio")
 
     def place(self, header: Mapping[str, Any]) -> str:
         """Return the folder of a file; that of an eval with media is named after the modality."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn import criteria, measures, metrics
-from pytest_llamaburn.kinds.eval import scores
+from pytest_llamaburn.kinds.eval import scores, sound
 from pytest_llamaburn.measures import Measure, Observed
 from pytest_llamaburn.stats import samples
 from pytest_llamaburn.texts import counted
@@ -82,6 +82,16 @@ def _rate(measure: Measure, document: Document, *_: Any) -> Observed:
     return _mean(document["results"].get("rates", {}).get(measure.name))
 
 
+def _measured(
+    measure: Measure, document: Document, statistic: str | None, _level: float | None
+) -> Observed:
+    found = document["results"].get("measured", {}).get(measure.name)
+    if found is None:
+        return Observed(reason=f"no answer of this set has {measure.name}")
+    every = (one["measured"].get(measure.name) for one in _answers(document) if not one["cached"])
+    return measures.of_distribution(found, statistic, [one for one in every if one is not None])
+
+
 def _win_rate(_measure: Measure, document: Document, *_: Any) -> Observed:
     rate = (document["results"]["pairwise"] or {}).get("win_rate")
     if rate is None or rate["value"] is None:
@@ -106,6 +116,7 @@ MEASURES = {
     **measures.readable(_judged, (*measures.CRITERIA, *measures.GRADES)),
     **measures.readable(_scored, measures.SCORED),
     **measures.readable(_rate, measures.RATES),
+    **measures.readable(_measured, sound.SOUND),
     **measures.readable(_win_rate, [measures.WIN_RATE]),
     **measures.readable(_unscored, [measures.UNSCORED]),
     **measures.readable(_failed, [measures.FAILED_ANSWERS]),

@@ -209,6 +209,7 @@ class EvalResults(Part):
     correct_given_attempted: Right | None = None
     rates: dict[str, Mean] = Field(default_factory=dict)
     media: Document | None = None
+    measured: dict[str, Distribution] = Field(default_factory=dict)
     pass_at_k: Document | None
     by_category: dict[str, Document]
     correct_macro: Macro | None = None

@@ -136,6 +136,8 @@ class EvalRun(Run):
         """Raise UsageError for media that cannot be used, before anything is asked."""
         if self._modality is not None and not self.settings.rescore:
             self._modality.ready()
+            if hasattr(self._modality, "TELLER"):
+                self._modality.TELLER.say = self._progress.say
             for question in self._questions:
                 self._notes += modalities.check(question.media)
 

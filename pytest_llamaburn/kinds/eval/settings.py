@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from pytest_llamaburn.option import opt, words
-from pytest_llamaburn.settings import Judging, Run, Searching, Showing
+from pytest_llamaburn.settings import Audio, Judging, Run, Searching, Showing
 
 
-class Eval(Run, Judging, Searching, Showing):
+class Eval(Run, Judging, Searching, Showing, Audio):
     """Settings of `llamaburn eval`."""
 
     set: tuple[str, ...] = opt(
@@ -35,6 +35,56 @@ class Eval(Run, Judging, Searching, Showing):
         choices=words("json", "verbose_json", "text"),
     )
     language: str | None = opt(None, "language of speech, told to the server", example="en")
+    voice: str = opt("alloy", "voice of speech, as the server calls it")
+    speech_format: str = opt(
+        "wav",
+        "form of speech that the server is asked for; pcm has 24 000 samples of 16 bits a second",
+        choices=words("wav", "mp3", "flac", "pcm"),
+    )
+    music_path: str = opt(
+        "/sound-generation", "path of the server's API that generates music and sounds"
+    )
+    text: str | None = opt(
+        None,
+        "a text to speak, instead of a set",
+        scope="eval",
+        example="Hello world",
+    )
+    prompt: str | None = opt(
+        None,
+        "a description of music or sound to generate, instead of a set",
+        scope="eval",
+        example="upbeat jazz",
+    )
+    live_audio: bool = opt(
+        False, "transcribe what an input device hears, instead of a set", scope="eval"
+    )
+    device: str | None = opt(
+        None,
+        "input device of --live-audio: its name, a part of it, or default",
+        scope="eval",
+        example="default",
+    )
+    reference: str | None = opt(
+        None,
+        "what is said with --live-audio: text, or @FILE; WER is measured against it",
+        scope="eval",
+        example="Good morning, everyone.",
+    )
+    duration: float | None = opt(
+        None,
+        "duration of generated music (default: 10 s), or of live audio (default: 60 s)",
+        unit="s",
+        scope="eval",
+        bounds={"gt": 0, "le": 3600},
+        example="30s",
+    )
+    save_audio: str | None = opt(
+        None,
+        "file for generated speech or music; --output FILE.wav means the same",
+        path=True,
+        example="speech.wav",
+    )
     limit: int | None = opt(
         None,
         "number of questions to ask from a set: always the same ones, balanced over its categories",

@@ -6,7 +6,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn import modalities
-from pytest_llamaburn.kinds.eval import rates, scores
+from pytest_llamaburn.kinds.eval import measured, rates, scores
 from pytest_llamaburn.stats import samples
 from pytest_llamaburn.tables import ABSENT, Sheet, number
 
@@ -21,8 +21,8 @@ _SIZES = ("size", "answers", "failed", "TTFT ms", "input tokens", "media tokens"
 
 
 def of(items: Sequence[Item], modality: str | None) -> Document:
-    """Return the fields `rates` and `media` of the results, each only if there is any."""
-    return {**rates.of(items), **_media(items, modality)}
+    """Return the fields `rates`, `media` and `measured` of the results, each if there is any."""
+    return {**rates.of(items), **_media(items, modality), **measured.of(items, modality)}
 
 
 def _media(items: Sequence[Item], modality: str | None) -> Document:

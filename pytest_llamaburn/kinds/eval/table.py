@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from pytest_llamaburn import gates
 from pytest_llamaburn.criteria import NOT_APPLICABLE
 from pytest_llamaburn.grids import printable
+from pytest_llamaburn.kinds.eval import measured as _measured
 from pytest_llamaburn.kinds.eval import shown
 from pytest_llamaburn.kinds.eval import transcript as _transcript
 from pytest_llamaburn.kinds.eval.scores import why_unavailable
@@ -66,6 +67,8 @@ def sheets(document: Document, path: Path) -> Iterator[Sheet]:
         yield _pairs(found["pairwise"])
     yield _categories(found)
     yield from shown.sheets(found.get("media"))
+    if found.get("measured"):
+        yield _measured.sheet(found["measured"])
     yield _timing(found)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from pytest_llamaburn import criteria, datasets, evalsets, judges, media_sets
+from pytest_llamaburn import criteria, datasets, evalsets, files, judges, media_sets
 from pytest_llamaburn.errors import ResultsError, SettingsError
 from pytest_llamaburn.search import _record
 from pytest_llamaburn.search._base import Hit
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
         QuestionFields,
     )
     from pytest_llamaburn.search._record import SearchRecord
+
+_MOST_WER = {"max_wer": 0.2}  # of one text, with which its transcription is right
+_MUSIC_S = 10.0  # duration of music if none is asked for
 
 
 class Task(NamedTuple):
@@ -58,8 +61,45 @@ def load(settings: Any, name: str) -> Task:
 
 
 def eval_set(settings: Any, name: str) -> EvalSet:
-    """Return a set, with the media of --input if it is given; raises DatasetError."""
-    return media_sets.load(name, settings.input)
+    """Return a set, with the media of --input if it is given; raises DatasetError.
+
+    With --text, --prompt or --live-audio it has one question, and no set is read.
+    """
+    one = _single(settings)
+    if one is None:
+        return media_sets.load(name, settings.input)
+    return evalsets.eval_set(one, Path(str(one["name"])))
+
+
+def _single(settings: Any) -> Document | None:
+    """Return the content of the set that --text, --prompt or --live-audio stands for, or None."""
+    if settings.text is not None:
+        heard = {"reference": settings.text, "scorer": "wer", "options": _MOST_WER}
+        return _one("text", "speech", settings.text, **heard)
+    if settings.prompt is not None:
+        options = {"seconds": settings.duration or _MUSIC_S}
+        return _one("prompt", "music", settings.prompt, scorer="duration", options=options)
+    if settings.live_audio:
+        said = _reference(settings.reference)
+        scored = {} if said is None else {"scorer": "wer", "options": _MOST_WER}
+        return _one("live", "live", "Write down what is said.", reference=said, **scored)
+    return None
+
+
+def _one(name: str, modality: str, prompt: str, **fields: Any) -> Document:
+    known = {key: value for key, value in fields.items() if value is not None}
+    question = {"id": name, "prompt": prompt, "category": modality, **known}
+    return {"name": name, "modality": modality, "questions": [question]}
+
+
+def _reference(given: str | None) -> str | None:
+    """Return a reference, or the text of the file that `@FILE` names; raises SettingsError."""
+    if given is None or not given.startswith("@"):
+        return given
+    try:
+        return files.text(files.plain_bytes(files.home(given[1:]))).strip()
+    except (OSError, ValueError) as err:
+        raise SettingsError(f"--reference: {given} cannot be read: {files.reason(err)}") from None
 
 
 def _chosen(questions: tuple[Question, ...], settings: Any) -> tuple[Question, ...]:

@@ -15,7 +15,7 @@ EVENTS = [{"start": 1.0, "end": 2.0, "event": "tone"}]
 
 def test_scorers_are_named_as_in_eval_sets() -> None:
     named = (
-        *("cer", "choice", "code", "events", "exact", "facts", "fields", "includes"),
+        *("cer", "choice", "code", "duration", "events", "exact", "facts", "fields", "includes"),
         *("json-schema", "number", "regex", "vqa", "wer"),
     )
     assert registry.names("scorers") == named
@@ -29,7 +29,7 @@ def test_scorers_are_named_as_in_eval_sets() -> None:
 @pytest.mark.parametrize("silence", ["", " \n", "<think>It is 18.", "<think>18</think>\n"])
 def test_silence_is_empty_and_wrong(silence: str) -> None:
     options: dict[str, Any] = {"choices": ["a", "b"], "schema": {}, "tests": "", "pattern": ""}
-    options |= {"facts": ["a"], "fields": {"a": "b"}, "events": EVENTS}
+    options |= {"facts": ["a"], "fields": {"a": "b"}, "events": EVENTS, "seconds": 10}
     for name in registry.names("scorers"):
         reference = "1" if name == "number" else "A"
         verdict = registry.load("scorers", name).score(silence, Asked(reference, options))

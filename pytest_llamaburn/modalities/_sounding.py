@@ -1,0 +1,109 @@
+"""What speech and music share: the answer is sound, which is kept in a file and measured."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import numpy as np
+
+from pytest_llamaburn.audio import clips, levels
+from pytest_llamaburn.errors import AudioError
+from pytest_llamaburn.modalities import _requests
+from pytest_llamaburn.trace import Delta, Failed, Finished, Sent, Trace, fold
+
+if TYPE_CHECKING:
+    from pytest_llamaburn.audio.clips import Clip
+    from pytest_llamaburn.backends._exchange import Exchange
+
+# The unit of each number of a sound.
+MEASURED: Final = {
+    "generation_time_ms": "ms",
+    "time_to_first_audio_ms": "ms",
+    "audio_seconds": "s",
+    "real_time_factor": "ratio",
+    "silent_share": "share",
+    "clipped_share": "share",
+}
+_HEADERS = {b"RIFF": 44}  # bytes before the first sample
+_PCM_RATE = 24_000
+
+
+class Sound(NamedTuple):
+    """A sound that was generated, and the numbers of it."""
+
+    clip: Clip
+    raw: bytes
+    measured: dict[str, Any]
+
+
+def heard(exchange: Exchange, form: str) -> Sound | Failed:
+    """Return the sound in an answer, or why there is none."""
+    failure = _requests.failure_of(exchange)
+    if failure:
+        return failure
+    raw = exchange.framing.body
+    try:
+        clip = _pcm(raw) if form == "pcm" else clips.decode(raw, "the answer")
+    except AudioError as err:
+        return Failed(
+            exchange.ended_ns, "malformed_chunk", "stream", exchange.framing.status, str(err)
+        )
+    return Sound(clip, raw, _measured(exchange, clip, raw))
+
+
+def trace_of(exchange: Exchange, outcome: Sound | Failed, text: str) -> Trace:
+    """Return the trace of an answer with sound; `text` is what scorers read of it."""
+    sent = Sent(exchange.sent_ns)
+    if isinstance(outcome, Failed):
+        return fold([sent, outcome], exchange.connect_ms)
+    first = exchange.sent_ns + round(outcome.measured["time_to_first_audio_ms"] * 1e6)
+    events = [Delta(first, "audio", ""), Delta(exchange.ended_ns, "content", text)]
+    return fold([sent, *events, Finished(exchange.ended_ns, "stop")], exchange.connect_ms)
+
+
+def kept(sound: Sound, settings: Any, modality: str) -> str:
+    """Return the path of the file in which the sound is kept: that of --output, or one of ours."""
+    if settings.save_audio:
+        path = Path(settings.save_audio)
+    else:
+        name = hashlib.sha256(sound.raw).hexdigest()[:16]
+        path = Path(settings.results_dir) / "multimodal" / modality / "audio" / f"{name}.wav"
+    clips.write(sound.clip, path)
+    return str(path)
+
+
+def _measured(exchange: Exchange, clip: Clip, raw: bytes) -> dict[str, Any]:
+    generation_ms = (exchange.ended_ns - exchange.sent_ns) / 1e6
+    found = levels.levels(clip)
+    return {
+        "generation_time_ms": generation_ms,
+        "time_to_first_audio_ms": (_first_ns(exchange, raw) - exchange.sent_ns) / 1e6,
+        "audio_seconds": clip.seconds,
+        "real_time_factor": generation_ms / 1000 / clip.seconds,
+        "silent_share": found.silent_share,
+        "clipped_share": found.clipped_share,
+        "sample_rate": clip.sample_rate,
+        "bytes": len(raw),
+    }
+
+
+def _first_ns(exchange: Exchange, raw: bytes) -> int:
+    """Return the time of the read with the first byte of sound: the file's header is none."""
+    left, first = min(_HEADERS.get(raw[:4], 0), len(raw) - 1), 0
+    for at, piece in exchange.framing.pieces:
+        if left < len(piece):
+            first = at + left
+            break
+        left -= len(piece)
+    reads = zip(exchange.stamps, exchange.ends, strict=True)
+    return next(stamp for stamp, end in reads if end > first)
+
+
+def _pcm(raw: bytes) -> Clip:
+    """Return samples without a header: 24 kHz, 16 bits, mono, as OpenAI's API sends them."""
+    if len(raw) < 2:
+        raise AudioError("the answer: it has no samples")
+    rows = np.frombuffer(raw[: len(raw) // 2 * 2], dtype="<i2").astype(np.float32) / 32_768
+    return clips.clip_of(rows, _PCM_RATE)
