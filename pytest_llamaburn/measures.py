@@ -378,6 +378,8 @@ _RATES = {
     "answers",
     "field_accuracy": "fields of documents that were read right / all fields",
     "facts_found": "facts that the descriptions have / all facts",
+    "render_success": "answers whose code draws more than one frame, not blank, without an error / "
+    "all answers",
     "vqa_accuracy": "mean over answers of min(1, people who gave the same answer / 3)",
 }
 RATES = tuple(_share(n, formula, "scorer", f"rates.{n}.mean") for n, formula in _RATES.items())

@@ -168,7 +168,7 @@ def measured(name: str, values: Document) -> tuple[str, ...]:
     spread = f" ± {number((interval[1] - interval[0]) / 2)}" if interval else ""
     star = "" if "p95" in values["certified"] or not values["n"] else "*"
     return (
-        HEADLINES[name],
+        HEADLINES.get(name, name),
         values["unit"],
         number(values["p50"]),
         number(values["mean"]) + spread,

@@ -18,19 +18,23 @@ _REFUSALS = ("bad_request", "media_refused", "not_found", "server_error", "unsup
 def check_capability(model: Model, server: Server, modality: Any) -> None:
     """Raise ServerError if the server says what the model takes, and these media are not in it."""
     told = model.capabilities
-    if told and modality.CAPABILITY not in told:
+    needed = getattr(modality, "CAPABILITY", None)  # none of one that sends no media
+    if told and needed and needed not in told:
         raise ServerError(
             f"{model.id} takes no {modality.NOUN}: {server.host} says that it has "
             f"{', '.join(told)}: choose a model with {modality.CAPABILITY}"
         )
 
 
-async def sent(backend: Backend, model: Model, modality: Any) -> dict[str, Any]:
+async def sent(backend: Backend, model: Model, modality: Any) -> dict[str, Any] | None:
     """Send a small medium; return its size and its tokens, or None where these are not counted.
 
     The tokens are those of the prompt with the medium less those without it. Raises ServerError if
-    the server refuses it, although it answers the same text alone.
+    the server refuses it, although it answers the same text alone. None for a modality that sends
+    no media.
     """
+    if not hasattr(modality, "probe"):
+        return None
     medium = modality.probe()
     shown = await _asked(backend, model, [medium])
     alone = await _asked(backend, model, [])

@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -106,7 +107,8 @@ def browser() -> str:
 
 def _of_playwright() -> str | None:
     """Return the newest Chromium that Playwright has installed for this user."""
-    folder = Path(os.environ.get("PLAYWRIGHT_BROWSERS_PATH") or Path.home() / ".cache/ms-playwright")
+    chosen = os.environ.get("PLAYWRIGHT_BROWSERS_PATH")
+    folder = Path(chosen) if chosen else Path.home() / ".cache" / "ms-playwright"
     found = sorted(folder.glob("chromium-*/chrome-linux*/chrome"))
     return str(found[-1]) if found else None
 
@@ -114,7 +116,7 @@ def _of_playwright() -> str | None:
 def _run(order: bytes, home: str) -> bytes:
     """Run the process of one rendering; return what it printed. Its group is ended with it."""
     env = {"PATH": os.environ.get("PATH", os.defpath), "HOME": home, "TMPDIR": home}
-    process = subprocess.Popen(  # noqa: S603 - our own module
+    process = subprocess.Popen(
         [sys.executable, "-m", "pytest_llamaburn.rendering"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -132,10 +134,8 @@ def _run(order: bytes, home: str) -> bytes:
 
 def _end(process: subprocess.Popen[bytes]) -> None:
     """End a process with all that it started."""
-    try:
+    with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
     process.wait(_ENDS_S)
 
 

@@ -205,6 +205,7 @@ class EvalResults(Part):
     not_attempted: Counted | None = None
     correct_given_attempted: Right | None = None
     rates: dict[str, Mean] = Field(default_factory=dict)
+    programs: dict[str, Any] | None = None
     media: dict[str, Any] | None = None
     pass_at_k: dict[str, Any] | None
     by_category: dict[str, dict[str, Any]]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn import gates, modalities
@@ -15,7 +16,16 @@ from pytest_llamaburn.backends._base import Server
 from pytest_llamaburn.errors import DatasetError, SettingsError
 from pytest_llamaburn.kinds import _probe
 from pytest_llamaburn.kinds._run import Run
-from pytest_llamaburn.kinds.eval import KIND, asking, checks, insights, measures, scoring, task
+from pytest_llamaburn.kinds.eval import (
+    KIND,
+    asking,
+    checks,
+    insights,
+    measures,
+    programs,
+    scoring,
+    task,
+)
 from pytest_llamaburn.kinds.eval.answering import Answering, thought_in
 from pytest_llamaburn.kinds.eval.judging import Judging, is_final
 from pytest_llamaburn.option import options_of
@@ -299,7 +309,7 @@ class EvalRun(Run):
         self._judging.begin(self._rows, self._scores, self._journal)
 
     def _scored(self, question: Question, rows: list[Row]) -> Row:
-        scores = [scoring.score(question, row) for row in rows]
+        scores = [self._score(question, row) for row in rows]
         correct = [one["correct"] for one in scores if one and one["correct"] is not None]
         k = self.settings.pass_k
         passed = pass_at_k(len(correct), sum(correct), k) if k is not None and correct else None
@@ -309,6 +319,14 @@ class EvalRun(Run):
             "pass_at_k": passed,
             **self._judging.scores(question.id),
         }
+
+    def _score(self, question: Question, row: Row) -> Row | None:
+        """Return the score of an answer; the picture of a rendering is kept beside the result."""
+        found = scoring.score(question, row)
+        home = Path(self.settings.results_dir) / self.kind.place(self._about())
+        folder = home / programs.SCREENSHOTS / self.identity.run_id
+        programs.keep_picture(found, folder, f"{question.id}-{row['iteration']}")
+        return found
 
     async def _end_journal(self, reason: str) -> None:
         if not self.settings.rescore:

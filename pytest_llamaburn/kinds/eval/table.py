@@ -64,7 +64,7 @@ def sheets(document: Document, path: Path) -> Iterator[Sheet]:
     if found["pairwise"]:
         yield _pairs(found["pairwise"])
     yield _categories(found)
-    yield from shown.sheets(found.get("media"))
+    yield from shown.sheets(found)
     yield _timing(found)
 
 
