@@ -153,7 +153,8 @@ def seen(item: pytest.Item) -> Item:
 def marked(item: pytest.Item) -> dict[str, Any]:
     """Return the keywords of an item's markers; raises SettingsError for an invalid one."""
     kinds = item.config.stash[HARNESS].kinds.values()
-    markers = ((kind, item.get_closest_marker(kind.marker)) for kind in kinds)
+    named = ((kind, name) for kind in kinds for name in kind.markers)
+    markers = ((kind, item.get_closest_marker(name)) for kind, name in named)
     pairs = [(kind, marker) for kind, marker in markers if marker]
     return {name: value for pair in pairs for name, value in _keywords(*pair).items()}
 

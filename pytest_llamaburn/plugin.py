@@ -88,7 +88,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """Register markers, fixtures and the session's harness; nothing is opened yet."""
     kinds = [*_kind.own(), *_foreign(config)]
     for kind in kinds:
-        config.addinivalue_line("markers", f"{kind.marker}(**options): {kind.marker_help}")
+        for marker in kind.markers:
+            config.addinivalue_line("markers", f"{marker}(**options): {kind.marker_help}")
     harness = config.stash[HARNESS] = Harness(config, kinds)
     harness.keep_stderr()
     _check_output(config)
@@ -233,7 +234,10 @@ def is_ours(item: pytest.Item) -> bool:
     """Return whether an item opens a run or carries the marker of a kind of run."""
     fixtures = getattr(item, "fixturenames", ())
     kinds = item.config.stash[HARNESS].kinds.values()
-    return any(k.fixture in fixtures or item.get_closest_marker(k.marker) for k in kinds)
+    markers = (marker for kind in kinds for marker in kind.markers)
+    return any(kind.fixture in fixtures for kind in kinds) or any(
+        map(item.get_closest_marker, markers)
+    )
 
 
 def _sync(item: pytest.Item) -> None:
