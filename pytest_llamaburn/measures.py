@@ -377,6 +377,8 @@ _RATES = {
     "cer": "(substitutions + deletions + insertions) / characters of the references, over all "
     "answers",
     "field_accuracy": "fields of documents that were read right / all fields",
+    "event_f1": "2 × events found / (events told + events there), over all answers",
+    "segment_f1": "2 × tenths of a second with the right sound / (those told + those there)",
     "facts_found": "facts that the descriptions have / all facts",
     "vqa_accuracy": "mean over answers of min(1, people who gave the same answer / 3)",
 }

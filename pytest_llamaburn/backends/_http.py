@@ -58,11 +58,17 @@ def common_headers(address: Address) -> dict[str, str]:
     return {"Host": address.authority, "Accept": "*/*", "Accept-Encoding": "identity"}
 
 
-def request_bytes(address: Address, path: str, headers: dict[str, str], *body: bytes) -> bytes:
+def request_bytes(
+    address: Address,
+    path: str,
+    headers: dict[str, str],
+    *body: bytes,
+    content_type: str = "application/json",
+) -> bytes:
     """Return the bytes of a POST with a body in parts; they are built before the clock starts."""
     head = {
         **headers,
-        "Content-Type": "application/json",
+        "Content-Type": content_type,
         "Content-Length": str(sum(map(len, body))),
     }
     text = "".join(f"{name}: {value}\r\n" for name, value in head.items())

@@ -107,12 +107,20 @@ def ensure() -> None:
         return
     from filelock import FileLock
 
-    with FileLock(_HERE / ".static.lock"):
-        if not is_current():
-            print("building the web page …", file=sys.stderr, flush=True)  # noqa: T201
-            build()
+    try:
+        with FileLock(_HERE / ".static.lock"):
+            if not is_current():
+                print("building the web page …", file=sys.stderr, flush=True)  # noqa: T201
+                build()
+    except OSError as err:
+        raise BundleError(f"the web page could not be built: {err}") from None
 
 
 if __name__ == "__main__":
-    if not is_current():
-        build()
+    try:
+        if __package__:
+            ensure()
+        elif not is_current():  # in a clone in which nothing is installed yet
+            build()
+    except BundleError as err:
+        sys.exit(f"{err}")

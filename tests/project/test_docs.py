@@ -32,7 +32,9 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = {page.name: page.read_text(encoding="utf-8") for page in (ROOT / "docs").glob("*.md")}
 GUIDES = (
     "benchmark.md",
+    "chat.md",
     "ci.md",
+    "depth.md",
     "eval.md",
     "eval_sets.md",
     "judging.md",
@@ -42,7 +44,7 @@ GUIDES = (
 )
 WRITTEN = {"README.md": README, **PAGES}
 ENVIRONMENTS = {"py311", "py312", "py313", "py314", "lint", "types", "live", "docs", "pkg", "bench"}
-RUNS = ("benchmark", "eval", "stress")
+RUNS = ("benchmark", "chat", "depth", "eval", "stress")
 
 
 def commands(program: str) -> Iterator[str]:

@@ -102,7 +102,7 @@ class Answering:
         """Return what the model says, now or in an earlier run that sent the same request."""
         prompt = _evidence.prompt_with(self.asking.text(question), hits)
         media = modalities.encoded(question.media, self.settings)
-        if hasattr(self.modality, "ask"):
+        if modalities.asks(self.modality, question, self.settings):
             return {**await self._asked(question, media, prompt), **_shown(media)}
         messages = self._messages(question, prompt, media)
         by_letter = self.asking.by_letter(question)

@@ -1,7 +1,7 @@
 // Bundles what the frame for generated code loads: its script, three.js with the addons that
 // programs use most, and its page, whose import map names them.
 import { build } from "esbuild";
-import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, readFile, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 
 const SOURCES = "src/sandbox";
@@ -41,7 +41,7 @@ export async function buildSandbox(out) {
   const shared = { bundle: true, target: "es2022", minify: true, metafile: true };
   const script = await build({
     ...shared,
-    entryPoints: [join(SOURCES, "frame.ts")],
+    entryPoints: [join(SOURCES, "frame.ts"), join(SOURCES, "host.ts")],
     outdir: out,
     format: "iife",
   });
@@ -58,6 +58,7 @@ export async function buildSandbox(out) {
   });
   const page = await readFile(join(SOURCES, "index.html"), "utf8");
   await writeFile(join(out, "index.html"), page.replace("IMPORTS", importMap()));
+  await copyFile(join(SOURCES, "host.html"), join(out, "host.html"));
   return [script, three].flatMap((made) => Object.keys(made.metafile.inputs));
 }
 

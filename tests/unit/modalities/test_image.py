@@ -15,7 +15,7 @@ from support.refusals import refusal
 
 from pytest_llamaburn import modalities
 from pytest_llamaburn.errors import DatasetError, MissingExtraError
-from pytest_llamaburn.evalsets import builtin_media_sets, load_eval_set
+from pytest_llamaburn.evalsets import load_eval_set
 from pytest_llamaburn.modalities import image
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from pytest_llamaburn.media import Medium
 
+SETS = draw_media_sets.sets()
 AS_IT_IS = SimpleNamespace(image_size=None)
 
 
@@ -134,14 +135,14 @@ def test_media_of_an_option_are_checked_and_encoded(tmp_path: Path) -> None:
 
 
 def test_the_sets_in_the_files_are_those_of_the_script() -> None:
-    for name, content in draw_media_sets.sets().items():
+    for name, content in SETS.items():
         kept = load_eval_set(name)
         assert [q.id for q in kept.questions] == [q["id"] for q in content["questions"]]
         made = [q["media"][0] for q in content["questions"]]
         assert [{**one, "kind": "image"} for one in made] == [q.media[0] for q in kept.questions]
 
 
-@pytest.mark.parametrize("name", builtin_media_sets())
+@pytest.mark.parametrize("name", SETS)
 def test_a_set_with_images_is_balanced_from_easy_to_hard(name: str) -> None:
     questions = load_eval_set(name).questions
     assert len(questions) >= 20

@@ -16,6 +16,9 @@ let drawn = 0; // frames
 let frameDrawn = -1; // the time of the last of them
 let shownFrames = 0; // in which the code could have drawn
 let renderer: string | null = null;
+let drawCalls = 0; // of WebGL and WebGPU
+let frameTimes: number[] = []; // ms between frames with draw calls
+const MOST_TIMES = 1000; // in a report
 
 function tell(what: Told): void {
   port?.postMessage(what);
@@ -63,10 +66,17 @@ function listenToErrors(): void {
   });
 }
 
-/** Count the frames in which the code draws. */
+/** Count the frames in which the code draws, and take the time between those with draw calls. */
 function countFrames(): void {
-  const seen = () => {
+  let counted = 0;
+  let last = -1;
+  const seen = (time: number) => {
     shownFrames += 1;
+    if (drawCalls > counted) {
+      if (last >= 0 && frameTimes.length < MOST_TIMES) frameTimes.push(time - last);
+      last = time;
+      counted = drawCalls;
+    }
     nextFrame(seen);
   };
   nextFrame(seen);
@@ -106,6 +116,43 @@ function watchRenderers(): void {
   };
 }
 
+/** Count the calls that draw; clearing a canvas is none. */
+function countDrawCalls(): void {
+  const drawing = /^(draw|draw(Arrays|Elements|RangeElements|Indexed|Indirect)\w*|multiDraw\w*|executeBundles)$/;
+  const owners = ["WebGLRenderingContext", "WebGL2RenderingContext", "GPURenderPassEncoder"];
+  for (const owner of owners) {
+    const found = (window as unknown as Record<string, { prototype: object } | undefined>)[owner];
+    if (found) countIn(found.prototype, drawing);
+  }
+  for (const Context of [WebGLRenderingContext, WebGL2RenderingContext]) {
+    const original = Context.prototype.getExtension as (name: string) => unknown;
+    (Context.prototype as { getExtension: unknown }).getExtension = function (this: unknown, name: string) {
+      const extension = original.call(this, name) as object | null;
+      if (extension && /multi_draw|instanced/i.test(name)) {
+        countIn(Object.getPrototypeOf(extension) as object, drawing);
+      }
+      return extension;
+    };
+  }
+}
+
+const counting = new WeakSet<object>();
+
+/** Count each call of the methods of a prototype that a pattern names. */
+function countIn(prototype: object, drawing: RegExp): void {
+  if (counting.has(prototype)) return;
+  counting.add(prototype);
+  const methods = prototype as Record<string, unknown>;
+  for (const name of Object.getOwnPropertyNames(prototype)) {
+    const method = drawing.test(name) ? Object.getOwnPropertyDescriptor(prototype, name)?.value : null;
+    if (typeof method !== "function") continue;
+    methods[name] = function (this: unknown, ...words: unknown[]) {
+      drawCalls += 1;
+      return (method as (...given: unknown[]) => unknown).apply(this, words);
+    };
+  }
+}
+
 function nameOf(context: unknown, kind: string): string | null {
   if (kind === "webgpu") return renderer; // the adapter has told it
   if (!("getExtension" in (context as object))) return kind;
@@ -120,7 +167,10 @@ function reportEachSecond(): void {
   window.setInterval(() => {
     const elapsed_s = (now() - since) / 1000;
     const frames_per_s = drawn ? drawn / elapsed_s : null;
-    tell({ kind: "alive", frames_per_s, in_view: shownFrames > 0, renderer, dropped });
+    const in_view = shownFrames > 0;
+    const draw_calls = drawCalls;
+    tell({ kind: "alive", frames_per_s, in_view, renderer, dropped, draw_calls, frame_times_ms: frameTimes });
+    frameTimes = [];
     since = now();
     drawn = 0;
     shownFrames = 0;
@@ -179,6 +229,7 @@ listenToConsole();
 listenToErrors();
 countFrames();
 watchRenderers();
+countDrawCalls();
 reportEachSecond();
 // A call to another machine needs no address that a policy could forbid.
 Reflect.deleteProperty(window, "RTCPeerConnection");

@@ -22,6 +22,10 @@ export interface Alive {
   renderer: string | null;
   /** How many lines came too fast. */
   dropped: number;
+  /** Of WebGL and WebGPU, since the code began. */
+  draw_calls: number;
+  /** Between frames with draw calls, since the last report. */
+  frame_times_ms: number[];
 }
 
 /** What the frame says. */
@@ -42,13 +46,21 @@ export function told(data: unknown): Told | null {
     const renderer = typeof given.renderer === "string" ? cut(given.renderer, 200) : null;
     const frames_per_s = number(given.frames_per_s);
     const in_view = given.in_view !== false;
-    return { kind: "alive", frames_per_s, in_view, renderer, dropped: number(given.dropped) ?? 0 };
+    const dropped = number(given.dropped) ?? 0;
+    const draw_calls = number(given.draw_calls) ?? 0;
+    const frame_times_ms = numbers(given.frame_times_ms);
+    return { kind: "alive", frames_per_s, in_view, renderer, dropped, draw_calls, frame_times_ms };
   }
   return null;
 }
 
 function number(value: unknown): number | null {
   return typeof value === "number" && Number.isFinite(value) && value >= 0 ? value : null;
+}
+
+function numbers(value: unknown): number[] {
+  const given: unknown[] = Array.isArray(value) ? value.slice(0, 1000) : [];
+  return given.map(number).filter((one) => one !== null);
 }
 
 /** Return the beginning of a text that is too long to be shown. */
