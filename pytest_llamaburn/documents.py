@@ -45,6 +45,7 @@ class Outcome(TypedDict):
     null_reasons: dict[str, str]
     error: Failure | None
     prompt_characters: NotRequired[int]
+    media_tokens: NotRequired[float | None]
     time_to_first_token_ms: float | None
     time_to_first_answer_token_ms: float | None
     inter_token_latency_ms: float | None
@@ -82,7 +83,6 @@ class BenchmarkRow(RequestRow):
     category: str
     prompt_sha256: str
     repeat: int
-    media_tokens: NotRequired[float | None]
 
 
 class Distribution(TypedDict):

@@ -7,6 +7,7 @@ LlamaBurnError              3  internal error
 │   ├── DatasetError           a prompt set or eval set
 │   ├── ServerError            no server, or a server that cannot do what is requested
 │   ├── ModelError             an unknown model, or a file that is not a model
+│   ├── AudioError             an audio device or a sound file
 │   ├── MissingExtraError      an optional dependency is not installed
 │   └── ResultsError           the results directory or a result file
 ├── UnscoredError           1  no judge could score an answer
@@ -68,6 +69,10 @@ class ServerError(UsageError):
 
 class ModelError(UsageError):
     """The model is unknown, or its file is damaged."""
+
+
+class AudioError(UsageError):
+    """An audio device or a sound file cannot be used."""
 
 
 class MissingExtraError(UsageError):

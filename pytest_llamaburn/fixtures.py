@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_llamaburn.errors import LlamaBurnError, MissingKeyError, SettingsError
+from pytest_llamaburn.errors import AudioError, LlamaBurnError, MissingKeyError, SettingsError
 from pytest_llamaburn.kinds._kind import Item, Target
 from pytest_llamaburn.session import Harness
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Iterator
 
+    from pytest_llamaburn.audio.chosen import AudioDevice
     from pytest_llamaburn.energy.profiler import Profiler
     from pytest_llamaburn.judges import JudgeResult
     from pytest_llamaburn.kinds._kind import RunKind
@@ -102,6 +103,26 @@ def judge(request: pytest.FixtureRequest) -> Iterator[Callable[..., JudgeResult]
 
 
 @pytest.fixture(scope="session")
+def audio_device(request: pytest.FixtureRequest) -> AudioDevice:
+    """Return the audio devices that the configuration chooses, by default those of the system.
+
+    `audio_device.record(seconds=5)` returns a recording: `.clip`, `.overruns`, `.ended`.
+    `audio_device.play(clip)` plays one. If this machine has no audio device, the test is skipped.
+    """
+    from pytest_llamaburn.audio import devices
+    from pytest_llamaburn.audio.chosen import AudioDevice
+
+    harness = request.config.stash[HARNESS]
+    try:
+        known = devices.devices()
+    except AudioError as err:
+        pytest.skip(str(err))
+    if not known:
+        pytest.skip("this machine has no audio device")
+    return AudioDevice(harness.audio)
+
+
+@pytest.fixture(scope="session")
 def ollama_client(request: pytest.FixtureRequest) -> OllamaClient:
     """Return a blocking client of Ollama's API, without timing; `.aio` has the coroutines."""
     from pytest_llamaburn.backends._ollama_client import Client
@@ -153,7 +174,8 @@ def seen(item: pytest.Item) -> Item:
 def marked(item: pytest.Item) -> dict[str, Any]:
     """Return the keywords of an item's markers; raises SettingsError for an invalid one."""
     kinds = item.config.stash[HARNESS].kinds.values()
-    markers = ((kind, item.get_closest_marker(kind.marker)) for kind in kinds)
+    named = ((kind, name) for kind in kinds for name in kind.markers)
+    markers = ((kind, item.get_closest_marker(name)) for kind, name in named)
     pairs = [(kind, marker) for kind, marker in markers if marker]
     return {name: value for pair in pairs for name, value in _keywords(*pair).items()}
 

@@ -377,6 +377,8 @@ _RATES = {
     "cer": "(substitutions + deletions + insertions) / characters of the references, over all "
     "answers",
     "field_accuracy": "fields of documents that were read right / all fields",
+    "event_f1": "2 × events found / (events told + events there), over all answers",
+    "segment_f1": "2 × tenths of a second with the right sound / (those told + those there)",
     "facts_found": "facts that the descriptions have / all facts",
     "render_success": "answers whose code draws more than one frame, not blank, without an error / "
     "all answers",

@@ -7,32 +7,62 @@ import hashlib
 import os
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 CACHE_VARIABLE = "LLAMABURN_CACHE_DIR"
+
+
+class Base64(str):
+    """Stands in a request's body for the base64 of a medium, which has many megabytes.
+
+    As text it is a short description. `parts` are what JSON gets in its place.
+    """
+
+    __slots__ = ("parts",)
+    parts: tuple[bytes, ...]
+
+    def __new__(cls, *parts: bytes) -> Self:
+        """Take the parts: the data, and what stands before them in a URL."""
+        self = super().__new__(cls, f"{sum(map(len, parts))} characters")
+        self.parts = parts
+        return self
 
 
 class Medium(NamedTuple):
     """An image, a recording or a video as a request carries it.
 
-    `kind` is image, audio or video; `mime` the type of `data`, which is base64. `facts` are
-    recorded: bytes, sizes, and how long the preparation took, in ms.
+    `kind` is image, audio or video; `mime` the type of the data. `facts` are recorded: bytes,
+    sizes, and how long the preparation took, in ms.
     """
 
     kind: str
     mime: str
-    data: str
+    data: Base64
     facts: dict[str, Any]
 
     @property
-    def url(self) -> str:
+    def url(self) -> Base64:
         """The medium as a `data:` URL."""
-        return f"data:{self.mime};base64,{self.data}"
+        return Base64(f"data:{self.mime};base64,".encode(), *self.data.parts)
+
+    @property
+    def raw(self) -> bytes:
+        """The bytes of the medium."""
+        return base64.b64decode(b"".join(self.data.parts))
 
 
-def base64_of(raw: bytes) -> str:
-    """Return bytes as base64 text."""
-    return base64.b64encode(raw).decode("ascii")
+def identified(body: dict[str, Any], media: Sequence[Medium]) -> dict[str, Any]:
+    """Return a request's body with the digests of its media, as a key of what was sent."""
+    digests = [hashlib.sha256(b"".join(one.data.parts)).hexdigest() for one in media]
+    return {**body, "media_sha256": digests} if media else body
+
+
+def base64_of(raw: bytes) -> Base64:
+    """Return bytes as base64."""
+    return Base64(base64.b64encode(raw))
 
 
 def sha256_of(path: Path) -> str:

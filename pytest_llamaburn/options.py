@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 Kind = TypeVar("Kind")
 
 CONFIG_NAME = "llamaburn.toml"
-# Prefixes of configuration keys that other parts of the tool read.
-_RESERVED_TOML = ("audio.",)
 
 
 class _Switch(argparse.Action):
@@ -267,7 +265,7 @@ def _known_keys(keys: Sequence[str]) -> set[str]:
 
 
 def _is_known(key: str, known: set[str]) -> bool:
-    return bool(key in known or _table(key, known) or key.startswith(_RESERVED_TOML))
+    return bool(key in known or _table(key, known))
 
 
 def _table(key: str, known: set[str]) -> str:

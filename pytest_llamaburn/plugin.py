@@ -16,6 +16,7 @@ from pytest_llamaburn import files, fixtures, options
 from pytest_llamaburn.errors import LlamaBurnError, SettingsError
 from pytest_llamaburn.fixtures import (
     HARNESS,
+    audio_device,
     gpu_profiler,
     judge,
     marked,
@@ -26,14 +27,14 @@ from pytest_llamaburn.fixtures import (
 from pytest_llamaburn.kinds import _kind
 from pytest_llamaburn.kinds._kind import RunKind, Target
 from pytest_llamaburn.session import PREFIX, Harness
-from pytest_llamaburn.settings import Display
+from pytest_llamaburn.settings import Audio, Display
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
 
     from pytest_llamaburn.option import Option
 
-__all__ = ["gpu_profiler", "judge", "ollama_client"]
+__all__ = ["audio_device", "gpu_profiler", "judge", "ollama_client"]
 
 
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
@@ -65,7 +66,7 @@ def _asked(config: Any) -> bool:
 
 
 def _options_of(kinds: Iterable[RunKind]) -> list[Option]:
-    return options.distinct(*(kind.settings_class for kind in kinds), Display)
+    return options.distinct(*(kind.settings_class for kind in kinds), Audio, Display)
 
 
 def _declare(parser: pytest.Parser, declared: Iterable[Option]) -> None:
@@ -88,7 +89,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """Register markers, fixtures and the session's harness; nothing is opened yet."""
     kinds = [*_kind.own(), *_foreign(config)]
     for kind in kinds:
-        config.addinivalue_line("markers", f"{kind.marker}(**options): {kind.marker_help}")
+        for marker in kind.markers:
+            config.addinivalue_line("markers", f"{marker}(**options): {kind.marker_help}")
     harness = config.stash[HARNESS] = Harness(config, kinds)
     harness.keep_stderr()
     _check_output(config)
@@ -233,7 +235,10 @@ def is_ours(item: pytest.Item) -> bool:
     """Return whether an item opens a run or carries the marker of a kind of run."""
     fixtures = getattr(item, "fixturenames", ())
     kinds = item.config.stash[HARNESS].kinds.values()
-    return any(k.fixture in fixtures or item.get_closest_marker(k.marker) for k in kinds)
+    markers = (marker for kind in kinds for marker in kind.markers)
+    return any(kind.fixture in fixtures for kind in kinds) or any(
+        map(item.get_closest_marker, markers)
+    )
 
 
 def _sync(item: pytest.Item) -> None:

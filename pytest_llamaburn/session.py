@@ -22,7 +22,7 @@ from pytest_llamaburn.errors import (
     StoppedError,
 )
 from pytest_llamaburn.kinds._kind import Target
-from pytest_llamaburn.settings import Display, Judging
+from pytest_llamaburn.settings import Audio, Display, Judging
 from pytest_llamaburn.settings import Run as Common
 from pytest_llamaburn.texts import whole
 
@@ -109,6 +109,11 @@ class Harness:
             if settings.judge
             else options.resolve(Judging, {**given, "judge": ("claude",)})[0]
         )
+
+    @cached_property
+    def audio(self) -> Audio:
+        """The checked settings of the audio devices; raises SettingsError."""
+        return options.resolve(Audio, options.given(self._config.option, Audio, PREFIX))[0]
 
     @cached_property
     def runner(self) -> asyncio.Runner:

@@ -264,7 +264,6 @@ class Judging(Settings):
         (),
         "a criterion of your own for every answer, such as 'politeness=it stays polite' or "
         "'polite=yes/no: does it stay polite?'; repeatable",
-        scope="eval",
         toml="criteria.*",
         join="=",
         example='politeness = "it stays polite, also where it declines"',
@@ -302,6 +301,47 @@ class Judging(Settings):
     allow_self_judge: bool = opt(False, "let a model judge its own answers")
     dry_run: bool = opt(
         False, "print the number of calls and the cost of judging, and stop", record=False
+    )
+
+
+class Audio(Settings):
+    """The audio devices, and how they are opened."""
+
+    input_device: str = opt(
+        "default",
+        "device that records: default, or its name or a part of it, as llamaburn audio list says",
+        scope="audio",
+        toml="audio.input_device",
+        bounds={"min_length": 1},
+    )
+    output_device: str = opt(
+        "default",
+        "device that plays: default, or its name or a part of it",
+        scope="audio",
+        toml="audio.output_device",
+        bounds={"min_length": 1},
+    )
+    sample_rate: int = opt(
+        44100,
+        "samples per second of a device",
+        unit="Hz",
+        scope="audio",
+        toml="audio.sample_rate",
+        bounds={"ge": 4000, "le": 384_000},
+    )
+    channels: int = opt(
+        1,
+        "channels to record and play; speech recognition uses one",
+        scope="audio",
+        toml="audio.channels",
+        bounds={"ge": 1, "le": 32},
+    )
+    buffer_size: int = opt(
+        1024,
+        "samples of each channel in a block",
+        scope="audio",
+        toml="audio.buffer_size",
+        bounds={"ge": 16, "le": 65_536},
     )
 
 

@@ -122,6 +122,7 @@ def options_page(kinds: Iterable[RunKind]) -> str:
     for name, found in of_kind.items():
         own = [option for key, option in found.items() if key not in shared]
         parts.append(_group(f"`llamaburn {name}`", own))
+    parts.append(_group("Audio devices", options_of(settings.Audio)))
     parts.append(_group("Output", options_of(settings.Display)))
     return "".join(parts)
 

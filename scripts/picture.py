@@ -20,8 +20,8 @@ LOAD = (
     *("--slots=4", "--mode=sweep", "--levels=1,2,4,8,16", "--level-requests=24"),
     *("--isl=48", "--max-tokens=24"),
 )
-WIDTH, HEIGHT = 1280, 1150  # size of the page: three charts beside each other
-SCALE = 0.8
+WIDTH, HEIGHT = 1280, 880  # size of the page: three charts beside each other
+SCALE = 0.75
 LLAMABURN = (sys.executable, "-m", "pytest_llamaburn")
 
 

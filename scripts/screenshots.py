@@ -50,8 +50,8 @@ class Shot(NamedTuple):
 LOAD = {
     "model": ["tiny"],
     "mode": "sweep",
-    "levels": "1,2,4,8,16,32",
-    "level_duration": "6s",
+    "levels": "1,2,4,8,16,32,48",
+    "level_duration": "8s",
 }
 SHOTS = (
     Shot("benchmark", "#/benchmark"),

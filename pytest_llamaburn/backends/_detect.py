@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from pytest_llamaburn import registry
-from pytest_llamaburn.backends import _catalogue
+from pytest_llamaburn.backends import _catalogue, _weights
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,6 +44,8 @@ async def connect(settings: Run, model: str | None) -> Backend:
     """
     if settings.backend == "auto" and model is not None and is_embedded(model):
         backend = make("embedded", settings)
+    elif settings.backend == "auto" and model in _weights.models("whisper"):
+        backend = make("whisper", settings)
     else:
         backend = await at_host(settings)
     await backend.open(model)

@@ -65,7 +65,8 @@ def _list(arguments: argparse.Namespace) -> int:
 
     if arguments.output not in (None, "json"):
         raise DatasetError(f"evalset list: -o {arguments.output} is not json")
-    found = [_about(evalsets.load_eval_set(name)) for name in evalsets.builtin_eval_sets()]
+    names = (*evalsets.builtin_eval_sets(), *evalsets.builtin_media_sets())
+    found = [_about(evalsets.load_eval_set(name)) for name in names]
     if arguments.output:
         print(json.dumps(found, indent=2))
         return 0

@@ -1,4 +1,4 @@
-"""List, show, check, export, remove and recover result files."""
+"""List, show, check, export, share, remove and recover result files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pytest_llamaburn.settings import Display, Storage
 if TYPE_CHECKING:
     import argparse
 
-HELP = "list, show, check, export, remove and recover result files"
+HELP = "list, show, check, export, share, remove and recover result files"
 EXAMPLE = "llamaburn results show llama3.1_8b_2026-01-13T10-30-00 -o markdown"
 _COLUMNS = ("id", "kind", "status", "model", "tokens/s", "TTFT ms", "requests", "scores")
 _LEAST = ("requests", "model", "kind", "TTFT ms")
@@ -127,6 +127,25 @@ def _export(results_dir: Path, names: list[str], display: Display) -> int:
     return 0
 
 
+def _card(results_dir: Path, names: list[str], display: Display) -> int:
+    """Print the card of one result as Markdown, or write it to files by their suffix."""
+    from pytest_llamaburn import reports
+    from pytest_llamaburn.reports import _card as card
+    from pytest_llamaburn.store import results
+
+    if len(names) != 1:
+        raise ResultsError("results card: name one file or id; llamaburn results list shows them")
+    document = results.load(results.Finder(results_dir).find(names[0]))
+    targets = [Path(output) for output in display.output]
+    made = [(target, card.rendered(document, target.suffix.lower())) for target in targets]
+    if not made:
+        print(card.markdown(card.facts(document)), end="")
+    for target, content in made:
+        reports.save(target, content)
+        print(f"wrote {target}", file=sys.stderr)
+    return 0
+
+
 def _remove(results_dir: Path, names: list[str], display: Display) -> int:  # noqa: ARG001
     """Remove result files: all named files, or none if one does not exist."""
     if not names:
@@ -198,5 +217,6 @@ _ACTIONS = {
     "show": _show,
     "validate": _validate,
     "export": _export,
+    "card": _card,
     "rm": _remove,
 }

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
-from pytest_llamaburn.documents import Document  # noqa: TC001 - pydantic reads it
+from pytest_llamaburn.documents import Document
 from pytest_llamaburn.measures import REASONS
 from pytest_llamaburn.texts import counted
 

@@ -151,6 +151,7 @@ class RunKind(Kind):
     # takes the run, the Item and the Session, and returns the function that the test calls.
     functions: dict[str, tuple[str, str]] = {}  # noqa: RUF012 - never written to
     marker_help: str
+    more_markers: tuple[str, ...] = ()  # further names of the marker
     variant_setting: str | None = None  # the setting of which each value is a separate run
 
     @cached_property
@@ -169,6 +170,11 @@ class RunKind(Kind):
     def marker(self) -> str:
         """The marker of its tests."""
         return f"llm_{self.name.replace('-', '_')}"
+
+    @property
+    def markers(self) -> tuple[str, ...]:
+        """All markers of its tests."""
+        return (self.marker, *self.more_markers)
 
     @property
     def marker_keywords(self) -> dict[str, Callable[[str, Any], Any]]:

@@ -6,6 +6,7 @@ Fixtures create runs, but this module does not import pytest.
 from __future__ import annotations
 
 import asyncio
+import copy
 import random
 import threading
 from dataclasses import asdict
@@ -209,6 +210,12 @@ class Run:
             return await self.backend.stream(wire, payload)
         finally:
             wire.close()
+
+    def _backend_with(self, settings: Document) -> Backend:
+        """Return the backend with some settings of the answers replaced."""
+        other = copy.copy(self.backend)
+        other.settings = self.settings.model_copy(update=settings)
+        return other
 
     async def _loaded(self) -> Any:
         try:

@@ -15,8 +15,9 @@ A modality's module has
 
 It may also have `ask(backend, model, question, media, settings)`, a coroutine for models that are
 not asked by a chat request. It returns a Trace and a dict of what it measured besides, which is
-recorded as the answer's `measured`. A modality whose answers are media may leave out what media in
-a request need.
+recorded as the answer's `measured`; `MEASURED` has the unit of each number of it.
+`asks(question, settings)` returns whether a question is asked so; without it, all are. A modality
+whose answers are media may leave out what media in a request need.
 """
 
 from __future__ import annotations
@@ -42,6 +43,13 @@ Entry = dict[str, Any]  # of a question's `media`: kind, and path or make
 def named(name: str) -> Any:
     """Return the module of a modality; raises SettingsError if it is unknown."""
     return registry.load("modalities", name)
+
+
+def asks(modality: Any, question: Any, settings: Any) -> bool:
+    """Return whether a modality asks a question by a request of its own, not in a chat."""
+    if not hasattr(modality, "ask"):
+        return False
+    return modality.asks(question, settings) if hasattr(modality, "asks") else True
 
 
 def given(settings: Any) -> list[Any]:

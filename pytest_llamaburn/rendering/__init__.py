@@ -107,8 +107,8 @@ def browser() -> str:
 
 def _of_playwright() -> str | None:
     """Return the newest Chromium that Playwright has installed for this user."""
-    chosen = os.environ.get("PLAYWRIGHT_BROWSERS_PATH")
-    folder = Path(chosen) if chosen else Path.home() / ".cache" / "ms-playwright"
+    default = Path.home() / ".cache/ms-playwright"
+    folder = Path(os.environ.get("PLAYWRIGHT_BROWSERS_PATH") or default)
     found = sorted(folder.glob("chromium-*/chrome-linux*/chrome"))
     return str(found[-1]) if found else None
 

@@ -44,7 +44,7 @@ def show(
             for piece in pieces:
                 write(piece)
         else:
-            _save(target, "".join(pieces))
+            save(target, whole("".join(pieces)).encode())
             print(f"wrote {target}", file=sys.stderr)  # noqa: T201 - beside what goes to stdout
 
 
@@ -85,10 +85,11 @@ def _format(output: str) -> str:
     return found
 
 
-def _save(path: Path, text: str) -> None:
+def save(path: Path, content: bytes) -> None:
+    """Write a file atomically; raises ResultsError if it cannot be written."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        temporary.write_text(whole(text), encoding="utf-8")
+        temporary.write_bytes(content)
         temporary.replace(path)
     except OSError as err:
         with suppress(OSError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib import import_module
 from importlib.util import find_spec
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn import charts as made
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from pytest_llamaburn.charts import Chart, Entry
     from pytest_llamaburn.documents import Document
-    from pytest_llamaburn.measures import Measure
+    from pytest_llamaburn.measures import Measure, Observed
 
 _MOST_CARDS, _MOST_CHARTS = 8, 4
 _FEWEST = 5  # with fewer values a distribution says nothing
@@ -57,19 +58,25 @@ def _measures(document: Document) -> Mapping[str, Measure]:
     return found
 
 
-def _cards(document: Document) -> Iterator[Card]:
-    """Yield the first measures that have a value, those of distributions as their mean."""
-    count = 0
-    for measure in _measures(document).values():
+def values(document: Document) -> Iterator[tuple[str, Measure, str | None, Observed]]:
+    """Yield (name, measure, statistic, value) of each measure of a file that has a value.
+
+    The statistic of a distribution is its mean; measures of a single number have none.
+    """
+    for name, measure in _measures(document).items():
         statistic = "mean" if "mean" in measure.statistics else None
         if measure.statistics and statistic is None:
             continue
         seen = Selector(measure, statistic).observed(document)
-        if seen.value is None or count == _MOST_CARDS:
-            continue
-        count += 1
+        if seen.value is not None:
+            yield name, measure, statistic, seen
+
+
+def _cards(document: Document) -> Iterator[Card]:
+    """Yield the first measures that have a value, those of distributions as their mean."""
+    for name, measure, statistic, seen in islice(values(document), _MOST_CARDS):
         unit = measure.unit_of(statistic)
-        label = measure.label or measure.name.replace("_", " ")
+        label = measure.label or name.replace("_", " ")
         spread = "[{}, {}]".format(*map(number, seen.interval)) if seen.interval else ""
         yield Card(label, number(seen.value), unit, spread)
 

@@ -78,7 +78,10 @@ def ticks(
     """
     apart = APART if limits else _APART_VERTICAL
     if at:
-        return _thinned(_labelled(scale, sorted(set(at)), limits), apart)
+        inside = [value for value in at if scale.low <= value <= scale.high]
+        named = {texts([value])[0]: value for value in sorted(inside, reverse=True)}
+        found = [_tick(scale(value), label, limits) for label, value in named.items()]
+        return _thinned(found, apart)
     for values in _choices(scale):
         if whole and not all(value.is_integer() for value in values):
             continue
@@ -160,8 +163,8 @@ def texts(values: Sequence[float]) -> list[str]:
     apart = min((b - a for a, b in itertools.pairwise(values)), default=most)
     if most >= _LARGE or 0 < most < _SMALL:
         return [f"{value:.6g}" if value == 0 else _power(value, apart) for value in values]
-    decimals = 0
-    while decimals < 6 and any(abs(round(v, decimals) - v) > apart / 100 for v in values):
+    decimals, exact = 0, apart / (100 if len(values) > 1 else 10_000)
+    while decimals < 6 and any(abs(round(v, decimals) - v) > exact for v in values):
         decimals += 1
     return [f"{value + 0.0:,.{decimals}f}" for value in values]
 

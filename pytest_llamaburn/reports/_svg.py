@@ -157,7 +157,8 @@ def _scale_x(plot: Plot, lines: Sequence[Line], left: float) -> Scale:
     axis = plot.x
     values = [point.x for line in lines for point in line.points]
     values += [end for end in (axis.low, axis.high) if end is not None]
-    values += [mark.at for mark in plot.marks]
+    values += [*axis.at, *(mark.at for mark in plot.marks)]
+    values += [end for band in plot.bands for end in (band.start, band.end)]
     found = _scales.scale(values or [0.0, 1.0], left, _WIDTH - _RIGHT, log=axis.log)
     if any(line.style == "bars" for line in lines):
         return found
@@ -253,24 +254,42 @@ def _bar(point: Point, frame: _Frame) -> str:
 # Labels that find their place
 
 
+class _Label(NamedTuple):
+    """A label above the plot: its words, its middle, and its row, None where there is no room."""
+
+    words: str
+    middle: float
+    row: int | None
+
+
 def _rows_needed(plot: Plot, lines: Sequence[Line], left: float) -> int:
     """Return the number of rows that the labels of bands and marks take above the plot."""
     frame = _Frame(left, _scale_x(plot, lines, left), _scales.Scale(0, 1, 1, 0))
-    found = [row for _, row in _placed(_tops(plot, frame), frame)]
-    return 1 + max((row for row in found if row is not None), default=-1)
+    marks, bands = _tops(plot, frame)
+    return _rows([*marks, *bands])
 
 
-def _tops(plot: Plot, frame: _Frame) -> list[tuple[float, str]]:
-    bands = [((frame.x(b.start) + frame.x(b.end)) / 2, b.label) for b in plot.bands]
-    return [*bands, *((frame.x(mark.at), mark.label) for mark in plot.marks)]
+def _rows(labels: Sequence[_Label]) -> int:
+    return 1 + max((label.row for label in labels if label.row is not None), default=-1)
 
 
-def _placed(labels: Sequence[tuple[float, str]], frame: _Frame) -> list[tuple[float, int | None]]:
-    """Return the middle of each label and its row."""
+def _tops(plot: Plot, frame: _Frame) -> tuple[list[_Label], list[_Label]]:
+    """Return the labels of marks and above them those of bands, so that no line crosses words."""
+    marks = _placed([(frame.x(mark.at), mark.label) for mark in plot.marks], frame)
+    middles = [(frame.x(b.start) / 2 + frame.x(b.end) / 2, b.label) for b in plot.bands]
+    bands = _placed(middles, frame)
+    above = _rows(marks)
+    return marks, [b._replace(row=None if b.row is None else b.row + above) for b in bands]
+
+
+def _placed(labels: Sequence[tuple[float, str]], frame: _Frame) -> list[_Label]:
     limits = (frame.left, _WIDTH)
-    spans = [_scales.extent(place, label, limits) for place, label in labels]
+    spans = [_scales.extent(place, words, limits) for place, words in labels]
     rows = _scales.rows(spans, _ROWS)
-    return [((a + b) / 2, row) for (a, b), row in zip(spans, rows, strict=True)]
+    return [
+        _Label(words, (a + b) / 2, row)
+        for (a, b), row, (_, words) in zip(spans, rows, labels, strict=True)
+    ]
 
 
 def _bands(bands: Sequence[Band], frame: _Frame) -> Iterator[str]:
@@ -287,14 +306,17 @@ def _bands(bands: Sequence[Band], frame: _Frame) -> Iterator[str]:
 
 def _marks(plot: Plot, frame: _Frame) -> Iterator[str]:
     """Yield the lines of marks, and the labels of bands and marks above the plot."""
-    labels = _tops(plot, frame)
-    marks = [*(None for _ in plot.bands), *plot.marks]
-    for (_, label), (middle, row), mark in zip(labels, _placed(labels, frame), marks, strict=True):
-        y = frame.top - 4 - _ROW * (row or 0)
-        if mark is not None:
-            yield _mark(mark, frame, y if row is not None else frame.top)
-        if row is not None:
-            yield f'<text x="{middle:.1f}" y="{y:.1f}" class="mid">{text(label)}</text>'
+    marks, bands = _tops(plot, frame)
+    for mark, label in zip(plot.marks, marks, strict=True):
+        yield _mark(mark, frame, frame.top if label.row is None else _height(label.row, frame))
+    for label in (*marks, *bands):
+        if label.row is not None:
+            y = _height(label.row, frame)
+            yield f'<text x="{label.middle:.1f}" y="{y:.1f}" class="mid">{text(label.words)}</text>'
+
+
+def _height(row: int, frame: _Frame) -> float:
+    return frame.top - 4 - _ROW * row
 
 
 def _mark(mark: Mark, frame: _Frame, top: float) -> str:

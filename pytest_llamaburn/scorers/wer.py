@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 NEEDS = ("reference",)
 RATES = ("wer",)
+BOUND = "max_wer"  # the option without which it only measures
 
 
 def score(answer: str, question: Question) -> Score:

@@ -107,10 +107,13 @@ def ensure() -> None:
         return
     from filelock import FileLock
 
-    with FileLock(_HERE / ".static.lock"):
-        if not is_current():
-            print("building the web page …", file=sys.stderr, flush=True)  # noqa: T201
-            build()
+    try:
+        with FileLock(_HERE / ".static.lock"):
+            if not is_current():
+                print("building the web page …", file=sys.stderr, flush=True)  # noqa: T201
+                build()
+    except OSError as err:
+        raise BundleError(f"the web page could not be built: {err}") from None
 
 
 if __name__ == "__main__":

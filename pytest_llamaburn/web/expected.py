@@ -54,4 +54,4 @@ def _lone_request_s(library: Library, row: Row) -> float | None:
         return None
     means = found.get("summary") or found.get("baseline") or {}
     mean_ms = means.get("total_generation_ms", {}).get("mean")
-    return None if mean_ms is None else mean_ms / 1000
+    return mean_ms / 1000 if mean_ms else None

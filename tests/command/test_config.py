@@ -13,7 +13,7 @@ from pytest_llamaburn.kinds.eval.settings import Eval
 from pytest_llamaburn.kinds.stress.settings import Stress
 from pytest_llamaburn.option import options_of
 from pytest_llamaburn.options import record, resolve
-from pytest_llamaburn.settings import Display
+from pytest_llamaburn.settings import Audio, Display
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,7 +45,7 @@ def shown_settings(cwd: Path, **env: str) -> dict[str, dict[str, Any]]:
 
 def test_every_setting_is_shown_with_its_default(tmp_path: Path) -> None:
     found = shown_settings(tmp_path)
-    kinds = (Benchmark, Stress, Eval, Display)
+    kinds = (Benchmark, Stress, Eval, Audio, Display)
     assert found.keys() == {o.toml_key for kind in kinds for o in options_of(kind)}
     assert {entry["origin"] for entry in found.values()} == {"default"}
     assert found["defaults.benchmark_iterations"]["value"] == 5

@@ -10,7 +10,7 @@ from support.command_line import run_cli
 
 from pytest_llamaburn.commands import main
 from pytest_llamaburn.converters import gsm8k
-from pytest_llamaburn.evalsets import builtin_eval_sets, load_eval_set
+from pytest_llamaburn.evalsets import builtin_eval_sets, builtin_media_sets, load_eval_set
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -35,7 +35,8 @@ def evalset_refusal(*args: str, cwd: Path, **env: str) -> str:
 def test_the_built_in_sets_are_listed(tmp_path: Path) -> None:
     header, _, *rows = run_cli("evalset", "list", cwd=tmp_path).stdout.splitlines()
     assert header.split() == ["name", "version", "questions", "categories", "scorers"]
-    assert [row.split()[0] for row in rows] == builtin_eval_sets()
+    names = [*builtin_eval_sets(), *builtin_media_sets()]
+    assert [row.split()[0] for row in rows] == names
     assert rows[0].split()[-3:] == ["dates", "code", "37"]
 
 

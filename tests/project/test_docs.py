@@ -32,7 +32,9 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = {page.name: page.read_text(encoding="utf-8") for page in (ROOT / "docs").glob("*.md")}
 GUIDES = (
     "benchmark.md",
+    "chat.md",
     "ci.md",
+    "depth.md",
     "eval.md",
     "eval_sets.md",
     "judging.md",
@@ -42,7 +44,7 @@ GUIDES = (
 )
 WRITTEN = {"README.md": README, **PAGES}
 ENVIRONMENTS = {"py311", "py312", "py313", "py314", "lint", "types", "live", "docs", "pkg", "bench"}
-RUNS = ("benchmark", "eval", "stress")
+RUNS = ("benchmark", "chat", "depth", "eval", "stress")
 
 
 def commands(program: str) -> Iterator[str]:
@@ -83,6 +85,8 @@ def files_of_examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("documents").mkdir()
     Path("documents/paris.txt").write_text("Paris is in France.", encoding="utf-8")
     Path("model.gguf").write_bytes(b"GGUF")
+    Path("images").mkdir()
+    Path("images/photo.png").write_bytes(b"an image")
 
 
 def test_generated_files_are_fresh() -> None:

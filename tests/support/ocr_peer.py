@@ -24,7 +24,7 @@ def engine() -> Callable[[bytes], list[str]]:
     """Return a function that reads the lines of an image, from top to bottom."""
     from rapidocr import RapidOCR
 
-    ocr = RapidOCR(params={"Global.log_level": "error"})
+    ocr: Any = RapidOCR(params={"Global.log_level": "error"})
 
     def read(image: bytes) -> list[str]:
         with _ONE_AT_A_TIME:

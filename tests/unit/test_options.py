@@ -250,7 +250,9 @@ def test_the_specified_configuration_file_is_read_as_written(tmp_path: Path) -> 
 
 
 def test_a_key_of_another_kind_of_settings_is_no_mistake(tmp_path: Path) -> None:
-    configure(tmp_path, '[defaults]\nprogress = "plain"\nmax_tokens = 9\n[audio]\nrate = 1\n')
+    configure(
+        tmp_path, '[defaults]\nprogress = "plain"\nmax_tokens = 9\n[audio]\nsample_rate = 48000\n'
+    )
     found, origins = options.resolve(Storage, {}, {}, tmp_path)
     assert found.results_dir == "results"
     assert origins == {}
@@ -262,7 +264,7 @@ def test_a_key_of_another_kind_of_settings_is_no_mistake(tmp_path: Path) -> None
         ("[ollama]\nhots = 'x'", "ollama.hots", "did you mean 'ollama.host'?"),
         ("[defaults]\nwarmup = 2", "defaults.warmup", "did you mean 'defaults.warmup_runs'?"),
         ("defaults = 5", "defaults", "did you mean 'defaults."),
-        ("zzz = 1", "zzz", "known keys: cost.co2_g_per_kwh, cost."),
+        ("zzz = 1", "zzz", "known keys: audio.buffer_size, audio."),
     ],
 )
 def test_an_unknown_key_is_refused_with_the_nearest_one(

@@ -154,6 +154,14 @@ def test_a_build_that_fails_is_one_sentence_with_what_npm_said(clone: Clone) -> 
     assert not bundle.is_current()
 
 
+def test_a_clone_that_cannot_be_written_is_one_sentence(
+    clone: Clone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bundle, "_HERE", clone.sources / "package-lock.json")
+    with pytest.raises(bundle.BundleError, match=r"could not be built: \[Errno"):
+        bundle.ensure()
+
+
 def test_the_build_of_a_wheel_loads_the_module_without_the_package() -> None:
     code = (
         "import importlib.util, sys\n"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,10 +22,10 @@ from support.scripted import (
 )
 
 from pytest_llamaburn.backends import ollama, openai
-from pytest_llamaburn.backends._base import Model
+from pytest_llamaburn.backends._base import Backend, Model, Server
 from pytest_llamaburn.errors import ServerError
 from pytest_llamaburn.kinds import _probe
-from pytest_llamaburn.media import Medium
+from pytest_llamaburn.media import Base64, Medium, base64_of, identified
 from pytest_llamaburn.modalities import image
 
 
@@ -43,18 +45,25 @@ class _Counting(OllamaFacade):
 
 
 TINY = Model("tiny", "tiny")
-PNG = Medium("image", "image/png", "cG5n", {})
-WAV = Medium("audio", "audio/wav", "d2F2", {})
-MP4 = Medium("video", "video/mp4", "bXA0", {})
+PNG = Medium("image", "image/png", Base64(b"cG5n"), {})
+WAV = Medium("audio", "audio/wav", Base64(b"d2F2"), {})
+MP4 = Medium("video", "video/mp4", Base64(b"bXA0"), {})
 MESSAGES: list[dict[str, Any]] = [
     {"role": "system", "content": "be short"},
     {"role": "user", "content": "what?", "media": [PNG, PNG]},
 ]
 
 
+def sent(backend: Backend, messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The messages of a request as a server reads them."""
+    _, _, body = backend.payload(TINY, messages).partition(b"\r\n\r\n")
+    found: list[dict[str, Any]] = json.loads(body)["messages"]
+    return found
+
+
 def test_ollama_gets_the_data_of_all_images_beside_the_text() -> None:
     backend = ollama.Backend(settings_for("127.0.0.1:1"))
-    plain, shown = backend.body(TINY, MESSAGES)["messages"]
+    plain, shown = sent(backend, MESSAGES)
     assert plain == MESSAGES[0]
     assert shown == {"role": "user", "content": "what?", "images": ["cG5n", "cG5n"]}
 
@@ -62,7 +71,7 @@ def test_ollama_gets_the_data_of_all_images_beside_the_text() -> None:
 def test_openai_gets_data_urls_and_recordings_as_parts_before_the_text() -> None:
     backend = openai.Backend(settings_for("127.0.0.1:1"))
     message = {"role": "user", "content": "what?", "media": [PNG, WAV, MP4]}
-    plain, shown = backend.body(TINY, [MESSAGES[0], message])["messages"]
+    plain, shown = sent(backend, [MESSAGES[0], message])
     assert plain == MESSAGES[0]
     assert shown["content"] == [
         {"type": "image_url", "image_url": {"url": "data:image/png;base64,cG5n"}},
@@ -129,8 +138,27 @@ def test_a_probe_that_fails_alike_without_a_medium_is_no_refusal() -> None:
 
 
 def test_a_server_that_tells_nothing_is_not_refused_before_it_is_asked() -> None:
-    server = ollama.Server("ollama", None, "http://here", local=True)
+    server = Server("ollama", None, "http://here", local=True)
     _probe.check_capability(Model("tiny", "tiny"), server, image)
     blind = Model("tiny", "tiny", capabilities=("completion", "tools"))
     with pytest.raises(ServerError, match="has completion, tools: choose a model with vision"):
         _probe.check_capability(blind, server, image)
+
+
+def test_text_around_media_and_text_like_a_mark_stay_as_they_are() -> None:
+    backend = openai.Backend(settings_for("127.0.0.1:1"))
+    raws = [bytes(range(256)) * n for n in (0, 1, 9)]
+    media = [Medium("image", "image/png", base64_of(raw), {}) for raw in raws]
+    text = "caf\u00e9 \U0001f600 -1- 0123456789abcdef-2-"
+    (message,) = sent(backend, [{"role": "user", "content": text, "media": media}])
+    *parts, last = message["content"]
+    assert last == {"type": "text", "text": text}
+    urls = [part["image_url"]["url"].partition(",")[2] for part in parts]
+    assert [base64.b64decode(url) for url in urls] == [medium.raw for medium in media] == raws
+
+
+def test_a_medium_with_another_byte_has_another_key() -> None:
+    one, two = (Medium("image", "image/png", base64_of(raw), {}) for raw in (b"one", b"two"))
+    keys = [identified({"model": "a"}, [medium]) for medium in (one, two, one)]
+    assert keys[0] == keys[2] != keys[1]
+    assert identified({"model": "a"}, []) == {"model": "a"}

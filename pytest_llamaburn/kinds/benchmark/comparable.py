@@ -72,7 +72,7 @@ class Side(_comparable.Subject):
     @cached_property
     def conditions(self) -> tuple[Any, ...]:
         """The facts that are equal in runs that differ only by noise."""
-        return (*super().conditions, self.prompts)
+        return (*super().conditions, self.prompts, differences.media_of(self))
 
     def samples(self, metric: str, fixed_n: int | None) -> list[Samples]:
         """Return a metric's values in each run by prompt; a measure of the run has one value."""
@@ -270,6 +270,7 @@ def _without_rows(document: Document) -> Document:
         "telemetry": {name: telemetry.get(name) for name in sensors if name in telemetry},
         "results": {
             "totals": measured["totals"],
+            "media": measured.get("media"),
             "energy_by_repeat": measured.get("energy_by_repeat", ()),
         },
     }

@@ -71,12 +71,20 @@ def _prompts_fact(side: Side) -> str:
     return f"{len(side.prompts)} with checksum {checksum:08x}"
 
 
+def media_of(side: Side) -> str:
+    """Return the names and sizes of what was sent with every prompt."""
+    sent = (side.document["results"].get("media") or {}).get("sent", ())
+    texts = (f"{one['path'].rpartition('/')[2]}, {one['sent_bytes']} bytes" for one in sent)
+    return "; ".join(texts) or "none"
+
+
 def _setting(name: str) -> Callable[[Side], Any]:
     return lambda side: side.document["config"].get(name)
 
 
 _FACTS: dict[str, tuple[str, Callable[[Side], Any]]] = {
     "machine": ("machine fingerprint", lambda side: side.machine),
+    "media": ("media with each prompt", media_of),
     "server": ("server", lambda side: side.document["server"]["kind"]),
     "server_version": ("server version", lambda side: side.document["server"]["version"]),
     "num_ctx": ("num_ctx", _num_ctx),

@@ -8,7 +8,7 @@ from pydantic import Field, create_model
 
 from pytest_llamaburn import datasets, documents, flags, gates, measures, registry
 from pytest_llamaburn.backends._failures import NOT_THE_MODELS
-from pytest_llamaburn.documents import Document  # noqa: TC001 - pydantic reads it
+from pytest_llamaburn.documents import Document
 from pytest_llamaburn.energy import profiles
 from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.kinds import _energy

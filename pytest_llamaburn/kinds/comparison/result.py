@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field, create_model
 
-from pytest_llamaburn.documents import Document  # noqa: TC001 - pydantic reads it
+from pytest_llamaburn.documents import Document
 from pytest_llamaburn.kinds._file import ComparisonGate, ModelFacts, Part, ServerFacts, Version
 
 

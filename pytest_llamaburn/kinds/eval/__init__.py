@@ -46,6 +46,7 @@ class _Eval(RunKind):
         ),
     }
     marker_help = "asks a model questions: thresholds=['accuracy.mean>=4']"
+    more_markers = ("llm_multimodal",)  # for tests with media
     variant_setting = "set"
 
     def place(self, header: Mapping[str, Any]) -> str:

@@ -11,6 +11,7 @@ from pytest_llamaburn import modalities
 from pytest_llamaburn.errors import ServerError
 from pytest_llamaburn.kinds._run import row_of
 from pytest_llamaburn.kinds.eval import answer_cache, asking, task
+from pytest_llamaburn.media import identified
 from pytest_llamaburn.search import _evidence, _record
 from pytest_llamaburn.texts import whole
 from pytest_llamaburn.thinking import split_thinking
@@ -101,12 +102,12 @@ class Answering:
         """Return what the model says, now or in an earlier run that sent the same request."""
         prompt = _evidence.prompt_with(self.asking.text(question), hits)
         media = modalities.encoded(question.media, self.settings)
-        if hasattr(self.modality, "ask"):
+        if modalities.asks(self.modality, question, self.settings):
             return {**await self._asked(question, media, prompt), **_shown(media)}
         messages = self._messages(question, prompt, media)
         by_letter = self.asking.by_letter(question)
         body = (self._letter_body if by_letter else self._body)(messages, number)
-        key = answer_cache.key_of(self.model, self.server, body)
+        key = answer_cache.key_of(self.model, self.server, identified(body, media))
         cached = self._cache.get(key) if self.settings.cache_answers else None
         if cached is not None:
             return {**cached, **_shown(media), "cached": True}

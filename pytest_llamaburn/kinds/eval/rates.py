@@ -23,6 +23,8 @@ _COUNTS: dict[str, tuple[tuple[str, ...], str | None]] = {
     "wer": (("substitutions", "deletions", "insertions"), "reference_words"),
     "cer": (("character_errors",), "reference_characters"),
     "field_accuracy": (("fields_right",), "fields"),
+    "event_f1": (("events_double",), "events_both"),
+    "segment_f1": (("segments_double",), "segments_both"),
     "facts_found": (("facts_found",), "facts"),
     "vqa_accuracy": (("vqa_accuracy",), None),
     "render_success": (("render_success",), None),

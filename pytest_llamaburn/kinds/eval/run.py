@@ -212,7 +212,8 @@ class EvalRun(Run):
             self._answering.settings = self.settings
             if self.server.kind == "ollama":  # another size of the context loads the model again
                 await self._untimed("Say hello.")
-        if self._modality is not None and not hasattr(self._modality, "ask"):
+        modality, asked = self._modality, self._questions
+        if modality and not all(modalities.asks(modality, one, self.settings) for one in asked):
             self._probed = await _probe.sent(self.backend, self.model, self._modality)
         if self.settings.choice_by == "logprob":
             await self._answering.check_logprobs(self._questions)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from pytest_llamaburn import metrics
+from pytest_llamaburn import metrics, registry
 from pytest_llamaburn.criteria import (
     BUILT_IN,
     GRADED,
@@ -21,7 +21,7 @@ from pytest_llamaburn.criteria import (
 from pytest_llamaburn.stats import figures, games, jury
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from pytest_llamaburn.criteria import Criterion
 
@@ -164,13 +164,26 @@ def correctness(items: Sequence[Item]) -> dict[str, dict[str, Any]]:
 
 
 def _scored(item: Item) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield question and score of each answer to a question that has a scorer."""
+    """Yield question and score of each answer to a question that has a scorer.
+
+    Scorers that only measure, without a bound, are left out: they find no answer right or wrong.
+    """
     question = item["question"]
+    if _only_measured(question):
+        return
     missing = {"correct": None, "state": UNFINISHED} if question.get("scorer") else None
     for answer in samples(item):
         verdict = answer["verdict"] or missing
         if verdict is not None:
             yield question["id"], verdict
+
+
+def _only_measured(question: Mapping[str, Any]) -> bool:
+    scorer = question.get("scorer")
+    if not scorer or scorer not in registry.names("scorers"):
+        return False
+    bound = getattr(registry.load("scorers", scorer), "BOUND", None)
+    return bound is not None and question["options"].get(bound) is None
 
 
 def _share_of(

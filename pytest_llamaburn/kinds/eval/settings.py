@@ -23,6 +23,18 @@ class Eval(Run, Judging, Searching, Showing):
         path=True,
         example="images",
     )
+    audio_api: str = opt(
+        "auto",
+        "how recordings are sent: transcriptions (/v1/audio/transcriptions), chat (input_audio), "
+        "or auto (transcriptions for questions that WER or CER scores)",
+        choices=words("auto", "chat", "transcriptions"),
+    )
+    stt_format: str = opt(
+        "json",
+        "form of a transcription that the server is asked for: json, verbose_json or text",
+        choices=words("json", "verbose_json", "text"),
+    )
+    language: str | None = opt(None, "language of speech, told to the server", example="en")
     limit: int | None = opt(
         None,
         "number of questions to ask from a set: always the same ones, balanced over its categories",

@@ -57,7 +57,7 @@ def sheets(document: Document, path: Path) -> Iterator[Sheet]:
     found = document["results"]
     facts = [server(document), machine(document["environment"]), *_facts(document)]
     about = f"{title(document)} on {found['eval_set']['name']}"
-    rows = [*_criteria(found["criteria"]), *_grades(found["grades"]), *_shares(found)]
+    rows = [*_criteria(found["criteria"]), *_shares(found)]
     notes = [*_notes(document), (FILE, f"file {path}")]
     columns, rows = shown.filled((*_SCORES, *_HISTOGRAM), rows)
     yield Sheet(about, facts, rows, notes, columns, least=_LEAST, empty="nothing was scored")
@@ -119,26 +119,15 @@ def _criteria(criteria: Document) -> Iterator[tuple[str, ...]]:
         )
 
 
-def _grades(grades: Document) -> Iterator[tuple[str, ...]]:
-    for name, one in grades.items():
+def _shares(found: Document) -> Iterator[tuple[str, ...]]:
+    """Yield the rows of grades, of what scorers found right, and of what they counted."""
+    passed = found["pass_at_k"]
+    shares = {**found["grades"], **{name: found[name] for name in _shares_of(found)}}
+    shares |= found.get("rates", {})
+    shares |= {f"pass@{passed['k']}": passed} if passed else {}
+    for name, one in shares.items():
         mean = (number(one["mean"]), _interval(one))
         yield (name, "share", *mean, *_n(one), *_bounds(one), *(ABSENT,) * len(_HISTOGRAM))
-
-
-def _shares(found: Document) -> Iterator[tuple[str, ...]]:
-    rest = (ABSENT,) * len(_HISTOGRAM)
-    for name in _shares_of(found):
-        one = found[name]
-        mean = (number(one["mean"]), _interval(one))
-        yield (name, "share", *mean, *_n(one), *_bounds(one), *rest)
-    for name, one in found.get("rates", {}).items():
-        mean = (number(one["mean"]), _interval(one))
-        yield (name, "share", *mean, *_n(one), ABSENT, ABSENT, *rest)
-    passed = found["pass_at_k"]
-    if passed:
-        name = f"pass@{passed['k']}"
-        mean = (number(passed["mean"]), _interval(passed))
-        yield (name, "share", *mean, *_n(passed), *_bounds(passed), *rest)
 
 
 def _shares_of(found: Document) -> tuple[str, ...]:

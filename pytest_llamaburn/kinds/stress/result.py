@@ -10,7 +10,7 @@ from pydantic import Field
 
 from pytest_llamaburn import datasets, gates
 from pytest_llamaburn.capacity import degradation, slo, sustained
-from pytest_llamaburn.documents import Document  # noqa: TC001 - pydantic reads it
+from pytest_llamaburn.documents import Document
 from pytest_llamaburn.energy import profiles, timeline
 from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.kinds import _energy

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import copy
 from collections import Counter
 from statistics import median
 from time import perf_counter, perf_counter_ns
@@ -267,8 +266,7 @@ class StressRun(Run):
         return (trace.first_ns - trace.sent_ns) / 1e9
 
     async def _ask_briefly(self, text: str) -> Trace:
-        brief = copy.copy(self.backend)
-        brief.settings = self.settings.model_copy(update={"max_tokens": 2, "osl": None})
+        brief = self._backend_with({"max_tokens": 2, "osl": None})
         wire = brief.wire()
         try:
             return await brief.stream(wire, brief.payload(self.model, self.messages(text)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 import sys
 from collections import Counter
@@ -14,9 +13,9 @@ import pytest
 from PIL import Image
 from support.refusals import refusal
 
-from pytest_llamaburn import media, modalities
+from pytest_llamaburn import modalities
 from pytest_llamaburn.errors import DatasetError, MissingExtraError
-from pytest_llamaburn.evalsets import builtin_media_sets, load_eval_set
+from pytest_llamaburn.evalsets import load_eval_set
 from pytest_llamaburn.modalities import image
 
 if TYPE_CHECKING:
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
 
     from pytest_llamaburn.media import Medium
 
+SETS = draw_media_sets.sets()
 AS_IT_IS = SimpleNamespace(image_size=None)
 
 
@@ -38,16 +38,16 @@ def saved(path: Path, size: tuple[int, int] = (40, 30), mode: str = "RGB", **how
 
 
 def opened(medium: Medium) -> Image.Image:
-    return Image.open(io.BytesIO(base64.b64decode(medium.data)))
+    return Image.open(io.BytesIO(medium.raw))
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.jpeg"])
 def test_what_every_server_decodes_is_sent_byte_for_byte(tmp_path: Path, name: str) -> None:
     path = saved(tmp_path / name)
     medium = image.encode(path, AS_IT_IS)
-    assert base64.b64decode(medium.data) == path.read_bytes()
+    assert medium.raw == path.read_bytes()
     assert medium.mime == image.SUFFIXES[path.suffix]
-    assert medium.url.startswith(f"data:{medium.mime};base64,")
+    assert medium.url.parts[0] == f"data:{medium.mime};base64,".encode()
     assert (medium.facts["width"], medium.facts["height"]) == (40, 30)
     assert medium.facts["bytes"] == medium.facts["sent_bytes"] == path.stat().st_size
     assert (medium.facts["resized"], medium.facts["prepare_ms"] > 0) == (False, True)
@@ -135,14 +135,14 @@ def test_media_of_an_option_are_checked_and_encoded(tmp_path: Path) -> None:
 
 
 def test_the_sets_in_the_files_are_those_of_the_script() -> None:
-    for name, content in draw_media_sets.sets().items():
+    for name, content in SETS.items():
         kept = load_eval_set(name)
         assert [q.id for q in kept.questions] == [q["id"] for q in content["questions"]]
         made = [q["media"][0] for q in content["questions"]]
         assert [{**one, "kind": "image"} for one in made] == [q.media[0] for q in kept.questions]
 
 
-@pytest.mark.parametrize("name", builtin_media_sets())
+@pytest.mark.parametrize("name", SETS)
 def test_a_set_with_images_is_balanced_from_easy_to_hard(name: str) -> None:
     questions = load_eval_set(name).questions
     assert len(questions) >= 20
@@ -152,9 +152,7 @@ def test_a_set_with_images_is_balanced_from_easy_to_hard(name: str) -> None:
     assert min(categories.values()) >= 4
     levels = Counter(question.options["level"] for question in questions)
     assert min(levels[level] for level in ("easy", "medium", "hard")) >= 6
-    assert len({media.base64_of(str(q.media[0]["make"]).encode()) for q in questions}) == len(
-        questions
-    )
+    assert len({str(q.media[0]["make"]) for q in questions}) == len(questions)
 
 
 def test_images_are_drawn_once_and_what_is_drawn_differently_is_told(tmp_path: Path) -> None:

@@ -59,11 +59,13 @@ def test_ticks_of_a_logarithmic_scale_do_not_overlap(values: list[float]) -> Non
 
 @settings(max_examples=60)
 @given(st.lists(st.floats(0.01, 1e5), min_size=1, max_size=60), st.booleans())
+@example([1.0, 2.0, 0.9921875], False)
 def test_levels_get_ticks_where_there_is_room(levels: list[float], log: bool) -> None:
     scale = _scales.scale(levels, 50.0, 340.0, log=log)
     ticks = _scales.ticks(scale, levels, LIMITS)
     assert_apart(ticks)
-    assert ticks or len(set(_scales.texts(levels))) < len(set(levels))
+    assert ticks
+    assert len({tick.label for tick in ticks}) == len(ticks)
 
 
 @pytest.mark.parametrize(
@@ -134,6 +136,20 @@ def test_series_differ_by_shape_and_dash_not_by_colour_alone() -> None:
     picture = drawn(Plot("title", Axis("x"), Axis("y"), lines), 40)
     legend = picture.partition("</ul>")[0]
     assert len(set(re.findall(r'd="M13\.0 6\.0([^"]*)"', legend))) == 3
+
+
+def test_a_level_without_a_value_keeps_its_place_on_the_axis() -> None:
+    line = Line("speed", [Point(1, 5), Point(2, 6)])
+    picture = drawn(Plot("title", Axis("load", at=(1, 2, 4)), Axis("y", low=0), [line]), 40)
+    places = dict(re.findall(r'<text x="([\d.]+)" y="[\d.]+" class="mid">([124])</text>', picture))
+    one, two, four = map(float, places)
+    assert two - one == pytest.approx((four - one) / 3, abs=0.2)
+    assert f'<path d="M{two:.1f} ' in picture  # its mark is above its tick
+
+
+def test_a_tick_outside_of_the_scale_is_not_drawn() -> None:
+    scale = _scales.Scale(1, 2, 50.0, 340.0)
+    assert [tick.label for tick in _scales.ticks(scale, (0.5, 1, 2, 4), LIMITS)] == ["1", "2"]
 
 
 def test_many_points_are_drawn_as_medians_with_their_range() -> None:

@@ -92,7 +92,7 @@ def test_cer_is_the_edit_distance_over_the_length(reference: str, said: str) -> 
 
 
 def _distance(one: str, two: str) -> int:
-    row = [*range(len(two) + 1)]
+    row: list[int] = [*range(len(two) + 1)]
     for i, a in enumerate(one, 1):
         before, row[0] = row[0], i
         for j, b in enumerate(two, 1):

@@ -92,7 +92,8 @@ function factorOf(command: string): number {
 }
 
 function bandOf({ from, to, level, state }: LiveLevel): Band {
-  return { from, to, label: `${number(level)}: ${state}`, tone: STATES[state] ?? "plain" };
+  const label = `${number(level)}: ${state}`;
+  return { from, to, label, short: state, tone: STATES[state] ?? "plain" };
 }
 
 /** Return where the load first degraded, and where it first failed. */

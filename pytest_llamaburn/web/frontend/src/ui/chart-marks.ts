@@ -1,27 +1,47 @@
 // What is drawn on charts besides their series: bands of states, marks, intervals of points.
+import type { Band } from "./chart";
 import type { Draw } from "./chart-options";
 
-/** Draw the bands behind the series; a label that has no room is left to the table and the text. */
+/** Draw the bands behind the series, and what they are above them. */
 export const drawBands: Draw = (plot, { bands = [] }, ink) => {
   const { ctx, bbox } = plot;
   const ratio = devicePixelRatio;
+  const place = (at: number) => clamp(plot.valToPos(at, "x", true), bbox.left, bbox.left + bbox.width);
   ctx.save();
   ctx.font = `${11 * ratio}px system-ui, sans-serif`;
   ctx.textBaseline = "bottom";
+  ctx.textAlign = "center";
+  const fits = ({ from, to }: Extent, text: string) =>
+    ctx.measureText(text).width + 6 * ratio < place(to) - place(from);
+  const write = ({ from, to }: Extent, text: string) =>
+    fits({ from, to }, text) && ctx.fillText(text, (place(from) + place(to)) / 2, bbox.top - 2 * ratio);
   for (const band of bands) {
-    const from = clamp(plot.valToPos(band.from, "x", true), bbox.left, bbox.left + bbox.width);
-    const to = clamp(plot.valToPos(band.to, "x", true), bbox.left, bbox.left + bbox.width);
-    if (to <= from) continue;
     ctx.fillStyle = ink.tone[band.tone];
-    ctx.fillRect(from, bbox.top, to - from, bbox.height);
-    ctx.fillStyle = ink.text;
-    if (ctx.measureText(band.label).width + 6 * ratio < to - from) {
-      ctx.textAlign = "center";
-      ctx.fillText(band.label, (from + to) / 2, bbox.top - 2 * ratio);
+    ctx.fillRect(place(band.from), bbox.top, place(band.to) - place(band.from), bbox.height);
+  }
+  ctx.fillStyle = ink.text;
+  for (const group of grouped(bands)) {
+    if (group.every((band) => fits(band, band.label))) {
+      group.forEach((band) => write(band, band.label));
+    } else {
+      write({ from: group[0]!.from, to: group.at(-1)!.to }, group[0]!.short ?? group[0]!.label);
     }
   }
   ctx.restore();
 };
+
+type Extent = Pick<Band, "from" | "to">;
+
+/** Return bands in groups of neighbours that are the same in short. */
+function grouped(bands: Band[]): Band[][] {
+  const found: Band[][] = [];
+  for (const band of bands) {
+    const last = found.at(-1);
+    if (last && band.short !== undefined && last[0]!.short === band.short) last.push(band);
+    else found.push([band]);
+  }
+  return found;
+}
 
 /** Draw the interval of each point as a line with ends. */
 export const drawIntervals: Draw = (plot, { x, series }, ink) => {

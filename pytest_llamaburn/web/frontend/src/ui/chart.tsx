@@ -30,6 +30,8 @@ export interface Band {
   from: number;
   to: number;
   label: string;
+  /** What is written once over neighbours that have it too, where their labels have no room. */
+  short?: string;
   tone: "good" | "warn" | "bad" | "plain" | "none";
 }
 

@@ -39,7 +39,7 @@ export function countOf(progress: Progress | null): string {
 /** How long a job still takes, in words; of a load, how long its level does. */
 export function leftOf(progress: Progress | null): string {
   const left = progress?.eta_s;
-  if (left === null || left === undefined) return "";
+  if (!left) return "";
   const isLoad = typeof (progress?.clients ?? progress?.rate_per_sec) === "number";
   return `about ${span(Math.ceil(left))} left${isLoad ? " of this level" : ""}`;
 }

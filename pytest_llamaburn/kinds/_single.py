@@ -1,0 +1,216 @@
+"""Runs that make their own requests and send each once, one at a time: the base, and the file.
+
+Such a run yields its requests. What they have in common is here: `--budget`, the journal, resuming,
+and the content of the result file that does not depend on the kind.
+"""
+
+from __future__ import annotations
+
+import math
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pytest_llamaburn import metrics
+from pytest_llamaburn.energy import timeline
+from pytest_llamaburn.errors import StoppedError
+from pytest_llamaburn.kinds import _energy
+from pytest_llamaburn.kinds._file import Part, RunError, by_kind, opening, status, totals
+from pytest_llamaburn.kinds._run import Run, row_of
+from pytest_llamaburn.load import prompts
+from pytest_llamaburn.load.driver import closed_loop
+from pytest_llamaburn.progress import of_request
+from pytest_llamaburn.texts import counted
+from pytest_llamaburn.trace import answered
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from pytest_llamaburn.backends._base import Message
+    from pytest_llamaburn.backends._http import Wire
+    from pytest_llamaburn.documents import Document
+    from pytest_llamaburn.store.journal import Record
+    from pytest_llamaburn.trace import Trace
+
+_MOST_FAILURES = 5  # in a row, all of one kind
+
+
+class Question(NamedTuple):
+    """A request to send and time: its key in the run, its conversation, its longest answer.
+
+    `primer` is a conversation that must be in the server's prompt cache. It is sent before, without
+    being timed, unless the last request had the same `place`.
+    """
+
+    key: dict[str, Any]
+    messages: list[Message]
+    max_tokens: int
+    place: Any = None
+    primer: list[Message] | None = None
+
+
+class RequestFacts(Part):
+    """The fields of a request that do not depend on the kind."""
+
+    timestamp: str
+    finish_reason: str | None
+    chunks: int
+    flags: list[str]
+    null_reasons: dict[str, str]
+    error: RunError | None
+
+
+class SingleRun(Run):
+    """A run that sends each of its own requests once."""
+
+    keys: tuple[str, ...]  # the fields of a row that name its request
+
+    def __init__(self, *args: Any) -> None:
+        """Take the arguments of Run."""
+        super().__init__(*args)
+        self.rows: list[Document] = []
+        self._done: dict[tuple[Any, ...], Document] = {}
+        self._place: Any = None
+        self._ruler: prompts.Ruler
+        self._began = perf_counter()
+
+    async def _warm_up(self) -> None:
+        """Warm up, and find out how the server counts our words."""
+        await super()._warm_up()
+
+        async def brief(text: str) -> Trace:
+            wire = self.backend.wire()
+            try:
+                return await self._ask(wire, prompts.conversation(text, None), 1)
+            finally:
+                wire.close()
+
+        self._ruler = await prompts.ruler(brief)
+
+    async def take(self, key: str, questions: Iterable[Question], planned: int) -> list[Document]:
+        """Send the requests that an earlier part of the run did not send; return all rows.
+
+        `key` is the name of this call in the journal's plan. Raises StoppedError after too many
+        equal failures in a row.
+        """
+        self._journal("planned", {"items": {key: planned}})
+        self._began = perf_counter()
+        await closed_loop(self._left(questions), 1, self.backend.wire, self._send, self._note)
+        self._journal("planned", {"items": {key: len(self.rows)}})
+        return self.rows
+
+    def budgeted(self, seconds: float | None, requests: int) -> str:
+        """Return a sentence with the estimated time of the run, which --budget limits."""
+        what = f"{counted(requests, 'request')} to {self.model.id}"
+        if seconds is None:
+            return f"{what}: no estimate, the warm-up showed no speed"
+        return f"{what}: about {min(seconds, self.settings.budget or math.inf):.0f} s"
+
+    def token_ms(self) -> float | None:
+        """Return the time between two tokens of the last warm-up request, or None."""
+        return metrics.compute(self._last)[0]["inter_token_latency_ms"] if self._last else None
+
+    async def context(self) -> int | None:
+        """Return the context length with which the model is loaded, in tokens, or None."""
+        for entry in await self._loaded() or ():
+            if entry["name"] == self.model.id and entry["context_length"]:
+                return int(entry["context_length"])
+        return self.model.context_length
+
+    def _continue(self, record: Record) -> None:
+        self._done = {tuple(row[name] for name in self.keys): row for row in record.rows}
+
+    def _left(self, questions: Iterable[Question]) -> Iterator[Question]:
+        """Yield the requests to send; the rows of the others are taken from the journal."""
+        for question in questions:
+            known = self._done.get(tuple(question.key[name] for name in self.keys))
+            if known is not None:
+                self.rows.append(known)
+                self._progress.resume(1)
+                continue
+            self._stop_if_hopeless()
+            if self._over_budget():
+                return
+            yield question
+
+    def _stop_if_hopeless(self) -> None:
+        last = [row["error"] and row["error"]["kind"] for row in self.rows[-_MOST_FAILURES:]]
+        if len(last) == _MOST_FAILURES and last[0] is not None and len({*last}) == 1:
+            raise StoppedError(
+                f"stopped after {counted(_MOST_FAILURES, 'request')} in a row failed with "
+                f"{last[0]}: see the server's message in the table"
+            )
+
+    def _over_budget(self) -> bool:
+        """Return whether another request of the usual length would end after --budget."""
+        if self.settings.budget is None:
+            return False
+        spent, new = perf_counter() - self._began, len(self.rows) - len(self._done)
+        return bool(spent + spent / max(new, 1) > self.settings.budget)
+
+    async def _send(self, wire: Wire, question: Question) -> Trace:
+        if question.primer is not None and question.place != self._place:
+            await self._ask(wire, question.primer, 1)
+        self._place = question.place
+        return answered(await self._ask(wire, question.messages, question.max_tokens))
+
+    async def _ask(self, wire: Wire, messages: list[Message], max_tokens: int) -> Trace:
+        fixed = {"osl": max_tokens} if hasattr(self.settings, "osl") else {}
+        backend = self._backend_with({"max_tokens": max_tokens, **fixed})
+        return await backend.stream(wire, backend.payload(self.model, messages))
+
+    def _note(self, question: Question, trace: Trace) -> None:
+        asked = "".join(str(message["content"]) for message in question.messages)
+        clock = {
+            "segment": self._profiler.segment,
+            "sent_ns": trace.sent_ns,
+            "first_ns": trace.first_ns,
+            "end_ns": trace.end_ns,
+        }
+        row = {**question.key, **self._more(trace), "clock": clock, **row_of(trace, asked)}
+        self.rows.append(row)
+        self._journal("request", row)
+        self._progress.step(of_request(row))
+
+    def _more(self, trace: Trace) -> Document:  # noqa: ARG002 - subclasses use it
+        """Return the fields that this kind of run adds to a row."""
+        return {}
+
+
+def content(
+    record: Record, found: Document, counts: Callable[[Document], bool] = lambda _: True
+) -> Document:
+    """Return the content of a result file; `found` is the part of `results` that is the kind's.
+
+    Totals and failures are those of the rows that `counts` selects.
+    """
+    rows = record.rows
+    errors = [row["error"] for row in rows if counts(row)]
+    windows = [_window(row["clock"]) for row in rows]
+    watched = _energy.seen(record.profile, windows)
+    header, planned = record.opened, record.planned - (len(rows) - len(errors))
+    return {
+        **opening(header, status(record, errors.count(None), done=len(rows) >= record.planned)),
+        "results": {
+            **found,
+            "runs": [_written(row) for row in rows],
+            "totals": {**totals(errors), "planned": planned},
+            "errors": by_kind(errors),
+            "gates": [],
+        },
+        **watched,
+        "telemetry": {**watched["telemetry"], **record.facts},
+        "insights": [],
+    }
+
+
+def good(rows: Sequence[Document]) -> list[Document]:
+    """Return the requests that succeeded."""
+    return [row for row in rows if row["error"] is None]
+
+
+def _window(clock: Document) -> timeline.Window:
+    return timeline.Window(clock["sent_ns"], clock["first_ns"], clock["end_ns"])
+
+
+def _written(row: Document) -> Document:
+    return {name: value for name, value in row.items() if name not in ("chunk_gaps_ms", "clock")}

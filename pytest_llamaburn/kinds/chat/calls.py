@@ -1,0 +1,33 @@
+"""The function that tests call to hold conversations."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_llamaburn.gates import judged, not_passed
+from pytest_llamaburn.kinds.chat.measures import MEASURES
+from pytest_llamaburn.kinds.chat.result import found
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pytest_llamaburn.documents import Document
+    from pytest_llamaburn.kinds._kind import Item, Session
+    from pytest_llamaburn.kinds.chat.run import ChatRun
+
+
+def hold(run: ChatRun, item: Item, session: Session) -> Callable[[], Document]:
+    """Return the function of the fixture `llm_chat`."""
+
+    def held() -> Document:
+        rows = session.run(run.hold(f"{item.node.nodeid}#1"))
+        context = session.run(run.context())
+        results = found(rows, context, overflow=run.settings.overflow)
+        wanted = item.keywords.get("thresholds", ())
+        document = {"results": {**results, "runs": rows}}
+        broken = not_passed(judged(document, MEASURES, wanted, run.settings.gate_mode))
+        if broken:
+            raise AssertionError("; ".join(broken))
+        return results
+
+    return held

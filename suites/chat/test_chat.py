@@ -1,0 +1,20 @@
+"""Conversations: one item holds all of them with every model that was named.
+
+An item fails only where nothing could be measured; what requests did is in the result file, and
+thresholds judge it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+@pytest.mark.llm_chat
+def test_conversations(llm_chat: Callable[[], dict[str, Any]]) -> None:
+    """Hold all conversations; the result file is made from what the requests did."""
+    llm_chat()
