@@ -1,4 +1,4 @@
-"""Read files that users provide: in any common encoding, and only regular files."""
+"""Read files of users, in any common encoding; write files that are whole or not there."""
 
 import os
 import stat
@@ -79,3 +79,37 @@ def temporary() -> Path:
 def reason(err: Exception) -> str:
     """Return the reason in an error of the file system, without the path."""
     return getattr(err, "strerror", None) or str(err) or type(err).__name__
+
+
+def written(temporary: Path, text: str) -> Path:
+    """Write a text to disk and return its path; nothing is left of it after an OSError."""
+    try:
+        with temporary.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+    return temporary
+
+
+def named(temporary: Path, folder: Path, stem: str) -> Path:
+    """Move a file to the first free name `stem.json`, `stem_2.json` …; return its path.
+
+    A link fails where a rename would overwrite.
+    """
+    number = 0
+    while True:
+        number += 1
+        target = folder / (f"{stem}.json" if number == 1 else f"{stem}_{number}.json")
+        try:
+            os.link(temporary, target)
+        except FileExistsError:
+            continue
+        except OSError:  # a file system without links
+            if target.exists():
+                continue
+            return temporary.replace(target)
+        temporary.unlink()
+        return target

@@ -51,7 +51,10 @@ class Harness:
         self._config = config
         self.kinds = {kind.name: kind for kind in kinds}
         self.memory: dict[str, Any] = {}
-        self.session_id: str = workerinput.get("llamaburn_session") or _new_session_id()
+        self.session_id: str = (
+            workerinput.get("llamaburn_session")
+            or f"{datetime.now(UTC):%Y-%m-%dT%H-%M-%S}-{os.urandom(3).hex()}"
+        )
         self.worker: str = workerinput.get("workerid", "main")
         self.planned: dict[Target, dict[str, int]] = {}
         self.open_runs: list[Run] = []
@@ -397,7 +400,3 @@ def _inside_a_loop() -> bool:
     except RuntimeError:
         return False
     return True
-
-
-def _new_session_id() -> str:
-    return f"{datetime.now(UTC):%Y-%m-%dT%H-%M-%S}-{os.urandom(3).hex()}"

@@ -9,7 +9,6 @@ from __future__ import annotations
 import codecs
 import glob
 import json
-import os
 import re
 import sys
 import unicodedata
@@ -109,11 +108,11 @@ def write(results_dir: Path, document: Document) -> Path:
     text = _indented(document)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        temporary = _written(folder / f".{document['run_id']}.tmp", text)
+        temporary = files.written(folder / f".{document['run_id']}.tmp", text)
         earlier = of_run(results_dir, document)
         if earlier is not None:
             return temporary.replace(earlier)
-        return _link(temporary, folder, stem)
+        return files.named(temporary, folder, stem)
     except OSError as err:
         raise ResultsError(f"{folder} cannot be written: {err.strerror or err}") from err
 
@@ -386,33 +385,3 @@ def _run_id(path: Path) -> str | None:
         return str(_decode(path, _read(path), _Run).run_id)
     except ResultsError:
         return None  # it is not a result file
-
-
-def _written(temporary: Path, text: str) -> Path:
-    try:
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
-    return temporary
-
-
-def _link(temporary: Path, folder: Path, stem: str) -> Path:
-    """Give the finished file the first free name; a link fails where a rename would overwrite."""
-    number = 0
-    while True:
-        number += 1
-        target = folder / (f"{stem}.json" if number == 1 else f"{stem}_{number}.json")
-        try:
-            os.link(temporary, target)
-        except FileExistsError:
-            continue
-        except OSError:  # a file system without links
-            if target.exists():
-                continue
-            return temporary.replace(target)
-        temporary.unlink()
-        return target

@@ -10,7 +10,15 @@ from starlette.exceptions import HTTPException
 
 from pytest_llamaburn import __version__
 from pytest_llamaburn.errors import LlamaBurnError, sentence
-from pytest_llamaburn.web import bundle, docs, page, result_routes, run_routes, sandbox_routes
+from pytest_llamaburn.web import (
+    bundle,
+    catalogue_routes,
+    docs,
+    page,
+    result_routes,
+    run_routes,
+    sandbox_routes,
+)
 from pytest_llamaburn.web.refusals import Problem, Refusal
 from pytest_llamaburn.web.security import INTERNAL, PUBLIC, Guard, Rules
 from pytest_llamaburn.web.service import Service
@@ -66,7 +74,7 @@ def unguarded(service: Service) -> FastAPI:
     app.state.service = service
     own = APIRouter()
     run_routes.add_kinds(own)
-    parts = (run_routes, result_routes, sandbox_routes, page)
+    parts = (run_routes, result_routes, catalogue_routes, sandbox_routes, page)
     for router in (own, *(part.router for part in parts)):
         app.include_router(router)
     _add_pages(app)

@@ -1,4 +1,4 @@
-"""Routes that read: results, comparisons, sets, models, this machine."""
+"""Routes that read results, compare them, and remove and restore them."""
 
 import asyncio
 import heapq
@@ -12,7 +12,7 @@ import msgspec
 from fastapi import APIRouter, Header, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from pytest_llamaburn import datasets, evalsets, measures, metrics, registry
+from pytest_llamaburn import measures, metrics, registry
 from pytest_llamaburn.kinds import _kind
 from pytest_llamaburn.store import results
 from pytest_llamaburn.web import child, index, library
@@ -80,31 +80,6 @@ class Compared(BaseModel):
     result: Reference
     passed: bool
     document: dict[str, Any]
-
-
-class PromptSet(BaseModel):
-    """A set of prompts that a run may name."""
-
-    name: str
-    prompts: int
-    categories: list[str]
-
-
-class EvalSet(BaseModel):
-    """A set of questions that an eval may name."""
-
-    name: str
-    version: str
-    questions: int
-    categories: list[str]
-    sha256: str
-
-
-class Models(BaseModel):
-    """Models by where they are; `complaint` says why those of the server are missing."""
-
-    models: list[dict[str, Any]]
-    complaint: str | None
 
 
 class MeasureOf(BaseModel):
@@ -323,80 +298,3 @@ def _measures() -> Measures:
         for name, one in found.items()
     }
     return Measures(measures=about, reasons=measures.REASONS)
-
-
-@router.get("/prompts", tags=["sets"])
-async def prompts() -> list[PromptSet]:
-    """Return the sets of prompts that are shipped."""
-    return await asyncio.to_thread(_prompts)
-
-
-def _prompts() -> list[PromptSet]:
-    found = {name: datasets.load_prompts([name]) for name in datasets.shipped("prompts")}
-    return [
-        PromptSet(name=name, prompts=len(them), categories=sorted({one.category for one in them}))
-        for name, them in found.items()
-    ]
-
-
-@router.get("/eval-sets", tags=["sets"])
-async def eval_sets() -> list[EvalSet]:
-    """Return the sets of questions that are shipped."""
-    return await asyncio.to_thread(_eval_sets)
-
-
-def _eval_sets() -> list[EvalSet]:
-    found = {name: evalsets.load_eval_set(name) for name in evalsets.builtin_eval_sets()}
-    return [
-        EvalSet(
-            name=name,
-            version=one.version,
-            questions=len(one.questions),
-            categories=sorted({question.category for question in one.questions}),
-            sha256=one.sha256,
-        )
-        for name, one in found.items()
-    ]
-
-
-@router.get("/models", tags=["models"], responses={503: _REFUSED})
-async def models() -> Models:
-    """Return the models of the server under test and of the embedded catalogue."""
-    said = await child.run(["models", "list", "--output=json"])
-    return Models(models=_answer(said), complaint=said.sentence or None)
-
-
-@router.get("/system/status", tags=["system"], responses={503: _REFUSED})
-async def status() -> dict[str, Any]:
-    """Return the server, its loaded models and this machine's load, with reasons for nulls."""
-    found: dict[str, Any] = _answer(await child.run(["status", "--output=json"]))
-    return found
-
-
-@router.get("/system/history", tags=["system"])
-async def history(service: Using) -> list[dict[str, Any]]:
-    """Return what the last `system` events said: at most ten minutes, while somebody listened."""
-    return [*service.sampler.history]
-
-
-class Check(BaseModel):
-    """A check of what would distort a measurement: `ok`, `warn` or `fail`, and how to mend it."""
-
-    id: str
-    level: str
-    finding: str
-    fix: str
-
-
-@router.get("/system/doctor", tags=["system"], responses={503: _REFUSED})
-async def doctor() -> list[Check]:
-    """Return what `llamaburn doctor` says of the server and this machine."""
-    said = await child.run(["doctor", "--output=json"])
-    return [Check(**one) for one in _answer(said._replace(code=0 if said.stdout else said.code))]
-
-
-def _answer(said: child.Said) -> Any:
-    """Return what a command printed as JSON; raises Refusal where it could not."""
-    if said.code:
-        raise Refusal(503, said.sentence)
-    return msgspec.json.decode(said.stdout)
