@@ -8,7 +8,6 @@ _PROGRAMS = {
     "fps": ("frames/s", "higher", "frames with draw calls / their time, after a warm-up of 1 s"),
     "frame_time_p95_ms": ("ms", "lower", "95th percentile of the time between two such frames"),
     "program_runtime_ms": ("ms", "lower", "run time of a program with all of its tests"),
-    "program_memory_mb": ("MB", "lower", "largest memory of a program that its tests call"),
 }
 PROGRAMS = tuple(
     Measure(

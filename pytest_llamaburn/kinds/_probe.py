@@ -26,15 +26,12 @@ def check_capability(model: Model, server: Server, modality: Any) -> None:
         )
 
 
-async def sent(backend: Backend, model: Model, modality: Any) -> dict[str, Any] | None:
+async def sent(backend: Backend, model: Model, modality: Any) -> dict[str, Any]:
     """Send a small medium; return its size and its tokens, or None where these are not counted.
 
     The tokens are those of the prompt with the medium less those without it. Raises ServerError if
-    the server refuses it, although it answers the same text alone. None for a modality that sends
-    no media.
+    the server refuses it, although it answers the same text alone.
     """
-    if not hasattr(modality, "probe"):
-        return None
     medium = modality.probe()
     shown = await _asked(backend, model, [medium])
     alone = await _asked(backend, model, [])

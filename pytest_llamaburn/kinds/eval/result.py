@@ -397,5 +397,4 @@ def _answer(
 def _measured(record: Record) -> dict[str, Any]:
     """Return the timing of the answers that were made in this run."""
     rows = [row for row in record.rows if not row["cached"]]
-    good = [row for row in rows if row["error"] is None]
-    return {"summary": summary(good, rows)}
+    return {"summary": summary([row for row in rows if row["error"] is None], rows)}
