@@ -76,10 +76,10 @@ def program(said: str) -> tuple[str, str] | None:
     """Return the language and the code to render; None if there is none."""
     blocks = [(tag.lower(), body) for _, tag, body in _FENCE.findall(said)]
     known = [found for tag, body in blocks if (found := _known(tag, body))]
-    if known or blocks:
-        pages = [one for one in known if one[0] == "html"]
-        return (pages or known or [None])[-1]
-    return _known("", said)
+    if not blocks:
+        return _known("", said)
+    pages = [one for one in known if one[0] == "html"]
+    return next(reversed(pages or known), None)
 
 
 def fault(seen: Rendering) -> str:

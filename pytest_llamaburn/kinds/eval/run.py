@@ -213,7 +213,8 @@ class EvalRun(Run):
             if self.server.kind == "ollama":  # another size of the context loads the model again
                 await self._untimed("Say hello.")
         modality, asked = self._modality, self._questions
-        if modality and not all(modalities.asks(modality, one, self.settings) for one in asked):
+        sends = hasattr(modality, "probe")  # not where the answers are programs
+        if sends and not all(modalities.asks(modality, one, self.settings) for one in asked):
             self._probed = await _probe.sent(self.backend, self.model, self._modality)
         if self.settings.choice_by == "logprob":
             await self._answering.check_logprobs(self._questions)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import socket
+import subprocess
 import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from support import chromium, scenes
@@ -101,14 +102,14 @@ def test_generated_code_cannot_read_the_environment_of_the_run(
 ) -> None:
     """The process of the browser gets no variable but the few that it needs."""
     seen: list[dict[str, str]] = []
-    real = rendering.subprocess.Popen
+    real = subprocess.Popen
 
-    def spy(*args: object, **more: object) -> object:
-        seen.append(more["env"])  # type: ignore[arg-type]
-        return real(*args, **more)  # type: ignore[call-overload]
+    def spy(*args: Any, **more: Any) -> Any:
+        seen.append(more["env"])
+        return real(*args, **more)
 
     monkeypatch.setenv("OPENAI_API_KEY", "secret")
-    monkeypatch.setattr(rendering.subprocess, "Popen", spy)
+    monkeypatch.setattr(subprocess, "Popen", spy)
     drawn("const a = ;")
     assert set(seen[0]) == {"PATH", "HOME", "TMPDIR"}
 
