@@ -103,6 +103,7 @@ class Case(NamedTuple):
     failure: str | None = None
     finish_reason: str | None = None
     evidence: str | None = None
+    pictures: tuple[str, ...] = ()  # PNG as base64, for judges that take images
 
 
 class Pair(NamedTuple):
@@ -130,6 +131,7 @@ class Prompt(NamedTuple):
     material: tuple[str, ...]
     evidence: str = ""
     criterion: str = ""
+    pictures: tuple[str, ...] = ()
 
     @property
     def schema(self) -> dict[str, Any]:

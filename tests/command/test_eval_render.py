@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from typing import TYPE_CHECKING
 
@@ -56,3 +57,21 @@ def test_without_a_browser_the_eval_ends_before_it_asks(tmp_path: Path) -> None:
         done = where.eval("--set=threejs_gen", "--render", check=4, LLAMABURN_BROWSER="nobrowser")
         assert where.pupil.requests == []
     assert "LLAMABURN_BROWSER: nobrowser is no program" in done.stderr
+
+
+def test_judge_sees_what_the_code_drew(tmp_path: Path) -> None:
+    chromium.require()
+    answers = {"torus knot": FENCE.format(scenes.CUBE)}
+    with room(tmp_path, Pupil(answers=answers)) as where:
+        where.eval("--set=threejs_gen", "--limit=6", "--render", where.judge)
+        bodies = [one.partition(b"\r\n\r\n")[2] for one in where.assessor.requests]
+    asked = [
+        one["messages"][-1] for one in map(json.loads, filter(None, bodies)) if one.get("messages")
+    ]
+    folder = tmp_path / "results" / "multimodal" / "threejs"
+    (picture,) = folder.glob("screenshots/*/shapes-3-0.png")
+    shown = [one["images"] for one in asked if "images" in one]
+    assert shown == [[base64.b64encode(picture.read_bytes()).decode()]]
+    assert (
+        len([one for one in asked if "QUESTION" in one["content"]]) == 6
+    )  # the others drew nothing

@@ -63,18 +63,19 @@ def sheets(found: Row | None) -> Iterator[Sheet]:
         yield Sheet("programs that are right", facts, known, [], empty="no answer is right")
 
 
-def keep_picture(score: Row | None, folder: Path, name: str) -> None:
-    """Write the picture of a rendering into a folder; the score then has its path instead.
+def keep_picture(score: Row | None, folder: Path, name: str) -> str | None:
+    """Write the picture of a rendering into a folder and return it; the score then has its path.
 
     The path counts from the folder of the result file. Without a picture, or where it cannot be
     written, the path is None.
     """
     if score is None or "picture" not in score["details"]:
-        return
+        return None
+    picture: str | None
     picture, details = score["details"].pop("picture"), score["details"]
     details["screenshot"] = None
     if picture is None:
-        return
+        return None
     path = folder / f"{re.sub(r'[^A-Za-z0-9_.-]', '_', name)[:80]}.png"
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -82,6 +83,7 @@ def keep_picture(score: Row | None, folder: Path, name: str) -> None:
         details["screenshot"] = f"{SCREENSHOTS}/{folder.name}/{path.name}"
     except OSError as err:
         details["screenshot_error"] = err.strerror or str(err)
+    return picture
 
 
 def _measured(scorer: str | None) -> dict[str, str]:

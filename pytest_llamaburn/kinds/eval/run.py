@@ -58,6 +58,8 @@ class EvalRun(Run):
         super().__init__(*args)
         self._rows: dict[str, dict[int, Row]] = {}
         self._scores: dict[str, Row] = {}
+        self._early: dict[tuple[str, int], Row | None] = {}  # scores that judging waited for
+        self._pictures: dict[str, str] = {}  # by question, until judges have them
         self._judging: Judging
         self._answering: Answering
         self._search: Search | None = None
@@ -308,7 +310,13 @@ class EvalRun(Run):
         """Submit everything that judges are asked in this run, unless that is done."""
         if self._judging.needs_memory and hasattr(self, "backend"):
             self.backend.close()  # the judge needs the memory, and the model is done
-        self._judging.begin(self._rows, self._scores, self._journal)
+        if self._judging.waits_for_pictures:
+            for question in self._questions:
+                rows = {} if question.id in self._scores else self._rows.get(question.id, {})
+                if question.scorer == "render" and 0 in rows:
+                    self._score(question, rows[0])
+        self._judging.begin(self._rows, self._scores, self._journal, self._pictures)
+        self._pictures = {}
 
     def _scored(self, question: Question, rows: list[Row]) -> Row:
         scores = [self._score(question, row) for row in rows]
@@ -324,10 +332,16 @@ class EvalRun(Run):
 
     def _score(self, question: Question, row: Row) -> Row | None:
         """Return the score of an answer; the picture of a rendering is kept beside the result."""
+        place = (question.id, row["iteration"])
+        if place in self._early:
+            return self._early.pop(place)
         found = scoring.score(question, row)
         home = Path(self.settings.results_dir) / self.kind.place(self._about())
         folder = home / programs.SCREENSHOTS / self.identity.run_id
-        programs.keep_picture(found, folder, f"{question.id}-{row['iteration']}")
+        picture = programs.keep_picture(found, folder, f"{question.id}-{row['iteration']}")
+        if self._judging.waits_for_pictures:
+            self._early[place] = found
+            self._pictures |= {question.id: picture} if picture else {}
         return found
 
     async def _end_journal(self, reason: str) -> None:

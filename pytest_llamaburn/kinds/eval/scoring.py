@@ -48,8 +48,8 @@ def _of_nothing(question: Question) -> Row:
     return module.score("", question).details if hasattr(module, "RATES") else {}
 
 
-def case(question: Question, row: Row) -> Case:
-    """Return an answer as judges are given it."""
+def case(question: Question, row: Row, pictures: tuple[str, ...] = ()) -> Case:
+    """Return an answer as judges are given it, with pictures of what its code drew."""
     return judges.Case(
         question.prompt,
         row["answer"] or "",
@@ -58,6 +58,7 @@ def case(question: Question, row: Row) -> Case:
         row["error"] and row["error"]["kind"],
         row["finish_reason"],
         task.evidence(question, row["search"]),
+        pictures,
     )
 
 
