@@ -355,3 +355,24 @@ def _bar(stream: Stream) -> Bar:
         redirect_stdout=False,
         redirect_stderr=False,
     )
+
+
+class Lines:
+    """A stream that writes whole lines between the lines of pytest's report."""
+
+    def __init__(self, config: Any) -> None:
+        """Take pytest's capture manager and terminal reporter."""
+        self._capture: Any = config.pluginmanager.getplugin("capturemanager")
+        self._report: Any = config.pluginmanager.getplugin("terminalreporter")
+
+    def write(self, text: str) -> None:
+        """Write lines."""
+        with self._capture.global_and_fixture_disabled():
+            self._report.ensure_newline()
+            self._report.write(f"llamaburn: {text}")
+
+    def flush(self) -> None:
+        """Do nothing: pytest flushes."""
+
+    def close(self) -> None:
+        """Do nothing: the terminal is pytest's."""

@@ -140,7 +140,7 @@ class Harness:
 
         word = self.display.progress if self._stderr is not None else "none"
         if self.shows_tables and word not in ("none", "json"):
-            shown: Progress = progress.Plain(Lines(self._config))
+            shown: Progress = progress.Plain(progress.Lines(self._config))
         else:
             shown = progress.make(word, self._stderr)
         self._closing.callback(shown.close)
@@ -349,9 +349,11 @@ class Harness:
 
     def tell(self, text: str) -> None:
         """Print a message at once, even while pytest captures output."""
+        from pytest_llamaburn import progress
+
         with suppress(OSError):  # the terminal may be gone
             if self.shows_tables and self._config.pluginmanager.hasplugin("terminalreporter"):
-                Lines(self._config).write(f"{text}\n")
+                progress.Lines(self._config).write(f"{text}\n")
             else:
                 os.write(2, f"{text}\n".encode())
 
@@ -369,27 +371,6 @@ def drop_gone_streams() -> None:
                 nowhere = os.open(os.devnull, os.O_WRONLY)
                 os.dup2(nowhere, number)
                 os.close(nowhere)
-
-
-class Lines:
-    """A stream that writes whole lines between the lines of pytest's report."""
-
-    def __init__(self, config: Any) -> None:
-        """Take pytest's capture manager and terminal reporter."""
-        self._capture: Any = config.pluginmanager.getplugin("capturemanager")
-        self._report: Any = config.pluginmanager.getplugin("terminalreporter")
-
-    def write(self, text: str) -> None:
-        """Write lines."""
-        with self._capture.global_and_fixture_disabled():
-            self._report.ensure_newline()
-            self._report.write(f"llamaburn: {text}")
-
-    def flush(self) -> None:
-        """Do nothing: pytest flushes."""
-
-    def close(self) -> None:
-        """Do nothing: the terminal is pytest's."""
 
 
 def _inside_a_loop() -> bool:

@@ -59,9 +59,9 @@ SHOTS = (
     Shot("stress", "#/stress"),
     Shot("eval", "#/eval"),
     Shot("eval-question", "#/eval", "question"),
-    Shot("multi-modal", "#/multi-modal"),
-    Shot("results", "#/results"),
-    Shot("system", "#/system"),
+    Shot("multi-modal", "#/multi-modal", "run"),
+    Shot("results", "#/results", "select"),
+    Shot("system", "#/system", "wait"),
 )
 
 
@@ -133,6 +133,13 @@ def prepare(page: Page, what: str) -> None:
         page.get_by_role("button", name="New benchmark").click()
     if what == "question":
         page.locator(".questions summary").nth(1).click()
+    if what == "run":
+        page.get_by_role("button", name="Run").first.click()
+        page.get_by_text("frames/s").wait_for()
+    if what == "select":
+        page.get_by_role("checkbox").first.check()
+    if what == "wait":  # for the answers of the server under test and of the doctor
+        page.get_by_role("group", name="Doctor").wait_for()
 
 
 def pages(browser: Browser, served: Served) -> Iterator[tuple[str, Page]]:

@@ -25,7 +25,7 @@ async def run_program(program: Program, request: Request, service: Using) -> End
     if service.jobs.busy:
         raise Refusal(409, "a job runs, and a program would disturb it: wait until it is over")
     running = asyncio.ensure_future(service.programs.run(program))
-    left = asyncio.ensure_future(_left(request))
+    left = asyncio.ensure_future(request.receive())  # after its body, a client can only leave
     try:
         await asyncio.wait((running, left), return_when=asyncio.FIRST_COMPLETED)
         if not running.done():
@@ -34,12 +34,6 @@ async def run_program(program: Program, request: Request, service: Using) -> End
     finally:
         running.cancel()
         left.cancel()
-
-
-async def _left(request: Request) -> None:
-    """Return once the client has closed its connection."""
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
 
 
 @router.get(SANDBOX, include_in_schema=False)

@@ -254,3 +254,31 @@ def test_more_than_a_page_of_results_is_paged(
     expect(page.get_by_text("1 to 50 of 66")).to_be_visible()
     for path in more:
         path.unlink()
+
+
+def test_code_in_answers_of_an_eval_runs_at_a_click(
+    served: Served, opened: Callable[..., Page], home: Path
+) -> None:
+    path = keep(home / "results", "eval-complete", "evals", "code")
+    document = json.loads(path.read_text(encoding="utf-8"))
+    answers = (
+        "So:\n```python\nprint(6 * 7)\n```\nand\n```js\nconsole.log('<i>', 6 * 8)\n```\nDone.",
+        "def f():\n    return 1\n\nprint(f(), 'whole')",
+        "```sql\nselect 1\n```",
+    )
+    for item, answer in zip(document["results"]["items"], answers, strict=False):
+        item["answer"] = answer
+    path.write_text(json.dumps(document), encoding="utf-8")
+    page = opened(served, "#/results/evals/code", wrong=True)
+    questions = page.locator(".questions > li")
+    for place in range(3):
+        questions.nth(place).locator("summary").first.click()
+    page.get_by_role("button", name="Run: Python code").first.click()
+    expect(page.get_by_role("region", name="Printed output").first).to_have_text("42\n")
+    page.get_by_role("button", name="Run: JavaScript code").click()
+    expect(page.get_by_role("log", name="Console")).to_contain_text("<i> 48")
+    page.get_by_role("button", name="Run: Python code").first.click()
+    expect(page.get_by_text("1 whole")).to_be_visible()
+    expect(questions.nth(2)).to_contain_text("select 1")
+    expect(questions.nth(2).get_by_role("button", name="Run")).to_have_count(0)
+    path.unlink()

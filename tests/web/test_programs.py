@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
+import threading
+import time
 from io import BytesIO, TextIOWrapper
 from typing import TYPE_CHECKING, Any
 
+import psutil
 import pytest
+from support import served
 from support.web_api import WAITS_S, serving
 
 from pytest_llamaburn import sandbox
@@ -164,6 +169,24 @@ async def test_a_program_ends_with_the_request_of_its_client(
         await api._transport.app(scope, receive, send)  # type: ignore[attr-defined]
         async with asyncio.timeout(WAITS_S):
             await killed.wait()
+        await asyncio.sleep(0)  # for what waited for it
+
+
+def test_a_server_that_is_stopped_leaves_no_program(tmp_path: Path) -> None:
+    with served.serving(tmp_path) as found:
+        server = psutil.Process(found.process.pid)
+        body = {"code": FOREVER}
+        ask = threading.Thread(target=lambda: found.client.post("/programs/run", json=body))
+        ask.start()
+        deadline = time.monotonic() + WAITS_S
+        while len(children := server.children(recursive=True)) < 2:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        found.process.send_signal(signal.SIGTERM)
+        assert found.process.wait(WAITS_S) == 0
+        ask.join()
+        _, alive = psutil.wait_procs(children, WAITS_S)
+    assert alive == []
 
 
 def test_the_entry_of_the_sandbox_says_why_it_refuses(

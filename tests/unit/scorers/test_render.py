@@ -29,7 +29,12 @@ def asked(**options: Any) -> Any:
 def orders(monkeypatch: pytest.MonkeyPatch) -> list[Order]:
     """Render nothing; return what was to be rendered."""
     seen: list[Order] = []
-    monkeypatch.setattr(rendering, "render", lambda order: seen.append(order) or GOOD)
+
+    def take(order: Order) -> Rendering:
+        seen.append(order)
+        return GOOD
+
+    monkeypatch.setattr(rendering, "render", take)
     return seen
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 FUTURE = (
-    "a-future is the journal of a run of kind 'llamaburn/depth', which this version of LlamaBurn "
+    "a-future is the journal of a run of kind 'llamaburn/later', which this version of LlamaBurn "
     "does not know"
 )
 
@@ -41,7 +41,7 @@ FOREIGN: dict[str, Callable[[Path], Any]] = {
     "folder": Path.mkdir,
     "number": lambda path: path.write_text("5"),
     "noise": lambda path: path.write_bytes(b"\x1f\x8b\x00\xff"),
-    "future": lambda path: path.write_text('{"schema": "llamaburn/depth", "run_id": "x"}'),
+    "future": lambda path: path.write_text('{"schema": "llamaburn/later", "run_id": "x"}'),
 }
 
 
@@ -101,7 +101,7 @@ def test_journals_of_other_versions_are_left_alone_and_named(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     lines = {
-        "a-future": {"type": "header", "schema": "llamaburn/depth", "run_id": "a-future"},
+        "a-future": {"type": "header", "schema": "llamaburn/later", "run_id": "a-future"},
         "b-damaged": {"type": "header", "schema": "llamaburn/benchmark"},
         "c-typeless": {"schema": "llamaburn/benchmark"},
         "d-number": 5,

@@ -158,7 +158,11 @@ function Files({ of: { kind, files } }: { of: ComparisonOf }) {
         return <a href={href("results", type, id)}>{file.model.name}</a>;
       },
     },
-    { name: "Began", words: true, show: (file: ComparedFile) => when(file.timestamp) },
+    {
+      name: "Began",
+      words: true,
+      show: (file: ComparedFile) => <span class="number">{when(file.timestamp)}</span>,
+    },
     { name: "Status", words: true, show: (file: ComparedFile) => file.status },
   ];
   return <Table label="Files" columns={columns} rows={files} keyOf={(file) => file.label} />;
