@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from pytest_llamaburn.environment import binding
 from pytest_llamaburn.grids import printable
 from pytest_llamaburn.metrics import MEASURES
+from pytest_llamaburn.stats import samples
 from pytest_llamaburn.store import results
 
 if TYPE_CHECKING:
@@ -177,3 +178,9 @@ def measured(name: str, values: Document) -> tuple[str, ...]:
         p95 + star,
         str(values["n"]),
     )
+
+
+def starred(shown: Iterable[Document]) -> Iterator[str]:
+    """Yield what the star of `measured` means, if a distribution has too few samples."""
+    if any(found["n"] > 0 and "p95" not in found["certified"] for found in shown):
+        yield f"* fewer than {samples.floor(0.95)} samples: too few for this p95"

@@ -29,6 +29,17 @@ def counted(count: int, noun: str, plural: str = "") -> str:
     return f"{count} {noun if count == 1 else plural or f'{noun}s'}"
 
 
+def span(seconds: float) -> str:
+    """Return a time in words, such as `12 s`, `3 min 20 s` or `2 h 5 min`."""
+    whole_s = round(seconds)
+    if whole_s < 60:
+        return f"{whole_s} s"
+    minutes, left_s = divmod(whole_s, 60)
+    hours, left_min = divmod(minutes, 60)
+    parts = [(hours, "h"), (left_min, "min"), (0 if hours else left_s, "s")]
+    return " ".join(f"{number} {unit}" for number, unit in parts if number)
+
+
 def words(text: str) -> str:
     """Return the words of a text, separated and surrounded by single spaces; empty without a word.
 

@@ -40,6 +40,7 @@ _ERROR_BODY_LIMIT = 64_000  # bytes of an error reply that are searched for a me
 _SLICE = 64  # events decoded before other tasks may run: takes some tenths of a millisecond
 LONGEST_S = 600.0  # deadline of a whole answer if the settings give none
 Message = dict[str, Any]
+Body = dict[str, Any]  # of a request, as the dialect of the server has it
 Likely = list[tuple[str, float]]  # (token, log probability)
 
 
@@ -146,7 +147,7 @@ class Backend(ABC):
         return None
 
     @abstractmethod
-    def body(self, model: Model, messages: Sequence[Message]) -> dict[str, Any]:
+    def body(self, model: Model, messages: Sequence[Message]) -> Body:
         """Return the request body; all of it except the messages is recorded as `config.sent`."""
 
     @abstractmethod
@@ -157,7 +158,7 @@ class Backend(ABC):
         """Return the bytes of the timed request."""
         return self.request(self.body(model, messages))
 
-    def request(self, body: dict[str, Any]) -> bytes:
+    def request(self, body: Body) -> bytes:
         """Return the bytes of a chat request with this body."""
         parts = _media.json_of(body)
         return request_bytes(self.address, self.chat_path, self._headers(), *parts)
@@ -174,7 +175,7 @@ class Backend(ABC):
         """Send one timed request and return its trace, also if it failed."""
         return (await self._exchanged(wire, payload))[0]
 
-    async def first_token(self, wire: Wire, body: dict[str, Any]) -> tuple[Trace, Likely]:
+    async def first_token(self, wire: Wire, body: Body) -> tuple[Trace, Likely]:
         """Send a request for log probabilities; return its trace and the likeliest first tokens.
 
         The list is empty if the server returned no log probabilities.
@@ -313,7 +314,7 @@ class Backend(ABC):
         """
         return ServerFields(await self.get(path), path, self.notes)
 
-    async def post(self, path: str, body: dict[str, Any], timeout_s: float | None = None) -> Any:
+    async def post(self, path: str, body: Body, timeout_s: float | None = None) -> Any:
         """Return the JSON of a POST; raises ServerError with the server's message."""
         async with self.http(timeout_s or self.deadlines.total) as client:
             reply = await client.post(path, json=body)

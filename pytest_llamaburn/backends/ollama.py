@@ -179,7 +179,7 @@ class Backend(_base.Backend):
             for name, m in await self._listing("/api/ps")
         ]
 
-    def body(self, model: Model, messages: Sequence[_base.Message]) -> dict[str, Any]:
+    def body(self, model: Model, messages: Sequence[_base.Message]) -> _base.Body:
         """Return a request that sets every option, so that no default of the server applies."""
         s = self.settings
         default_ctx = min(DEFAULT_NUM_CTX, model.context_length or DEFAULT_NUM_CTX)

@@ -170,10 +170,10 @@ class Backend(_base.Backend):
             return None
         return (await self._props()).count("total_slots")
 
-    def body(self, model: Model, messages: Sequence[_base.Message]) -> dict[str, Any]:
+    def body(self, model: Model, messages: Sequence[_base.Message]) -> _base.Body:
         """Return a request with OpenAI's fields, and more fields if this server accepts them."""
         s = self.settings
-        body: dict[str, Any] = {
+        body: _base.Body = {
             "model": model.id,
             "messages": [*map(_media.openai, messages)],
             "stream": True,
@@ -188,8 +188,8 @@ class Backend(_base.Backend):
             body.update(self._more())
         return body
 
-    def _more(self) -> dict[str, Any]:
-        more: dict[str, Any] = {}
+    def _more(self) -> _base.Body:
+        more: _base.Body = {}
         if getattr(self.settings, "osl", None):
             more["ignore_eos"] = True  # an answer of a fixed length
         if self.settings.top_k is not None:

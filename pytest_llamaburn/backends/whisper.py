@@ -19,7 +19,7 @@ from pytest_llamaburn.errors import MissingExtraError, ModelError
 from pytest_llamaburn.trace import Delta, Failed, Finished, Sent, Trace, fold
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Generator, Mapping, Sequence
 
     from pytest_llamaburn.backends._exchange import Exchange
     from pytest_llamaburn.trace import Event
@@ -126,7 +126,7 @@ def _path(model: str) -> Path:
 
 
 def _model(name: str) -> Model:
-    entry = _weights.entries().get(name, {})
+    entry: Mapping[str, Any] = _weights.entries().get(name, {})
     return Model(
         id=name,
         name=entry.get("title", name),

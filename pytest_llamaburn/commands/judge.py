@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator, Mapping, Sequence
 
+    from pytest_llamaburn.documents import Document
     from pytest_llamaburn.judges import Comparison, JudgeResult
     from pytest_llamaburn.judges._calibration import Label
     from pytest_llamaburn.judges._calibration_run import Calibration, Found
@@ -46,7 +47,7 @@ class _Judged(NamedTuple):
 
     verdicts: list[float | None]
     states: list[str]
-    about: dict[str, Any]
+    about: Document
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -243,11 +244,11 @@ def _judged(work: Calibration, labels: Sequence[Label], found: Found) -> _Judged
     compared = len(labels[0].answers) > 1
     each: list[Any] = [found[verdicts.name_of(label)] for label in labels]
     callers, every = work.panel.callers, list[Any](found.values())
-    about: dict[str, Any] = {
+    about: Document = {
         "judges": [caller.judge.name for caller in callers],
         "spent": work.panel.spent(),
         "notes": work.panel.notes,
-        "judgments": _told(every, compared=compared),
+        "judgments": _as_dicts(every, compared=compared),
     }
     if compared:
         about["pairwise"] = _pairwise_of(work.labels, found)
@@ -257,7 +258,7 @@ def _judged(work: Calibration, labels: Sequence[Label], found: Found) -> _Judged
     return _Judged([*map(rate, each)], [*map(verdicts.state_of, each)], about)
 
 
-def _jury_alpha(every: Sequence[Sequence[JudgeResult]]) -> dict[str, Any] | None:
+def _jury_alpha(every: Sequence[Sequence[JudgeResult]]) -> Document | None:
     from pytest_llamaburn.stats import jury
 
     ratings = [[(one.judge, one.score) for one in result.judgments] for (result,) in every]
@@ -265,12 +266,12 @@ def _jury_alpha(every: Sequence[Sequence[JudgeResult]]) -> dict[str, Any] | None
     return None if alpha is None else alpha.as_dict()
 
 
-def _told(every: Sequence[Any], *, compared: bool) -> list[Any]:
-    told = [[one.as_dict() for one in each] for each in every]
-    return told if compared else [score for (score,) in told]
+def _as_dicts(every: Sequence[Any], *, compared: bool) -> list[Any]:
+    results = [[one.as_dict() for one in each] for each in every]
+    return results if compared else [score for (score,) in results]
 
 
-def _pairwise_of(labels: Mapping[str, Label], found: Found) -> dict[str, Any]:
+def _pairwise_of(labels: Mapping[str, Label], found: Found) -> Document:
     from pytest_llamaburn.judges import _calibration
 
     pairs = [_preference(label.question, found[name]) for name, label in labels.items()]
@@ -320,7 +321,7 @@ def _estimate(settings: Judging, labels: Sequence[Label], path: str) -> int:
     return 0
 
 
-def _verdict(document: dict[str, Any], max_unscored: float) -> int:
+def _verdict(document: Document, max_unscored: float) -> int:
     """Print what is not good enough; return the exit code."""
     from pytest_llamaburn import gates
 
@@ -338,7 +339,7 @@ def _verdict(document: dict[str, Any], max_unscored: float) -> int:
     return 1 if broken else 0
 
 
-def _sentence(gate: dict[str, Any]) -> str:
+def _sentence(gate: Document) -> str:
     value = "has no value" if gate["value"] is None else f"is {gate['value']:.3f}"
     low = gate["ci95"]
     least = f" (95 % interval from {low[0]:.3f})" if low else ""
@@ -348,7 +349,7 @@ def _sentence(gate: dict[str, Any]) -> str:
     )
 
 
-def _table(document: dict[str, Any], width: int | None) -> str:
+def _table(document: Document, width: int | None) -> str:
     states = ", ".join(f"{n} {state}" for state, n in document["by_state"].items())
     names = ", ".join(document["judges"]) or "recorded verdicts"
     parts = [f"{names}: {counted(document['n_total'], 'label')} ({states})"]
@@ -362,7 +363,7 @@ def _table(document: dict[str, Any], width: int | None) -> str:
     return "\n\n".join([*parts, *(f"note: {note}" for note in document.get("notes", ()))])
 
 
-def _section(name: str, found: dict[str, Any], width: int | None) -> str:
+def _section(name: str, found: Document, width: int | None) -> str:
     columns = (name, "judge", "95 % interval", "one human", "constant")
     confusion = found["confusion"]
     heads = [str(label) for label in confusion["labels"]]
@@ -374,7 +375,7 @@ def _section(name: str, found: dict[str, Any], width: int | None) -> str:
     return f"{grids.text(figures, width)}\n\n{grids.text(crossed, width)}"
 
 
-def _rows(found: dict[str, Any]) -> Iterator[tuple[str, ...]]:
+def _rows(found: Document) -> Iterator[tuple[str, ...]]:
     from pytest_llamaburn.tables import ABSENT
 
     for name, figure in found["figures"].items():
@@ -394,7 +395,7 @@ def _short(value: float | None) -> str:
     return ABSENT if value is None else f"{value:.3f}"
 
 
-def _pairwise(found: dict[str, Any]) -> str:
+def _pairwise(found: Document) -> str:
     rates = ("win_rate", "decisive_rate", "consistency", "first_position_rate")
     shown = ", ".join(f"{name} {_short(found[name]['value'])}" for name in rates)
     return f"A wins {found['wins']}, loses {found['losses']}, ties {found['ties']}; {shown}"

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pytest_llamaburn.backends._base import Model
+    from pytest_llamaburn.documents import Document
 
 HELP = "list models, or download one"
 EXAMPLE = "llamaburn models pull smollm2-135m"
@@ -69,7 +70,7 @@ async def _models(settings: Run) -> tuple[list[tuple[str, Model]], str]:
         return rows, str(err)
 
 
-async def _pull(name: str | None, settings: Run, tell: Callable[[dict[str, Any]], None]) -> int:
+async def _pull(name: str | None, settings: Run, tell: Callable[[Document], None]) -> int:
     from pytest_llamaburn.backends import _catalogue, _detect
     from pytest_llamaburn.backends.ollama import Backend
 
@@ -90,15 +91,15 @@ async def _pull(name: str | None, settings: Run, tell: Callable[[dict[str, Any]]
     return 0
 
 
-def _line(event: dict[str, Any]) -> str:
+def _line(event: Document) -> str:
     return f"{event.get('status', '')}{_share(event)}"
 
 
-def _tell(event: dict[str, Any]) -> None:
+def _tell(event: Document) -> None:
     print(_line(event), file=sys.stderr)
 
 
-def _tell_json(event: dict[str, Any]) -> None:
+def _tell_json(event: Document) -> None:
     """Print an event of a pull as runs print theirs."""
     from pytest_llamaburn.progress import Event, Json
 
@@ -109,7 +110,7 @@ def _tell_json(event: dict[str, Any]) -> None:
     Json(sys.stderr).load(Event(stage=str(event.get("status", "")), unit="bytes", **known))
 
 
-def _share(event: dict[str, Any]) -> str:
+def _share(event: Document) -> str:
     match event:
         case {"completed": int(done), "total": int(total)} if done and total:
             return f" {done / total:.0%}"

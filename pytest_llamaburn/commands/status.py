@@ -6,7 +6,7 @@ import argparse
 import json
 import sys
 from contextlib import closing, suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pytest_llamaburn import options
 from pytest_llamaburn.option import seconds
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pytest_llamaburn.commands._look import Load
+    from pytest_llamaburn.documents import Document
     from pytest_llamaburn.telemetry._detect import Gauges
 
 HELP = "show the server, its loaded models and this machine's load"
@@ -97,9 +98,7 @@ def _watch(
         window = interval
 
 
-def _state(
-    settings: Run, origins: Mapping[str, str], gauges: Gauges, window: float
-) -> dict[str, Any]:
+def _state(settings: Run, origins: Mapping[str, str], gauges: Gauges, window: float) -> Document:
     """Return the whole state; `null_reasons` has a sentence for each null."""
     import asyncio
 
@@ -119,7 +118,7 @@ def _state(
     return {**state, "probes": gauges.probes, "server_notes": notes, "null_reasons": nulls}
 
 
-def _machine(load: Load) -> dict[str, Any]:
+def _machine(load: Load) -> Document:
     import psutil
 
     from pytest_llamaburn.environment import facts
@@ -136,7 +135,7 @@ def _machine(load: Load) -> dict[str, Any]:
     }
 
 
-def _render(state: dict[str, Any], form: str, indent: int | None) -> str:
+def _render(state: Document, form: str, indent: int | None) -> str:
     if form == "json":
         return json.dumps(state, indent=indent)
     rows = [*_server_rows(state), *_machine_rows(state), *_sensor_rows(state)]
@@ -144,7 +143,7 @@ def _render(state: dict[str, Any], form: str, indent: int | None) -> str:
     return "\n".join(f"{label:<{width}}  {text}" for label, text in rows)
 
 
-def _server_rows(state: dict[str, Any]) -> list[tuple[str, str]]:
+def _server_rows(state: Document) -> list[tuple[str, str]]:
     from pytest_llamaburn.tables import ABSENT
 
     server = state["server"]
@@ -159,7 +158,7 @@ def _server_rows(state: dict[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
-def _machine_rows(state: dict[str, Any]) -> list[tuple[str, str]]:
+def _machine_rows(state: Document) -> list[tuple[str, str]]:
     from pytest_llamaburn.tables import number
 
     used, total = number(state["ram_used_mb"]), number(state["ram_total_mb"])
@@ -176,7 +175,7 @@ def _machine_rows(state: dict[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
-def _room_rows(machine: dict[str, Any]) -> list[tuple[str, str]]:
+def _room_rows(machine: Document) -> list[tuple[str, str]]:
     """Return a row with the limits of this process, if there are any."""
     from pytest_llamaburn.environment import binding
     from pytest_llamaburn.tables import room
@@ -184,7 +183,7 @@ def _room_rows(machine: dict[str, Any]) -> list[tuple[str, str]]:
     return [("may be used", room(machine))] if binding(machine, machine) else []
 
 
-def _sensor_rows(state: dict[str, Any]) -> list[tuple[str, str]]:
+def _sensor_rows(state: Document) -> list[tuple[str, str]]:
     """Return one row per device, and one per probed provider with its state."""
     shown = [_gauge(device) for device in state["sensors"] or ()]
     first = _or_why(state, "sensors", shown[0] if shown else None)
@@ -192,7 +191,7 @@ def _sensor_rows(state: dict[str, Any]) -> list[tuple[str, str]]:
     return [("sensors", first), *(("", more) for more in [*shown[1:], *probes])]
 
 
-def _gauge(device: dict[str, Any]) -> str:
+def _gauge(device: Document) -> str:
     from pytest_llamaburn.tables import number
 
     memory = f"{number(device['vram_used_mb'])} of {number(device['vram_total_mb'])} MB"
@@ -208,7 +207,7 @@ def _gauge(device: dict[str, Any]) -> str:
     return f"{name}: {', '.join(known) or 'no values now'}"
 
 
-def _model(entry: dict[str, Any]) -> str:
+def _model(entry: Document) -> str:
     from pytest_llamaburn.tables import ABSENT, number
 
     share, context = entry["gpu_share"], entry["context_length"]
@@ -221,7 +220,7 @@ def _percent(value: float | None, more: str = "") -> str:
     return "" if value is None else f"{value:.0f} %{more}"
 
 
-def _or_why(state: dict[str, Any], name: str, text: str | None) -> str:
+def _or_why(state: Document, name: str, text: str | None) -> str:
     """Return the text, or the sign for a missing value with its reason."""
     from pytest_llamaburn.tables import ABSENT
 

@@ -18,7 +18,7 @@ import time
 from contextlib import suppress
 from statistics import median
 from time import perf_counter_ns
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 from pytest_llamaburn.energy.timeline import SERVER
 from pytest_llamaburn.errors import LlamaBurnError, SettingsError
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import TypeVar
 
+    from pytest_llamaburn.documents import Document
     from pytest_llamaburn.telemetry._base import Base
 
     Result = TypeVar("Result")
@@ -40,6 +41,25 @@ _LOOK_S = 5.0  # seconds between two checks of which devices the server uses
 _REMEMBERED = 5  # readings whose cost is averaged
 _PATIENCE_S = 10.0  # time limit for threads and the child to end
 Rows = list[list[Any]]
+
+
+class LoopFacts(TypedDict):
+    """How well the schedule of a provider was kept."""
+
+    provider: str
+    period_ms: float
+    stretched: bool
+    reads: int
+    missed_ticks: int
+    read_ms: float | None
+
+
+class Ended(TypedDict, total=False):
+    """What a sampler says at its end; nothing if its process was killed."""
+
+    loops: list[LoopFacts]
+    cpu_pct: float
+    notes: list[Document]
 
 
 class Loop:
@@ -83,7 +103,7 @@ class Loop:
         self._publish([*batch, *self._read()])
         self.cpu_ns = time.thread_time_ns() - began_cpu
 
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> LoopFacts:
         """Return how well the schedule was kept."""
         cost = [ns / 1e6 for ns in self._cost_ns]
         return {
@@ -145,7 +165,7 @@ class Threads:
         self._loops: list[Loop] = []
         self._threads: list[threading.Thread] = []
 
-    def start(self) -> dict[str, Any]:
+    def start(self) -> _detect.Summary:
         """Probe the providers and start; return what was found.
 
         Raises SettingsError if a named provider or device does not exist or does not work.
@@ -169,7 +189,7 @@ class Threads:
         for loop in self._loops:
             loop.provider.moved()
 
-    def stop(self) -> dict[str, Any]:
+    def stop(self) -> Ended:
         """Stop; return how well the schedules were kept, the CPU use and the notes."""
         self._stop.set()
         for thread in self._threads:
@@ -193,7 +213,7 @@ class Threads:
         if rows:
             self._publish(rows)
 
-    def _summary(self, used: _detect.Used) -> dict[str, Any]:
+    def _summary(self, used: _detect.Used) -> _detect.Summary:
         """Return the devices to read and the chosen ones, or the reason why there are none."""
         summary = _detect.summary(used)
         if not self._plan.local:
@@ -215,9 +235,9 @@ class Child:
         self._publish = publish
         self._task = {"plan": plan._asdict(), "root": str(machine.root)}
         self._environ = dict(machine.environ)
-        self._last: dict[str, Any] = {}
+        self._last: Ended = {}
 
-    def start(self) -> dict[str, Any]:
+    def start(self) -> _detect.Summary:
         """Start the process; return what it found. Raises SettingsError with its error."""
         self._process = subprocess.Popen(  # noqa: S603 - ourselves
             [sys.executable, "-m", "pytest_llamaburn.energy.sampler", json.dumps(self._task)],
@@ -232,7 +252,7 @@ class Child:
             raise SettingsError(summary["error"])
         self._thread = threading.Thread(target=self._follow, daemon=True)
         self._thread.start()
-        return summary
+        return cast("_detect.Summary", summary)
 
     def follow(self, port: int | None) -> None:
         """Send the process the server's new port, or None while it has none."""
@@ -241,7 +261,7 @@ class Child:
             self._process.stdin.write(json.dumps(port).encode() + b"\n")
             self._process.stdin.flush()
 
-    def stop(self) -> dict[str, Any]:
+    def stop(self) -> Ended:
         """End the process; return its last message."""
         assert self._process.stdin is not None  # noqa: S101
         with suppress(OSError):
@@ -257,10 +277,10 @@ class Child:
         self._process.stdout.close()
         return self._last
 
-    def _line(self) -> dict[str, Any]:
+    def _line(self) -> Document:
         assert self._process.stdout is not None  # noqa: S101
         text = self._process.stdout.readline()
-        line: dict[str, Any] = json.loads(text) if text else {"error": "the sampler did not start"}
+        line: Document = json.loads(text) if text else {"error": "the sampler did not start"}
         return line
 
     def _follow(self) -> None:
@@ -268,7 +288,7 @@ class Child:
             if "readings" in line:
                 self._publish(line["readings"])
             else:
-                self._last = line
+                self._last = cast("Ended", line)
                 return
 
 

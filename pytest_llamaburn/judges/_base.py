@@ -21,6 +21,8 @@ from pytest_llamaburn.texts import dumps, whole
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from pytest_llamaburn.judges._documents import Parameters, Schema
+
 WORDS_LIMIT = 300
 # Kinds of errors that may pass when the call is repeated.
 TRANSIENT = frozenset(
@@ -121,7 +123,7 @@ class Ask(NamedTuple):
 
     system: str
     user: str
-    schema: dict[str, Any]
+    schema: Schema
     max_tokens: int
     temperature: float = 0.0
     pictures: tuple[str, ...] = ()  # PNG as base64, of what the answer's code drew
@@ -217,11 +219,11 @@ class Judge(ABC):
         return {}
 
     @abstractmethod
-    def options(self, ask: Ask) -> dict[str, Any]:
+    def options(self, ask: Ask) -> Parameters:
         """Return all optional parameters, for a model that accepts all of them."""
 
     @abstractmethod
-    async def _send(self, ask: Ask, options: dict[str, Any]) -> Reply:
+    async def _send(self, ask: Ask, options: Parameters) -> Reply:
         """Send one call; raises CallError for every failure of network and server."""
 
     async def send(self, ask: Ask) -> Reply:
@@ -248,7 +250,7 @@ class Judge(ABC):
                 self._learn_blindness(err)
             raise
 
-    def _learn(self, err: CallError, options: dict[str, Any]) -> None:
+    def _learn(self, err: CallError, options: Parameters) -> None:
         if err.status not in (400, 422):
             return
         for name in options:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from pytest_llamaburn.judges import Comparison, JudgeQueue, JudgeResult
     from pytest_llamaburn.judges._calibration import Label
+    from pytest_llamaburn.judges._documents import JudgmentFields
 
 FOLDER = "calibrations"
 Found = dict[str, "list[JudgeResult] | list[Comparison]"]  # by the name of what was judged
@@ -52,7 +53,7 @@ class Calibration:
         self._config = options.record(settings, Judging)
         self._base, self._resumed = results_dir / FOLDER, run_id is not None
         self.id = run_id or _id([c.judge.name for c in self.panel.callers], self.labels)
-        self.kept: dict[tuple[str, ...], dict[str, Any]] = {}
+        self.kept: dict[tuple[str, ...], JudgmentFields] = {}
         if self._resumed:
             rows = self._rows()
             self.kept = _final(rows)
@@ -111,11 +112,11 @@ class Calibration:
                 "wait until it ends"
             )
 
-    def _rows(self) -> list[dict[str, Any]]:
+    def _rows(self) -> list[JudgmentFields]:
         record = journal.read(journal.directory(self._base, self.id))
         return record.others.get("judgment", [])
 
-    def _keep(self, book: journal.Journal, row: dict[str, Any]) -> None:
+    def _keep(self, book: journal.Journal, row: JudgmentFields) -> None:
         book.write("judgment", **row)
         self.kept[tuple(row["key"])] = row
 
@@ -181,7 +182,7 @@ def state_of(found: Sequence[JudgeResult] | Sequence[Comparison]) -> str:
     return "scored" if "scored" in states else states[0]
 
 
-def _final(rows: Sequence[dict[str, Any]]) -> dict[tuple[str, ...], dict[str, Any]]:
+def _final(rows: Sequence[JudgmentFields]) -> dict[tuple[str, ...], JudgmentFields]:
     """Return by key the verdicts that need not be asked for again."""
     return {tuple(r["key"]): r for r in rows if r["state"] not in ASKED_AGAIN}
 

@@ -173,8 +173,8 @@ class Caller:
     async def ask(self, ask: Ask, spent: Spent) -> Reply:
         """Return the judge's reply; raises CallError, the last one, or BudgetError.
 
-        What may pass is tried again, after the wait the server asks for or a growing one. Every
-        call that was sent is added to `spent`, whatever it comes to.
+        A call whose error may pass is repeated, after the wait that the server asks for or a
+        growing one. Every call that was sent is added to `spent`, also one that failed.
         """
         await self.open()
         async with self.window.slot():

@@ -11,6 +11,8 @@ from pytest_llamaburn.judges._base import Ask, CallError, Reply, Usage, decoded
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from pytest_llamaburn.judges._documents import Schema
+
 PICTURED = "The picture shows what the code of the answer drew. It is material under evaluation."
 _STOPS = {"length": "length", "content_filter": "refusal"}
 
@@ -57,7 +59,7 @@ def messages(ask: Ask) -> Any:
     return [{"role": "system", "content": ask.system}, {"role": "user", "content": shown}]
 
 
-def response_format(schema: dict[str, Any]) -> Any:
+def response_format(schema: Schema) -> Any:
     """Return the field that makes a server enforce a schema."""
     return {
         "type": "json_schema",

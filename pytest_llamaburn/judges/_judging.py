@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from pytest_llamaburn.backends._failures import NOT_THE_MODELS
 from pytest_llamaburn.criteria import NOT_APPLICABLE, YES_NO, Criterion, named
@@ -17,10 +17,16 @@ from pytest_llamaburn.texts import words as words_of
 from pytest_llamaburn.thinking import split_thinking
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from pytest_llamaburn.judges._base import Reply
     from pytest_llamaburn.judges._caller import Caller
+    from pytest_llamaburn.judges._documents import (
+        ClaimFields,
+        JudgeError,
+        JudgmentFields,
+        Temperature,
+    )
     from pytest_llamaburn.judges._parsing import Claim
     from pytest_llamaburn.judges._prompt import Case, Prompt
 
@@ -61,7 +67,7 @@ class Judgment:
     verdict: str | None = None
     reasoning: str = ""
     evidence: tuple[str, ...] = ()
-    claims: tuple[dict[str, Any], ...] = ()
+    claims: tuple[ClaimFields, ...] = ()
     judge: str | None = None
     model_asked: str | None = None
     model_served: str | None = None
@@ -72,23 +78,24 @@ class Judgment:
     most_usd: float | None = 0.0
     cost_reason: str | None = None
     latency_ms: float | None = None
-    temperature: dict[str, Any] | None = None
+    temperature: Temperature | None = None
     max_tokens: int | None = None
     retries: int = 0
     prompt_sha256: str | None = None
-    error: dict[str, str] | None = None
+    error: JudgeError | None = None
 
     @property
     def scored(self) -> bool:
         """Whether there is a verdict. Only scored judgments enter means."""
         return self.state == "scored"
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> JudgmentFields:
         """Return the judgment as JSON types."""
-        return asdict(self) | {"evidence": [*self.evidence], "claims": [*self.claims]}
+        listed = {"evidence": [*self.evidence], "claims": [*self.claims]}
+        return cast("JudgmentFields", asdict(self) | listed)
 
 
-def restored(rows: Iterable[dict[str, Any]], without: Sequence[str] = ASKED_AGAIN) -> Restored:
+def restored(rows: Iterable[JudgmentFields], without: Sequence[str] = ASKED_AGAIN) -> Restored:
     """Return the judgments of journal rows by key, leaving out those in some states.
 
     Of several rows with one key the last counts.
@@ -96,8 +103,9 @@ def restored(rows: Iterable[dict[str, Any]], without: Sequence[str] = ASKED_AGAI
     return {tuple(row["key"]): _of_row(row) for row in rows if row["state"] not in without}
 
 
-def _of_row(row: dict[str, Any]) -> Judgment:
-    known = {one.name: row[one.name] for one in fields(Judgment) if one.name in row}
+def _of_row(row: JudgmentFields) -> Judgment:
+    names = {one.name for one in fields(Judgment)}
+    known: dict[str, Any] = {name: value for name, value in row.items() if name in names}
     known |= {"usage": Usage(**row["usage"]), "evidence": tuple(row["evidence"])}
     return Judgment(**known | {"claims": tuple(row.get("claims", ()))})
 
@@ -221,11 +229,19 @@ def _counted(about: Judgment, claims: Sequence[Claim], evidence: str) -> Judgmen
     A claim counts as supported only if the judge's quote is in the evidence. A text without claims
     has no share.
     """
-    told = tuple({**claim._asdict(), "found": _stands(claim.quote, evidence)} for claim in claims)
-    if not told:
+    checked: tuple[ClaimFields, ...] = tuple(
+        {
+            "claim": claim.claim,
+            "quote": claim.quote,
+            "supported": claim.supported,
+            "found": _stands(claim.quote, evidence),
+        }
+        for claim in claims
+    )
+    if not checked:
         return replace(about, state=NOT_APPLICABLE)
-    score = sum(one["supported"] and one["found"] for one in told) / len(told)
-    return replace(about, claims=told, score=score)
+    score = sum(one["supported"] and one["found"] for one in checked) / len(checked)
+    return replace(about, claims=checked, score=score)
 
 
 def _stands(quote: str, evidence: str) -> bool:
@@ -238,7 +254,7 @@ def _failed(about: Judgment, state: str, kind: str, words: str) -> Judgment:
     return replace(about, state=state, error={"kind": kind, "words": words[:500]})
 
 
-def _temperature(caller: Caller, sent: Any) -> dict[str, Any]:
+def _temperature(caller: Caller, sent: Mapping[str, Any]) -> Temperature:
     return {
         "requested": TEMPERATURE,
         "sent": sent.get("temperature"),

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from pytest_llamaburn.backends._base import Backend
     from pytest_llamaburn.judges._base import Ask, Judge
+    from pytest_llamaburn.judges._documents import Parameters, Schema
     from pytest_llamaburn.settings import Run
 
 CONTEXT = 16384  # enough for a long answer and a judge that thinks
@@ -45,7 +46,7 @@ def in_its_name(judge: Judge, backend: Backend) -> Iterator[None]:
         raise type(err)(f"--judge {judge.name}: {words}") from err.__cause__
 
 
-def bounded(schema: dict[str, Any]) -> dict[str, Any]:
+def bounded(schema: Schema) -> Schema:
     """Return the schema of a verdict with limits on its texts, which small models would not end."""
     properties = dict(schema["properties"])
     quote = {"type": "string", "maxLength": 160}
@@ -69,7 +70,7 @@ def room(ask: Ask, num_ctx: int) -> int:
     return min(ask.max_tokens, left)
 
 
-async def post(backend: Backend, path: str, body: dict[str, Any], timeout_s: float) -> bytes:
+async def post(backend: Backend, path: str, body: Parameters, timeout_s: float) -> bytes:
     """Return the body of a POST's answer; raises CallError."""
     try:
         async with backend.http(timeout_s) as client:

@@ -6,7 +6,7 @@ import asyncio
 import functools
 import random
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pytest_llamaburn import evalsets, registry
 from pytest_llamaburn.criteria import named
@@ -21,17 +21,16 @@ if TYPE_CHECKING:
 
     from pytest_llamaburn.criteria import Criterion
     from pytest_llamaburn.judges._base import Judge
+    from pytest_llamaburn.judges._documents import JudgmentFields, Spending
     from pytest_llamaburn.judges._estimate import Estimate
     from pytest_llamaburn.judges._judging import Judgment, Key
     from pytest_llamaburn.judges._prompt import Case, Pair, Prompt
     from pytest_llamaburn.judges._result import Comparison, JudgeResult
     from pytest_llamaburn.settings import Judging
 
-    Row = dict[str, Any]
 
-
-def _nobody(row: Row) -> None:
-    """Take note of nothing."""
+def _keep_nothing(row: JudgmentFields) -> None:
+    """Keep no judgment."""
 
 
 @dataclass
@@ -46,7 +45,7 @@ class Panel:
     budget: Budget = field(default_factory=Budget)
     repeats: int = 1
     known: dict[Key, Judgment] = field(default_factory=dict)
-    note: Callable[[Row], None] = _nobody
+    note: Callable[[JudgmentFields], None] = _keep_nothing
     own: dict[str, Criterion] = field(default_factory=dict)
 
     @classmethod
@@ -98,7 +97,7 @@ class Panel:
         """Close all judges."""
         await asyncio.gather(*(caller.judge.close() for caller in self.callers))
 
-    def resume(self, rows: Iterable[Row]) -> None:
+    def resume(self, rows: Iterable[JudgmentFields]) -> None:
         """Take over the judgments of an earlier part of the run, and charge what they cost."""
         rows = list(rows)
         self.known = _judging.restored(rows)
@@ -161,7 +160,7 @@ class Panel:
         self.note({"key": [*key], **judgment.as_dict()})
         return judgment
 
-    def spent(self) -> dict[str, Any]:
+    def spent(self) -> Spending:
         """Return the number of calls and their cost; None if the price of any call is unknown."""
         known = None if self.budget.unpriced else self.budget.cost_usd
         return {

@@ -18,6 +18,8 @@ from pytest_llamaburn.thinking import split_thinking
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from pytest_llamaburn.judges._documents import Schema
+
 VERDICTS = ("A", "B", "tie")
 
 _UNTRUSTED = """\
@@ -134,7 +136,7 @@ class Prompt(NamedTuple):
     pictures: tuple[str, ...] = ()
 
     @property
-    def schema(self) -> dict[str, Any]:
+    def schema(self) -> Schema:
         """The JSON Schema of the reply: the evidence and reasons come before the verdict."""
         if self.field == "claims":
             return _object(claims={"type": "array", "items": _CLAIM}, reasoning=_TEXT)
@@ -143,7 +145,7 @@ class Prompt(NamedTuple):
         return _object(evidence={"type": "array", "items": _TEXT}, reasoning=_TEXT, **verdict)
 
 
-def _object(**properties: Any) -> dict[str, Any]:
+def _object(**properties: Schema) -> Schema:
     return {
         "type": "object",
         "properties": properties,
@@ -199,12 +201,12 @@ def _yes_no(case: Case, asked: Criterion, key: str | None) -> Prompt:
 def _claims(case: Case, asked: Criterion, key: str | None) -> Prompt:
     """Return the prompt that asks for all claims, each with a quote from the evidence."""
     system = _CLAIMS.format(meaning=asked.meaning, rules=_UNTRUSTED)
-    told = {"ANSWER": split_thinking(case.answer)[0]}
+    judged = {"ANSWER": split_thinking(case.answer)[0]}
     if not asked.of_answer:
-        told = {"REFERENCE": case.reference or ""}
-    blocks = {"QUESTION": case.question, "EVIDENCE": case.evidence or "", **told}
+        judged = {"REFERENCE": case.reference or ""}
+    blocks = {"QUESTION": case.question, "EVIDENCE": case.evidence or "", **judged}
     material = {name: defuse(text) for name, text in blocks.items()}
-    task = f"List the claims of the {next(iter(told))}, and what the EVIDENCE says to each."
+    task = f"List the claims of the {next(iter(judged))}, and what the EVIDENCE says to each."
     found = _written(system, material, task, ("claims", ()), key)
     return found._replace(evidence=material["EVIDENCE"])
 

@@ -91,8 +91,9 @@ class JudgeQueue:
         case = Case(question, answer, reference, rubric, evidence=evidence)
         (result,) = self.judge(case, (_defined(criterion),)).result()
         if result.state != "scored":
-            error = result.judgments[0].error or {}
-            raise UnscoredError(f"the answer was not judged: {result.state}: {error.get('words')}")
+            error = result.judgments[0].error
+            words = error["words"] if error else None
+            raise UnscoredError(f"the answer was not judged: {result.state}: {words}")
         if result.score is None:
             return replace(result, score=float(result.verdict == "correct"))
         return result

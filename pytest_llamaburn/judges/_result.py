@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from statistics import median, median_low
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, cast
 
 from pytest_llamaburn.judges._judging import STATES, Judgment
 from pytest_llamaburn.thinking import split_thinking
@@ -13,23 +13,14 @@ from pytest_llamaburn.thinking import split_thinking
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from pytest_llamaburn.judges._documents import ComparisonFields, ScoreFields
     from pytest_llamaburn.judges._prompt import Pair
 
 _GRADES = ("incorrect", "not_attempted", "correct")  # the worst first: judges vote by median
 
 
-class _Judged:
-    """What comes of some judgments."""
-
-    judgments: tuple[Judgment, ...]
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return it as JSON types."""
-        return vars(self) | {"judgments": [one.as_dict() for one in self.judgments]}
-
-
 @dataclass(frozen=True)
-class JudgeResult(_Judged):
+class JudgeResult:
     """The score of a jury on one criterion: the median of the scored judgments.
 
     `score` is None if no judgment is scored. `verdict` is the common grade: the lower median of
@@ -59,9 +50,13 @@ class JudgeResult(_Judged):
     def _first(self) -> Judgment:
         return next((one for one in self.judgments if one.scored), self.judgments[0])
 
+    def as_dict(self) -> ScoreFields:
+        """Return the result as JSON types."""
+        return cast("ScoreFields", _as_dict(self))
+
 
 @dataclass(frozen=True)
-class Comparison(_Judged):
+class Comparison:
     """One judge's verdict on two answers, shown in both orders.
 
     `verdict` is A, B or tie; None unless both orders were judged. If the orders disagree, it is a
@@ -73,6 +68,14 @@ class Comparison(_Judged):
     inconsistent: bool
     first_picks: int
     judgments: tuple[Judgment, ...]
+
+    def as_dict(self) -> ComparisonFields:
+        """Return the comparison as JSON types."""
+        return cast("ComparisonFields", _as_dict(self))
+
+
+def _as_dict(result: JudgeResult | Comparison) -> dict[str, object]:
+    return vars(result) | {"judgments": [one.as_dict() for one in result.judgments]}
 
 
 def combined(judgments: Iterable[Judgment]) -> JudgeResult:

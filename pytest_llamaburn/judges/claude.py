@@ -14,6 +14,8 @@ from pytest_llamaburn.judges._base import Ask, CallError, Reply, Spec, Usage
 if TYPE_CHECKING:
     from anthropic import AsyncAnthropic
 
+    from pytest_llamaburn.judges._documents import Parameters
+
 # The API refuses sampling parameters from this version on; an older one still takes them for the
 # models that know them.
 _OLDER_API = "2023-06-01"
@@ -102,7 +104,7 @@ class Judge(_base.Judge):
         older = f"{self.model} is asked at a set temperature instead"
         return {"thinking": older, "effort": older}
 
-    def options(self, ask: Ask) -> dict[str, Any]:
+    def options(self, ask: Ask) -> Parameters:
         """Return temperature, adaptive thinking, effort and the schema."""
         return {
             "temperature": ask.temperature,
@@ -111,7 +113,7 @@ class Judge(_base.Judge):
             "format": {"type": "json_schema", "schema": ask.schema},
         }
 
-    async def _send(self, ask: Ask, options: dict[str, Any]) -> Reply:
+    async def _send(self, ask: Ask, options: Parameters) -> Reply:
         import anthropic
 
         create: Any = self._client.messages.with_raw_response.create
@@ -135,7 +137,7 @@ def _client(judge: Judge) -> AsyncAnthropic:
     )
 
 
-def _request(model: str, ask: Ask, options: dict[str, Any]) -> dict[str, Any]:
+def _request(model: str, ask: Ask, options: Parameters) -> Parameters:
     """Return the arguments of `create`.
 
     The model is sent in `extra_body`, which the SDK does not check: it would warn of a deprecated
@@ -156,7 +158,7 @@ def _request(model: str, ask: Ask, options: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _reply(body: bytes, request_id: str | None, options: dict[str, Any]) -> Reply:
+def _reply(body: bytes, request_id: str | None, options: Parameters) -> Reply:
     message = _base.decoded(body, _Message, "message")
     text = "".join(block.text for block in message.content if block.type == "text")
     details = message.stop_details or _Details()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from pytest_llamaburn.backends import _catalogue, embedded
 from pytest_llamaburn.errors import SettingsError
@@ -11,6 +11,7 @@ from pytest_llamaburn.judges import _base, _completions, _local
 
 if TYPE_CHECKING:
     from pytest_llamaburn.judges._base import Ask, Reply, Spec
+    from pytest_llamaburn.judges._documents import Parameters
 
 _CONTEXT = 8192
 
@@ -47,14 +48,14 @@ class Judge(_base.Judge):
         """Stop the child process."""
         self._backend.close()
 
-    def options(self, ask: Ask) -> dict[str, Any]:
+    def options(self, ask: Ask) -> Parameters:
         """Return temperature and the schema."""
         return {
             "temperature": ask.temperature,
             "response_format": _completions.response_format(_local.bounded(ask.schema)),
         }
 
-    async def _send(self, ask: Ask, options: dict[str, Any]) -> Reply:
+    async def _send(self, ask: Ask, options: Parameters) -> Reply:
         body = {
             "model": self.model,
             "messages": _completions.messages(ask),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 
@@ -11,6 +11,9 @@ from pytest_llamaburn.backends import ollama
 from pytest_llamaburn.errors import ServerError
 from pytest_llamaburn.judges import _base, _completions, _local, _probe
 from pytest_llamaburn.judges._base import Ask, Reply, Spec, Usage
+
+if TYPE_CHECKING:
+    from pytest_llamaburn.judges._documents import Parameters
 
 
 class _Message(msgspec.Struct):
@@ -60,7 +63,7 @@ class Judge(_base.Judge):
         if model.digest:
             self.notes[f"judge {self.name} has digest {model.digest}"] = None
 
-    def options(self, ask: Ask) -> dict[str, Any]:
+    def options(self, ask: Ask) -> Parameters:
         """Return temperature, the schema, and no thinking, which would use up the tokens."""
         return {
             "temperature": ask.temperature,
@@ -68,7 +71,7 @@ class Judge(_base.Judge):
             "think": False,
         }
 
-    async def _send(self, ask: Ask, options: dict[str, Any]) -> Reply:
+    async def _send(self, ask: Ask, options: Parameters) -> Reply:
         sampling = {k: v for k, v in options.items() if k == "temperature"}
         limits = {"num_ctx": self._num_ctx, "num_predict": _local.room(ask, self._num_ctx)}
         body = {
@@ -91,7 +94,7 @@ def _messages(ask: Ask) -> Any:
     return [{"role": "system", "content": ask.system}, shown]
 
 
-def _reply(body: bytes, options: dict[str, Any]) -> Reply:
+def _reply(body: bytes, options: Parameters) -> Reply:
     found = _base.decoded(body, _Answer, "chat answer")
     stop = "length" if found.done_reason == "length" else "end"
     usage = Usage(input=found.prompt_eval_count, output=found.eval_count)

@@ -13,6 +13,8 @@ from pytest_llamaburn.judges._base import Ask, CallError, Reply, Spec
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
 
+    from pytest_llamaburn.judges._documents import Parameters
+
 # Reasoning models accept an effort, and no sampling parameters while they reason.
 _REASONS = re.compile(r"(o\d|gpt-([5-9]|\d\d))")
 
@@ -62,7 +64,7 @@ class Judge(_base.Judge):
             return {"temperature": f"{self.model} takes no temperature while it reasons"}
         return {"reasoning_effort": f"{self.model} is not known to reason"}
 
-    def options(self, ask: Ask) -> dict[str, Any]:
+    def options(self, ask: Ask) -> Parameters:
         """Return temperature, effort, the schema and the bound of the answer."""
         return {
             "temperature": ask.temperature,
@@ -71,7 +73,7 @@ class Judge(_base.Judge):
             "max_completion_tokens": ask.max_tokens,
         }
 
-    async def _send(self, ask: Ask, options: dict[str, Any]) -> Reply:
+    async def _send(self, ask: Ask, options: Parameters) -> Reply:
         import openai
 
         create: Any = self._client.chat.completions.with_raw_response.create

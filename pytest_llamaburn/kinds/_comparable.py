@@ -350,4 +350,5 @@ def _shown(value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(map(str, value)) or "none"
     text = "none" if value is None else str(value)
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+    text = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+    return f"“{text}”" if " " in text else text

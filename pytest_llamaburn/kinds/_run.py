@@ -91,10 +91,8 @@ class Run:
         self._profiler.start()
         await self._warm_up()
         self._open_journal(self._header(model, extra), planned)
-        self._journal(
-            "facts", {"loaded_before": await self._loaded(), "slots": await self._slots()}
-        )
-        self._journal("facts", {"server_notes": [*self.backend.notes]})
+        self.write("facts", {"loaded_before": await self._loaded(), "slots": await self._slots()})
+        self.write("facts", {"server_notes": [*self.backend.notes]})
         self._profiler.publish_facts()
         self.sync()
         self._other_load.start()
@@ -161,9 +159,9 @@ class Run:
             check_same(record.header, header)
             self._continue(record)
         self.journal = journal.Journal(directory, self.identity.run_id, self.identity.worker)
-        self._journal("header", header)
+        self.write("header", header)
         # Every worker expects all items. The plan that an item writes later replaces this number.
-        self._journal("expected", {"items": planned})
+        self.write("expected", {"items": planned})
 
     async def _end_journal(self, reason: str) -> None:
         if self.journal is None:
@@ -171,10 +169,10 @@ class Run:
         known = self.server.local and self.server.kind in ("embedded", "ollama")
         # The processes of an unknown server would count as other load.
         share = self._other_load.share() if known else None
-        self._journal("facts", {"other_cpu_share": share})
+        self.write("facts", {"other_cpu_share": share})
         if reason == "finished":
-            self._journal("facts", {"loaded_after": await self._loaded()})
-        self._journal("end", {"reason": reason})
+            self.write("facts", {"loaded_after": await self._loaded()})
+        self.write("end", {"reason": reason})
         self.journal.close()
 
     async def _warm_up(self) -> None:
@@ -186,7 +184,7 @@ class Run:
         await self._idle(timeline.IDLE_LOADED)
         with self._profiler.phase("warmup"):
             for _ in range(self.settings.warmup):
-                self._last = await self._untimed(_WARMUP_PROMPT)
+                self._last = await self.send_untimed(_WARMUP_PROMPT)
 
     async def _idle(self, name: str) -> None:
         """Measure the idle power, if there is a power sensor."""
@@ -203,7 +201,8 @@ class Run:
                     self.journal.write("profile", **unwritten)
                 self._unwritten.clear()
 
-    async def _untimed(self, text: str) -> Trace:
+    async def send_untimed(self, text: str) -> Trace:
+        """Send a prompt whose answer is not measured; return its trace."""
         wire = self.backend.wire()
         payload = self.backend.payload(self.model, self.messages(text))
         try:
@@ -229,7 +228,8 @@ class Run:
         except ServerError:
             return None
 
-    def _journal(self, kind: str, fields: Mapping[str, Any]) -> None:
+    def write(self, kind: str, fields: Mapping[str, Any]) -> None:
+        """Write a line of this type to the journal, if it is open."""
         if self.journal is not None:
             self.journal.write(kind, **fields)
             self._tell_lost()

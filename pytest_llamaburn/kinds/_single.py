@@ -71,7 +71,7 @@ class SingleRun(Run):
         self._done: dict[tuple[Any, ...], Document] = {}
         self._place: Any = None
         self._ruler: prompts.Ruler
-        self._began = perf_counter()
+        self._began, self._sent = perf_counter(), 0
 
     async def _warm_up(self) -> None:
         """Warm up, and find out how the server counts our words."""
@@ -86,17 +86,21 @@ class SingleRun(Run):
 
         self._ruler = await prompts.ruler(brief)
 
-    async def take(self, key: str, questions: Iterable[Question], planned: int) -> list[Document]:
-        """Send the requests that an earlier part of the run did not send; return all rows.
+    async def take(
+        self, key: str, questions: Iterable[Question], planned: int, foreseen: int
+    ) -> list[Document]:
+        """Send the requests that an earlier part of the run did not send; return all their rows.
 
-        `key` is the name of this call in the journal's plan. Raises StoppedError after too many
+        `key` is the name of this call in the journal's plan. `planned` requests are sent, where
+        `foreseen` were expected before the server was known. Raises StoppedError after too many
         equal failures in a row.
         """
-        self._journal("planned", {"items": {key: planned}})
-        self._began = perf_counter()
+        self.write("planned", {"items": {key: planned}})
+        self._progress.plan(planned - foreseen)
+        self._began, self._sent, first = perf_counter(), 0, len(self.rows)
         await closed_loop(self._left(questions), 1, self.backend.wire, self._send, self._note)
-        self._journal("planned", {"items": {key: len(self.rows)}})
-        return self.rows
+        self.write("planned", {"items": {key: len(self.rows) - first}})
+        return self.rows[first:]
 
     def budgeted(self, seconds: float | None, requests: int) -> str:
         """Return a sentence with the estimated time of the run, which --budget limits."""
@@ -144,8 +148,8 @@ class SingleRun(Run):
         """Return whether another request of the usual length would end after --budget."""
         if self.settings.budget is None:
             return False
-        spent, new = perf_counter() - self._began, len(self.rows) - len(self._done)
-        return bool(spent + spent / max(new, 1) > self.settings.budget)
+        spent = perf_counter() - self._began
+        return bool(spent + spent / max(self._sent, 1) > self.settings.budget)
 
     async def _send(self, wire: Wire, question: Question) -> Trace:
         if question.primer is not None and question.place != self._place:
@@ -168,7 +172,8 @@ class SingleRun(Run):
         }
         row = {**question.key, **self._more(trace), "clock": clock, **row_of(trace, asked)}
         self.rows.append(row)
-        self._journal("request", row)
+        self._sent += 1
+        self.write("request", row)
         self._progress.step(of_request(row))
 
     def _more(self, trace: Trace) -> Document:  # noqa: ARG002 - subclasses use it

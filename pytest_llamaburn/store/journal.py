@@ -46,7 +46,7 @@ class Record(NamedTuple):
     gates: list[GateVerdict]
     interrupted: bool
     folder: Path = Path()
-    others: dict[str, list[dict[str, Any]]] = {}  # noqa: RUF012 - lines of other types, by type
+    others: dict[str, list[Any]] = {}  # noqa: RUF012 - lines of other types, by type
 
     @property
     def opened(self) -> Header:
@@ -222,7 +222,7 @@ def read(folder: Path, skipped: Iterable[str] = ()) -> Record:
     rows: list[dict[str, Any]] = []
     facts: dict[str, Any] = {}
     gates: list[GateVerdict] = []
-    others: dict[str, list[dict[str, Any]]] = {}
+    others: dict[str, list[Any]] = {}
     endings: list[str] = []
     for path in sorted(filter(files.exists, folder.glob("*.jsonl"))):
         ending = "killed"

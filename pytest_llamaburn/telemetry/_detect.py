@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, NotRequired, TypedDict
 
 from pytest_llamaburn import registry
 from pytest_llamaburn.errors import SettingsError
@@ -11,6 +11,8 @@ from pytest_llamaburn.telemetry._parsing import pci
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+    from pytest_llamaburn.documents import Document
 
 FOLDER = "telemetry"
 HOST = "host"
@@ -39,13 +41,41 @@ class Plan(NamedTuple):
         return min(POWER_PERIOD_S, self.interval_s)
 
 
+class ProbeRow(TypedDict):
+    """The state of a provider on this machine; `reason` and `message` say why it cannot be used."""
+
+    name: str
+    ok: bool
+    reason: str | None
+    message: str | None
+
+
+class ProviderRow(TypedDict):
+    """A provider that is read, and the ids of its devices."""
+
+    name: str
+    version: str | None
+    devices: list[str]
+
+
+class Summary(TypedDict):
+    """The sensors of a run; `chosen` are the devices that --gpu names."""
+
+    providers: list[ProviderRow]
+    devices: list[Document]
+    fields: list[str]
+    chosen: NotRequired[list[str]]
+    reason: NotRequired[str | None]
+    probes: NotRequired[list[ProbeRow]]
+
+
 def provider(name: str, machine: Machine) -> Base:
     """Return a provider that is not probed yet."""
     member: Base = registry.load(FOLDER, name).Provider(machine)
     return member
 
 
-def choose(plan: Plan, machine: Machine) -> tuple[Used, list[dict[str, Any]]]:
+def choose(plan: Plan, machine: Machine) -> tuple[Used, list[ProbeRow]]:
     """Return the providers to read, and the result of each probe.
 
     For each vendor it is the first working provider; if that one reports no power, the next one is
@@ -82,7 +112,7 @@ def check(name: str, machine: Machine | None = None) -> None:
     raise SettingsError(f"--gpu-provider: {words} Known: auto, {', '.join(states)}")
 
 
-def table(machine: Machine) -> list[dict[str, Any]]:
+def table(machine: Machine) -> list[ProbeRow]:
     """Return the state of each provider on this machine: name, ok, reason, message."""
     rows = []
     for name in registry.names(FOLDER):
@@ -99,9 +129,9 @@ class Gauges:
         """Find the sensors; `probes` holds the result of each probe."""
         self._used, self.probes = choose(Plan("auto", 0.5, local=True, port=None), machine)
 
-    def read(self) -> list[dict[str, Any]]:
+    def read(self) -> list[Document]:
         """Return each device with its last values; power from a counter needs two calls."""
-        rows: dict[str, dict[str, Any]] = {}
+        rows: dict[str, Document] = {}
         for _, member, probe in self._used:
             devices = {device.id: device._asdict() for device in probe.devices}
             rows.update({name: {**devices[name]} for name in devices if name not in rows})
@@ -116,7 +146,7 @@ class Gauges:
             member.close()
 
 
-def _forced(name: str, machine: Machine) -> tuple[Used, list[dict[str, Any]]]:
+def _forced(name: str, machine: Machine) -> tuple[Used, list[ProbeRow]]:
     member = provider(name, machine)
     probe = member.probe()
     if not probe.ok:
@@ -142,14 +172,14 @@ def _powered(probe: Probe) -> bool:
     return probe.ok and (not probe.fields or bool(POWER & probe.fields))
 
 
-def _row(name: str, probe: Probe) -> dict[str, Any]:
+def _row(name: str, probe: Probe) -> ProbeRow:
     return {"name": name, "ok": probe.ok, "reason": probe.reason, "message": probe.message}
 
 
-def summary(used: Iterable[Member]) -> dict[str, Any]:
+def summary(used: Iterable[Member]) -> Summary:
     """Return the devices, providers and fields of all providers to read; each device once."""
-    devices: dict[str, dict[str, Any]] = {}
-    providers: list[dict[str, Any]] = []
+    devices: dict[str, Document] = {}
+    providers: list[ProviderRow] = []
     fields: set[str] = set()
     for name, _, probe in used:
         fields |= probe.fields
@@ -161,7 +191,7 @@ def summary(used: Iterable[Member]) -> dict[str, Any]:
     return {"providers": providers, "devices": list(devices.values()), "fields": sorted(fields)}
 
 
-def wanted(texts: Iterable[str], devices: Sequence[dict[str, Any]]) -> list[str]:
+def wanted(texts: Iterable[str], devices: Sequence[Document]) -> list[str]:
     """Return the ids of the devices that a user named.
 
     A name is the id of a device (PCI address or UUID), its index among the devices of its vendor
@@ -172,10 +202,12 @@ def wanted(texts: Iterable[str], devices: Sequence[dict[str, Any]]) -> list[str]
     counts: dict[str, int] = {}
     for place, device in enumerate(devices):
         number = counts[device["vendor"]] = counts.get(device["vendor"], -1) + 1
-        names |= dict.fromkeys((str(place), f"{device['vendor']}:{number}"), device["id"])
+        own_id: str = device["id"]
+        names |= dict.fromkeys((str(place), f"{device['vendor']}:{number}"), own_id)
     for device in devices:
-        own = filter(None, (device["id"], device["uuid"]))
-        names |= dict.fromkeys((name.lower() for name in own), device["id"])
+        own: Iterable[str] = filter(None, (device["id"], device["uuid"]))
+        own_id = device["id"]
+        names |= dict.fromkeys((name.lower() for name in own), own_id)
     ids = [names.get(text.lower()) or names.get(pci(text) or "") for text in texts]
     for text, device_id in zip(texts, ids, strict=True):
         if device_id is None:

@@ -7,6 +7,7 @@ from functools import partial
 from operator import attrgetter
 from pathlib import Path as FilePath
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import msgspec
 from fastapi import APIRouter, Header, Path, Query, Request, Response
@@ -205,14 +206,10 @@ async def get_result(
         return Response(status_code=304, headers=headers)
     found = await asyncio.to_thread(service.library.render, folder, result_id, form)
     if form != "json":  # a report is a file to keep, not a page of ours
-        headers["content-disposition"] = f"attachment; filename*=UTF-8''{_quoted(found.name)}"
+        headers["content-disposition"] = (
+            f"attachment; filename*=UTF-8''{quote(found.name, safe='')}"
+        )
     return Response(found.text, media_type=found.media_type, headers=headers)
-
-
-def _quoted(name: str) -> str:
-    from urllib.parse import quote
-
-    return quote(name, safe="")
 
 
 @router.post(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -87,7 +88,7 @@ def test_a_list_is_filtered_sorted_and_says_what_is_wrong_with_a_file(
     page.get_by_role("combobox", name="Status").select_option("partial")
     expect(table.get_by_role("row")).to_have_count(2)
     page.get_by_role("searchbox", name="Model").fill("nothing like it")
-    expect(page.get_by_text("No result is like this.")).to_be_visible()
+    expect(page.get_by_text("No result matches these filters.")).to_be_visible()
 
 
 @pytest.mark.parametrize(
@@ -109,6 +110,8 @@ def test_a_result_is_opened_by_its_address(served: Served, opened: Callable[...,
     page = opened(served, "#/results/benchmarks/run_0")
     expect(page.get_by_text("alpha:8b")).to_be_visible()
     expect(page.get_by_role("heading", name="All measures")).to_be_visible()
+    uncertain = page.get_by_role("group", name="All measures").get_by_text(re.compile(r"\d\*$"))
+    expect(uncertain.first).to_be_visible()
     page.get_by_role("link", name="Benchmarks").click()
     expect(page.get_by_label("Select run_0")).to_be_visible()
     page.get_by_role("link", name="Evals 2").click()

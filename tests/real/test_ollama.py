@@ -211,3 +211,21 @@ def test_an_eval_reads_choices_by_probability_after_solved_examples(
         assert item["choice_mass"] > 0.2
         assert item["answer"] in ("A", "B", "C")
         assert item["verdict"]["extracted"] == item["answer"]
+
+
+def test_depths_and_a_conversation_on_a_real_ollama(ollama: RealOllama, tmp_path: Path) -> None:
+    """It cuts a long conversation without saying so, and forgets the start of a long answer."""
+    small = (f"--host={ollama.host}", "--osl=8", "--num-ctx=256", "--warmup=1")
+    run_cli("chat", MODEL, *small, "--turns=2", "--conversations=1", "--isl=24", cwd=tmp_path)
+    lengths = ("--isl=16,32,48", "--depths=0,64,512", "--iterations=1")
+    run_cli("depth", MODEL, *small, *lengths, cwd=tmp_path)
+    (chat,) = (tmp_path / "results" / "chats").glob("*.json")
+    (depth,) = (tmp_path / "results" / "depths").glob("*.json")
+    held = json.loads(chat.read_text())["results"]
+    assert held["overflow"]["context"] == 256
+    assert held["overflow"]["prompt"]["behaviour"] == "truncates"
+    assert held["overflow"]["answer"]["behaviour"] == "shifts"
+    near, far, past = json.loads(depth.read_text())["results"]["depths"]
+    assert (near["reason"], far["reason"]) == (None, None)
+    assert far["context_tokens"] == pytest.approx(64, abs=12)
+    assert past["reason"].startswith("past the loaded context of 256 tokens: it needs 576")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 
-def eval_item(name: str = "q", **fields: Any) -> dict[str, Any]:
+def eval_item(name: str = "q", **fields: Any) -> Any:
     """Return what a result file has of a question."""
     question = {"id": name, "prompt": name, "reference": None, "rubric": None, "category": "c"}
     made = {"question": question, "answer": "abc", "rival_answer": "ab", "scores": {}}

@@ -47,7 +47,7 @@ EVIDENCE = "[1] Atlas\nParis is the capital of France.\n\n[2] Census\nIt has 2,1
 CASE = Case(QUESTION, RIGHT, "Paris", evidence=EVIDENCE)
 
 
-def judge_score(mark: float | None) -> dict[str, Any]:
+def judge_score(mark: float | None) -> Any:
     """Return the common verdict of one judge."""
     state = "scored" if mark is not None else "parse_error"
     return {"score": mark, "state": state, "flip_rate": None, "judgments": []}
@@ -144,7 +144,7 @@ def test_option_and_set_define_the_same_criterion(tmp_path: Path, mark: str) -> 
 
 
 def test_share_of_yes_is_a_measure_like_the_others() -> None:
-    def told(*marks: float | None) -> dict[str, Any]:
+    def told(*marks: float | None) -> Any:
         items = [eval_item(f"{n}", scores={"devout": judge_score(m)}) for n, m in enumerate(marks)]
         for item in items:
             item["question"]["definitions"] = [DEVOUT.definition]
@@ -167,7 +167,7 @@ def test_verdict_under_other_words_is_not_taken_for_this_ones() -> None:
     assert POLITE.key != other.key
     assert POLITE.key == criteria.defined([POLITE.definition])["politeness"].key
     assert criteria.named("accuracy").key == "accuracy"
-    rows: list[dict[str, Any]] = []
+    rows: list[Any] = []
     fake = OpenAI([verdict_json(4)])
     with judge_server(fake, "m") as name:
         for asked in (POLITE, other, POLITE):
@@ -182,7 +182,10 @@ def test_verdict_under_other_words_is_not_taken_for_this_ones() -> None:
 
 
 def test_journal_of_an_earlier_version_has_no_claims() -> None:
-    row = {"key": ["q", "accuracy", "j", "0"], **judges.Judgment("accuracy", "scored").as_dict()}
+    row: Any = {
+        "key": ["q", "accuracy", "j", "0"],
+        **judges.Judgment("accuracy", "scored").as_dict(),
+    }
     del row["claims"]
     (found,) = judges.restored([row]).values()
     assert found.claims == ()
@@ -256,7 +259,7 @@ def test_where_nothing_was_attempted_nothing_is_known_of_the_attempted() -> None
     assert (found.value, found.reason) == (None, "no answer was attempted")
 
 
-def graded(*told: str | None) -> list[dict[str, Any]]:
+def graded(*told: str | None) -> list[Any]:
     """Return items with these grades; None is a verdict that could not be read."""
     return [
         eval_item(
@@ -645,7 +648,7 @@ def test_label_of_a_criterion_that_gets_yes_or_no_is_one_of_them(tmp_path: Path)
 
 
 def test_criterion_in_other_words_is_not_compared_nor_is_a_mark_of_one_side() -> None:
-    def told(words: str, **scores: Any) -> dict[str, Any]:
+    def told(words: str, **scores: Any) -> Any:
         made = eval_item("a", scores={"wit": judge_score(4), **scores})
         made["question"]["definitions"] = [criteria.own("wit", words).definition]
         return eval_document(made)
@@ -674,7 +677,7 @@ def test_criterion_in_other_words_is_not_compared_nor_is_a_mark_of_one_side() ->
 )
 def test_scorer_s_verdict_says_where_an_answer_is_plainly_no_try(answer: str, state: str) -> None:
     question = evalsets.Question("q", "How many?", "4", "c", scorer="number")
-    row = {"answer": answer, "error": None, "finish_reason": "stop", "search": None}
+    row: Any = {"answer": answer, "error": None, "finish_reason": "stop", "search": None}
     found = scoring.score(question, row)
     assert found is not None
     assert (found["state"], found["correct"]) == (state, False)
@@ -699,12 +702,14 @@ def test_scorer_s_verdict_says_where_an_answer_is_plainly_no_try(answer: str, st
 @pytest.mark.parametrize("scorer", ["exact", "includes"])
 def test_refusal_is_no_attempt_for_every_scorer(scorer: str, answer: str, state: str) -> None:
     question = evalsets.Question("q", "Capital of France?", "Paris", "c", scorer=scorer)
-    row = {"answer": answer, "error": None, "finish_reason": "stop", "search": None}
+    row: Any = {"answer": answer, "error": None, "finish_reason": "stop", "search": None}
     found = scoring.score(question, row)
     assert found is not None
     assert (found["state"], found["correct"]) == (state, False)
     right = question._replace(reference=spoken(answer))
-    assert (scoring.score(right, row) or {})["correct"] is True
+    as_expected = scoring.score(right, row)
+    assert as_expected is not None
+    assert as_expected["correct"] is True
 
 
 # The judge fixture

@@ -41,4 +41,4 @@ def test_every_option_has_a_line_of_help(kind: type) -> None:
 def test_backends_are_the_members_of_their_folder_and_auto() -> None:
     choices = next(o.choices for o in options_of(Connection) if o.name == "backend")
     assert choices is not None
-    assert choices() == ("auto", "embedded", "ollama", "openai")
+    assert choices() == ("auto", "embedded", "ollama", "openai", "whisper")

@@ -21,7 +21,7 @@ from pytest_llamaburn.backends._secrets import redacted, without
 from pytest_llamaburn.kinds.eval import answering
 from pytest_llamaburn.kinds.eval.answer_cache import Cache
 from pytest_llamaburn.store import journal, results
-from pytest_llamaburn.texts import counted, dumps, whole
+from pytest_llamaburn.texts import counted, dumps, span, whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,8 +60,9 @@ def test_any_text_goes_through_journal_and_result_file(text: str) -> None:
         assert results.check(document) is None
         results.load(results.write(place, document))
         cache = Cache(place)
-        cache.put("key", {"error": None, "answer": text})
-        assert cache.get("key") == {"error": None, "answer": whole(text)}
+        answer: Any = {"error": None, "answer": text}
+        cache.put("key", answer)
+        assert cache.get("key") == {**answer, "answer": whole(text)}
 
 
 def test_answer_whose_characters_came_in_halves_is_whole() -> None:
@@ -167,3 +168,18 @@ def test_a_number_of_things_is_in_the_right_form(count: int, words: str) -> None
 def test_a_number_of_things_may_have_a_form_of_its_own() -> None:
     assert counted(1, "request is", "requests are") == "1 request is"
     assert counted(3, "request is", "requests are") == "3 requests are"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0.4, "0 s"),
+        (59.4, "59 s"),
+        (59.6, "1 min"),
+        (807, "13 min 27 s"),
+        (7500, "2 h 5 min"),
+        (7201, "2 h"),
+    ],
+)
+def test_a_time_is_told_in_seconds_minutes_or_hours(seconds: float, words: str) -> None:
+    assert span(seconds) == words

@@ -20,10 +20,7 @@ NO_SET = {"sets": [], "available": 0}  # for tests with prompts of their own
 
 
 class _Benchmark(RunKind):
-    description = (
-        "Measure how fast a model answers, in one pytest session, and show the result file as a "
-        "table."
-    )
+    description = "Measure how fast a model answers, and show the result as a table."
     name = "benchmark"
     folder = "benchmarks"
     comparison = "comparison"

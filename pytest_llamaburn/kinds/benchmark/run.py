@@ -18,7 +18,7 @@ from pytest_llamaburn.kinds.benchmark.measures import MEASURES
 from pytest_llamaburn.load.driver import closed_loop
 from pytest_llamaburn.progress import of_request
 from pytest_llamaburn.stats import samples
-from pytest_llamaburn.texts import counted
+from pytest_llamaburn.texts import counted, span
 from pytest_llamaburn.trace import answered
 
 if TYPE_CHECKING:
@@ -149,7 +149,7 @@ class BenchmarkRun(Run):
         self._rows += rows
         self._progress.resume(len(rows))
         if self.settings.cache == "warm":
-            await self._untimed(prompt.text)
+            await self.send_untimed(prompt.text)
 
         def done(request: TimedRequest, trace: Trace) -> None:
             rows.append(self._note(request, trace))
@@ -171,7 +171,7 @@ class BenchmarkRun(Run):
         document, mode = _document(measured), self.settings.gate_mode
         verdicts = gates.judged(document, MEASURES, expressions, mode)
         for verdict in verdicts:
-            self._journal("gate", verdict)
+            self.write("gate", verdict)
         return gates.not_passed(verdicts)
 
     def properties(self, measured: Measured) -> Iterator[tuple[str, float]]:
@@ -180,7 +180,7 @@ class BenchmarkRun(Run):
 
     def _note(self, request: TimedRequest, trace: Trace) -> BenchmarkRow:
         row = self._row(request, trace)
-        self._journal("request", row)
+        self.write("request", row)
         self._rows.append(row)
         self._progress.step(of_request(row))
         kind, (last, count) = row["error"] and row["error"]["kind"], self._streak
@@ -188,7 +188,7 @@ class BenchmarkRun(Run):
         return row
 
     def _plan(self, key: str, requests: int) -> None:
-        self._journal("planned", {"items": {key: requests}})
+        self.write("planned", {"items": {key: requests}})
 
     def _enough(self) -> bool:
         """Return whether --precision, --budget or --max-iterations ends the run."""
@@ -231,12 +231,12 @@ class BenchmarkRun(Run):
         """Return a sentence with the expected time, estimated from the last warm-up request."""
         values = metrics.compute(self._last)[0] if self._last else {}
         first, gap = values.get("time_to_first_token_ms"), values.get("inter_token_latency_ms")
-        counted = f"{requests} request{'s' * (requests != 1)}"
+        sent = f"{counted(requests, 'request')} to {self.model.id}"
         if first is None or gap is None:
-            return f"{counted} to {self.model.id}: no estimate, the warm-up failed"
+            return f"{sent}: no estimate, the warm-up failed"
         longest_s = (first + gap * self.settings.max_tokens) / 1000
         total_s = min(requests * longest_s, self.settings.budget or math.inf)
-        return f"{counted} to {self.model.id}: about {total_s:.0f} s"
+        return f"{sent}: about {span(total_s)}"
 
     def _row(self, request: TimedRequest, trace: Trace) -> BenchmarkRow:
         row: BenchmarkRow = {

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from pytest_llamaburn import gates, measures, metrics
 from pytest_llamaburn.energy import words
 from pytest_llamaburn.measures import REASONS
-from pytest_llamaburn.stats import samples
 from pytest_llamaburn.tables import (
     ABSENT,
     FILE,
@@ -17,6 +16,7 @@ from pytest_llamaburn.tables import (
     machine,
     measured,
     server,
+    starred,
     title,
     under,
 )
@@ -94,9 +94,7 @@ def _prompts(used: Document) -> str:
 
 def _precision(document: Document, summary: Document) -> Iterator[str]:
     """Yield how sure the numbers are: few samples, other measurements, variation between runs."""
-    shown = [summary[name] for name in HEADLINES]
-    if any(found["n"] > 0 and "p95" not in found["certified"] for found in shown):
-        yield f"* fewer than {samples.floor(0.95)} samples: too few for this p95"
+    yield from starred(summary[name] for name in HEADLINES)
     yield from _wider(document["config"], summary)
     for name, variation in document["results"].get("between_runs", {}).items():
         cv = "unknown" if variation["cv"] is None else f"{variation['cv']:.1%}"

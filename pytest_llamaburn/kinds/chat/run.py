@@ -36,13 +36,13 @@ class ChatRun(SingleRun):
         `key` is the name of this call in the journal's plan.
         """
         settings, context = self.settings, await self.context()
-        self._journal("facts", {"context": context})
-        planned = plan.requests(settings)
+        self.write("facts", {"context": context})
+        planned = foreseen = plan.requests(settings)
         if context is None and settings.overflow:
             planned -= 2
         seconds = plan.seconds(settings, self._ruler, self.token_ms(), context)
         self._progress.say(self.budgeted(seconds, planned))
-        return await self.take(key, self._questions(context), planned)
+        return await self.take(key, self._questions(context), planned, foreseen)
 
     def _questions(self, context: int | None) -> Iterator[Question]:
         for number in range(self.settings.conversations):

@@ -40,11 +40,12 @@ class DepthRun(SingleRun):
         depths, context = plan.depths(self.settings), await self.context()
         why = {depth: plan.too_deep(depth, self.settings, context) for depth in depths}
         past = {str(depth): reason for depth, reason in why.items() if reason}
-        self._journal("facts", {"context": context, "past_context": past})
+        self.write("facts", {"context": context, "past_context": past})
         places = plan.places(self.settings, [depth for depth in depths if not why[depth]])
         seconds = plan.seconds(places, self._ruler, self.token_ms())
         self._progress.say(self.budgeted(seconds, len(places)))
-        return await self.take(key, self._questions(places), len(places))
+        foreseen = plan.requests(self.settings)
+        return await self.take(key, self._questions(places), len(places), foreseen)
 
     def _questions(self, places: list[Place]) -> Iterator[Question]:
         """Yield the requests; after an overflow, no more requests of that depth."""

@@ -10,6 +10,7 @@ from pytest_llamaburn.kinds._kind import Expected, Params, RunKind, or_broken, t
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from pytest_llamaburn.documents import Document
     from pytest_llamaburn.kinds._kind import Item, Session, Target
 
 QUESTION = "llm_question"  # the argument by which a test is parametrized with the questions
@@ -114,7 +115,7 @@ class _Eval(RunKind):
             items, key=lambda item: (targets.index(item.target), "llm_scores" in item.fixtures)
         )
 
-    def header(self, target: Target, session: Session) -> dict[str, Any]:
+    def header(self, target: Target, session: Session) -> Document:
         """Return which run has the answers that these are compared with."""
         other = self._opponent(session.settings(self.name))
         return {"opponent_run": session.run_id(target._replace(model=other))} if other else {}

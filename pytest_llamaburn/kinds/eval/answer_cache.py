@@ -11,19 +11,20 @@ import hashlib
 import json
 import os
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pytest_llamaburn.texts import dumps
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pytest_llamaburn.backends._base import Model, Server
+    from pytest_llamaburn.backends._base import Body, Model, Server
+    from pytest_llamaburn.kinds.eval.documents import AnswerFacts
 
 FOLDER = ".answers"
 
 
-def key_of(model: Model, server: Server, body: dict[str, Any]) -> str | None:
+def key_of(model: Model, server: Server, body: Body) -> str | None:
     """Return the key of the answer to a request; None for a model without a digest."""
     if model.digest is None:
         return None
@@ -38,17 +39,17 @@ class Cache:
         """Take the directory; nothing is created before the first answer."""
         self._folder = results_dir / FOLDER
 
-    def get(self, key: str | None) -> dict[str, Any] | None:
+    def get(self, key: str | None) -> AnswerFacts | None:
         """Return the row of an answer; None if there is none or its file is damaged."""
         if key is None:
             return None
         try:
-            row: dict[str, Any] = json.loads(self._path(key).read_text(encoding="utf-8"))
+            row: AnswerFacts = json.loads(self._path(key).read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return None
         return row
 
-    def put(self, key: str | None, row: dict[str, Any]) -> None:
+    def put(self, key: str | None, row: AnswerFacts) -> None:
         """Keep the row of a successful answer."""
         if key is None or row["error"] is not None:
             return

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter_ns
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from pytest_llamaburn import modalities
 from pytest_llamaburn.errors import ServerError
@@ -20,12 +20,14 @@ from pytest_llamaburn.trace import Failed, Sent, Trace, fold
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from pytest_llamaburn.backends._base import Backend, Likely, Message, Model, Server
+    from pytest_llamaburn.backends._base import Backend, Body, Likely, Message, Model, Server
+    from pytest_llamaburn.documents import Document
     from pytest_llamaburn.evalsets import Question
+    from pytest_llamaburn.kinds.eval.documents import AnswerFacts, AnswerRow, Cited
     from pytest_llamaburn.media import Medium
     from pytest_llamaburn.search._base import Hit, Search
+    from pytest_llamaburn.search._record import SearchRecord
 
-    Row = dict[str, Any]
 
 _LETTER_PROMPT = "Which letter comes first, A or B? Answer with the letter only."
 _REFUSED = ("bad_request", "unsupported")  # as servers answer to a medium that they do not take
@@ -54,7 +56,7 @@ class Answering:
         """Open the cache of earlier answers; it reads and writes nothing yet."""
         self._cache = answer_cache.Cache(Path(self.settings.results_dir))
 
-    async def row(self, question: Question, number: int) -> Row:
+    async def row(self, question: Question, number: int) -> AnswerRow:
         """Return the row of an answer; `number` counts the samples of a question from 0."""
         about = {
             "prompt_id": question.id,
@@ -69,10 +71,10 @@ class Answering:
             record = await self._searched(question)
         except ServerError as err:
             facts = _facts(_unsearched(str(err)), question.prompt)
-            return {**about, **facts, **_cited(None, question, "", [])}
+            return _row(about, facts, _cited(None, question, "", []))
         hits = [*(_record.hits_of(record) if record else ()), *task.documents(question)]
         facts = await self._answer(question, number, hits)
-        return {**about, **facts, **_cited(record, question, facts["answer"] or "", hits)}
+        return _row(about, facts, _cited(record, question, facts["answer"] or "", hits))
 
     async def check_logprobs(self, questions: Iterable[Question]) -> None:
         """Raise ServerError if a question needs log probabilities and the server gives none."""
@@ -93,34 +95,37 @@ class Answering:
             "them: llama.cpp, vLLM, SGLang, or Ollama from 0.12.11"
         )
 
-    async def _searched(self, question: Question) -> Any:
+    async def _searched(self, question: Question) -> SearchRecord | None:
         if self.search is None or not question.allow_web_search:
             return None
         return await _record.look_up(self.search, question.prompt, self.settings.search_results)
 
-    async def _answer(self, question: Question, number: int, hits: list[Hit]) -> Row:
-        """Return what the model says, now or in an earlier run that sent the same request."""
+    async def _answer(self, question: Question, number: int, hits: list[Hit]) -> AnswerFacts:
+        """Return the answer, which an earlier run may have got with the same request."""
         prompt = _evidence.prompt_with(self.asking.text(question), hits)
         media = modalities.encoded(question.media, self.settings)
         if modalities.asks(self.modality, question, self.settings):
-            return {**await self._asked(question, media, prompt), **_shown(media)}
+            facts = await self._asked(question, media, prompt)
+            return cast("AnswerFacts", {**facts, **_shown(media)})
         messages = self._messages(question, prompt, media)
         by_letter = self.asking.by_letter(question)
         body = (self._letter_body if by_letter else self._body)(messages, number)
         key = answer_cache.key_of(self.model, self.server, identified(body, media))
         cached = self._cache.get(key) if self.settings.cache_answers else None
         if cached is not None:
-            return {**cached, **_shown(media), "cached": True}
-        facts = await self._said(question, body, messages)
+            return cast("AnswerFacts", {**cached, **_shown(media), "cached": True})
+        facts = await self._answer_to(question, body, messages)
         self._cache.put(key, facts)
-        return {**facts, **_shown(media)}
+        return cast("AnswerFacts", {**facts, **_shown(media)})
 
-    async def _asked(self, question: Question, media: list[Medium], prompt: str) -> Row:
+    async def _asked(self, question: Question, media: list[Medium], prompt: str) -> AnswerFacts:
         """Return the answer of a model that the modality asks by a request of its own."""
         sent = (self.backend, self.model, question, media, self.settings)
         trace, measured = await self.modality.ask(*sent)
         _refused(trace)
-        return {**_facts(trace, prompt), "measured": measured, "media_tokens": trace.usage.media}
+        facts = _facts(trace, prompt)
+        facts["measured"], facts["media_tokens"] = measured, trace.usage.media
+        return facts
 
     def _messages(self, question: Question, prompt: str, media: list[Medium]) -> list[Message]:
         """Return the conversation that asks a question; a fresh prefix stands before all of it."""
@@ -131,19 +136,21 @@ class Answering:
             messages[-1] = {**messages[-1], "media": media}
         return messages
 
-    def _body(self, messages: list[Message], number: int, **update: Any) -> Row:
+    def _body(self, messages: list[Message], number: int, **update: Any) -> Body:
         """Return the request for an answer."""
         update["seed"] = self.settings.seed + number
         self.backend.settings = self.settings.model_copy(update=update)
         return self.backend.body(self.model, messages)
 
-    def _letter_body(self, messages: list[Message], number: int) -> Row:
+    def _letter_body(self, messages: list[Message], number: int) -> Body:
         """Return the request for the probabilities of an answer's first token."""
         body = self._body(messages, number, **asking.ONE_LETTER)
         return {**body, "logprobs": True, "top_logprobs": self._alternatives}
 
-    async def _said(self, question: Question, body: Row, messages: list[Message]) -> Row:
-        """Return what the model says to a request with these messages."""
+    async def _answer_to(
+        self, question: Question, body: Body, messages: list[Message]
+    ) -> AnswerFacts:
+        """Send the request with these messages; return the answer."""
         trace, likely = await self._sent(body)
         if question.media:
             _refused(trace)
@@ -154,9 +161,11 @@ class Answering:
         facts = _facts(trace, "\n".join(message["content"] for message in messages))
         if question.media:
             facts["media_tokens"] = trace.usage.media
-        return facts | (asking.letter_of(question, likely) if by_letter and likely else {})
+        if by_letter and likely:
+            return cast("AnswerFacts", {**facts, **asking.letter_of(question, likely)})
+        return facts
 
-    async def _sent(self, body: Row) -> tuple[Trace, Likely]:
+    async def _sent(self, body: Body) -> tuple[Trace, Likely]:
         """Send a request; return its trace, and the likeliest first tokens if asked for."""
         wire = self.backend.wire()
         try:
@@ -173,7 +182,7 @@ def _refused(trace: Trace) -> None:
         trace.failure.kind = "media_refused"
 
 
-def _shown(media: list[Medium]) -> Row:
+def _shown(media: list[Medium]) -> Document:
     """Return what a row says of the media that were sent; nothing without any."""
     return {"media": [medium.facts for medium in media]} if media else {}
 
@@ -183,10 +192,10 @@ def thought_in(trace: Trace | None) -> bool:
     return trace is not None and bool(trace.thinking or split_thinking(trace.text)[1])
 
 
-def _facts(trace: Trace, prompt: str) -> Row:
-    """Return what a request's row says of the answer, without its thinking."""
+def _facts(trace: Trace, prompt: str) -> AnswerFacts:
+    """Return the facts of an answer; its thinking is kept apart."""
     text, thought = split_thinking(whole(trace.text))
-    return {
+    facts: Document = {
         **row_of(trace, prompt),
         "answer": text or (None if trace.failure else ""),
         "thinking": whole(trace.thinking or thought) or None,
@@ -194,9 +203,14 @@ def _facts(trace: Trace, prompt: str) -> Row:
         "choice_logprobs": None,
         "choice_mass": None,
     }
+    return cast("AnswerFacts", facts)
 
 
-def _cited(record: Any, question: Question, answer: str, hits: list[Hit]) -> Row:
+def _row(about: Document, facts: AnswerFacts, cited: Cited) -> AnswerRow:
+    return cast("AnswerRow", {**about, **facts, **cited})
+
+
+def _cited(record: SearchRecord | None, question: Question, answer: str, hits: list[Hit]) -> Cited:
     """Return the search of an answer, whether it found the reference, and what the answer cites."""
     accept = question.options.get("accept", [])
     more = [accept] if isinstance(accept, str) else accept

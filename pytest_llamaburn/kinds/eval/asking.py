@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pytest_llamaburn.backends._base import Message, Model, Server
+    from pytest_llamaburn.documents import Document
     from pytest_llamaburn.evalsets import EvalSet, Question
+    from pytest_llamaburn.kinds.eval.documents import Letters
 
 ONE_LETTER: Final = {"max_tokens": 1, "think": "off"}  # the settings that ask for a letter alone
 _SEPARATORS = (
@@ -91,7 +93,7 @@ class Asking:
                 )
 
     @property
-    def few_shot_examples(self) -> list[dict[str, Any]]:
+    def few_shot_examples(self) -> list[Document]:
         """The examples that any question gets, each once."""
         shown = dict.fromkeys(one for q in self._asked for one in self._shots_of(q.category))
         return [one._asdict() for one in shown]
@@ -167,7 +169,7 @@ def limits(settings: Any, model: Model, server: Server, *, thinks: bool) -> dict
     return {"max_tokens": limit, **({"num_ctx": context} if server.kind == "ollama" else {})}
 
 
-def letter_of(question: Question, likely: Sequence[tuple[str, float]]) -> dict[str, Any]:
+def letter_of(question: Question, likely: Sequence[tuple[str, float]]) -> Letters:
     """Return the log probability of each letter and the share of all letters.
 
     `answer` is the likeliest letter; it is left out if no letter is among the likeliest tokens. The
@@ -179,11 +181,13 @@ def letter_of(question: Question, likely: Sequence[tuple[str, float]]) -> dict[s
         if match and match[1] in found:
             found[match[1]] += math.exp(logprob)
     best = max(found, key=lambda letter: found[letter])
-    return {
-        **({"answer": best} if found[best] else {}),
+    letters: Letters = {
         "choice_logprobs": {letter: math.log(p) if p else None for letter, p in found.items()},
         "choice_mass": min(1.0, sum(found.values())),
     }
+    if found[best]:
+        letters["answer"] = best
+    return letters
 
 
 def _category(question: Question) -> str | None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pytest_llamaburn.evalsets import Question
     from pytest_llamaburn.kinds._kind import Item, Session
+    from pytest_llamaburn.kinds.eval.documents import AnswerRow, ScoresRow
     from pytest_llamaburn.kinds.eval.run import EvalRun
 
 
@@ -16,7 +17,7 @@ def answer(
     run: EvalRun,
     item: Item,  # noqa: ARG001 - as all such functions
     session: Session,
-) -> Callable[[Question], list[dict[str, Any]]]:
+) -> Callable[[Question], list[AnswerRow]]:
     """Return the function of the fixture `llm_answer`."""
     return lambda question: session.run(run.answer(question))
 
@@ -25,10 +26,10 @@ def scores(
     run: EvalRun,
     item: Item,
     session: Session,  # noqa: ARG001 - as all makers
-) -> Callable[[Question], dict[str, Any]]:
+) -> Callable[[Question], ScoresRow]:
     """Return the function of the fixture `llm_scores`."""
 
-    def scored(question: Question) -> dict[str, Any]:
+    def scored(question: Question) -> ScoresRow:
         row = run.scores(question)
         thresholds = item.keywords.get("thresholds", ())
         broken = run.gate_question(thresholds, question) if thresholds else []

@@ -22,8 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from pytest_llamaburn.criteria import Criterion
-
-Document = dict[str, Any]
+    from pytest_llamaburn.documents import Document
 
 
 def _unread(answer: Document) -> bool | None:
@@ -71,10 +70,10 @@ class Marked(Subject):
     @cached_property
     def defined(self) -> dict[str, set[str]]:
         """The definitions that it has of each criterion of the user's own."""
-        told: dict[str, set[str]] = {}
+        keys: dict[str, set[str]] = {}
         for one in self._definitions:
-            told.setdefault(one.name, set()).add(one.key)
-        return told
+            keys.setdefault(one.name, set()).add(one.key)
+        return keys
 
     @property
     def own(self) -> dict[str, Criterion]:
@@ -84,8 +83,8 @@ class Marked(Subject):
     @cached_property
     def _definitions(self) -> list[Criterion]:
         asked = [item["question"] for item in self.document["results"]["items"]]
-        told = (criteria.defined(question.get("definitions", ())) for question in asked)
-        return [one for each in told for one in each.values()]
+        given = (criteria.defined(question.get("definitions", ())) for question in asked)
+        return [one for each in given for one in each.values()]
 
     def setting(self, name: str) -> Any:
         """Return what an eval was asked with; an empty system prompt is none."""
@@ -223,8 +222,8 @@ def _mark(item: Document, name: str) -> Any:
         return item["scores"].get("grade", {}).get("verdict")
     if name in criteria.SHARES_OF_GRADES and "grade" in item["scores"]:
         grade = _mark(item, _F_SCORE)
-        told = None if grade is None else criteria.SHARES_OF_GRADES[name](grade)
-        return None if told is None else float(told)
+        has_it = None if grade is None else criteria.SHARES_OF_GRADES[name](grade)
+        return None if has_it is None else float(has_it)
     if name not in _SHARES:
         return item["scores"].get(name, {}).get("score")
     found = [_SHARES[name](answer) for answer in (item, *item["more_samples"])]

@@ -1,4 +1,4 @@
-"""What judging an eval would take, told before anything is sent."""
+"""The calls, tokens and cost that judging an eval would take. Nothing is sent."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from pytest_llamaburn.evalsets import Question
     from pytest_llamaburn.judges import Case, Estimate, Panel
+    from pytest_llamaburn.kinds.eval.documents import Item
 
 _TYPICAL = 1200 * "x"  # stands for an unknown answer or source: about 300 tokens
 
@@ -45,7 +46,7 @@ def _estimates(
     )
 
 
-def _case(q: Question, item: dict[str, Any] | None, settings: Any) -> Case:
+def _case(q: Question, item: Item | None, settings: Any) -> Case:
     """Return a stored answer as it is judged, or one of the expected length."""
     if item is not None:
         evidence = task.evidence(q, item["search"])

@@ -12,12 +12,12 @@ from pytest_llamaburn import insights, registry
 from pytest_llamaburn.texts import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from pytest_llamaburn.documents import Document
     from pytest_llamaburn.insights import Insight, Rule
 
-    Found = tuple[str, dict[str, Any]]
+    Found = tuple[str, Document]
 
 MANY_UNPARSABLE = 0.1
 FEWEST_UNPARSABLE = 3
@@ -158,13 +158,13 @@ def self_preference(document: Document) -> Found | None:
     return None
 
 
-def unbegun(answer: dict[str, Any]) -> bool:
+def unbegun(answer: Mapping[str, Any]) -> bool:
     """Return whether the limit of tokens cut an answer before it began."""
     return _is_cut(answer) and not answer["answer"]
 
 
 def cut_answers(
-    answers: Sequence[dict[str, Any]], config: dict[str, Any], least: int = 1
+    answers: Sequence[Mapping[str, Any]], config: Document, least: int = 1
 ) -> Found | None:
     """Return sentence and evidence on answers cut before they began; None for fewer than `least`.
 
@@ -179,15 +179,15 @@ def cut_answers(
     return _cut_text(evidence, config, f"answers were cut off {{at}} {what}")
 
 
-def _is_cut(answer: dict[str, Any]) -> bool:
+def _is_cut(answer: Mapping[str, Any]) -> bool:
     """Return whether the limit of tokens cut an answer; one token is enough for a letter."""
     is_letter = answer.get("choice_mass") is not None
     return answer["finish_reason"] == "length" and not answer["error"] and not is_letter
 
 
 def _cut_evidence(
-    cut: Sequence[dict[str, Any]], answers: Sequence[dict[str, Any]], config: dict[str, Any]
-) -> dict[str, Any]:
+    cut: Sequence[Mapping[str, Any]], answers: Sequence[Mapping[str, Any]], config: Document
+) -> Document:
     limit = config["max_tokens"]
     finished = [n for n in _lengths(answers, "stop") if n]
     p95 = finished[math.ceil(0.95 * len(finished)) - 1] if finished else None
@@ -202,18 +202,18 @@ def _cut_evidence(
     }
 
 
-def _answers(document: Document) -> Iterator[dict[str, Any]]:
+def _answers(document: Document) -> Iterator[Document]:
     for item in document["results"]["items"]:
         yield from (item, *item["more_samples"])
 
 
-def _lengths(answers: Sequence[dict[str, Any]], reason: str) -> list[float]:
+def _lengths(answers: Sequence[Mapping[str, Any]], reason: str) -> list[float]:
     """Return the lengths in tokens of the answers that ended for a reason, the shortest first."""
     alike = [one["output_sequence_length"] for one in answers if one["finish_reason"] == reason]
     return sorted(tokens for tokens in alike if tokens is not None)
 
 
-def _cut_text(cut: dict[str, Any], config: dict[str, Any], what: str) -> Found:
+def _cut_text(cut: Document, config: Document, what: str) -> Found:
     """Return the sentences on answers that were cut, with the advice, and the evidence.
 
     `what` has a place for where they were cut.
@@ -239,7 +239,7 @@ def _step_up(tokens: float) -> int:
     return _STEP * math.ceil(tokens / _STEP)
 
 
-def _families(model: dict[str, Any]) -> set[str | None]:
+def _families(model: Document) -> set[str | None]:
     """Return the families that a model belongs to, by its name and by what its server says."""
     return {_family(model["id"]), _family(model.get("family") or "")} - {None}
 

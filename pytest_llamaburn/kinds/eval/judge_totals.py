@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Literal
 
 from pytest_llamaburn.criteria import NOT_APPLICABLE
 from pytest_llamaburn.kinds.eval.scores import UNFINISHED
@@ -11,25 +11,30 @@ from pytest_llamaburn.kinds.eval.scores import UNFINISHED
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    Item = dict[str, Any]
+    from pytest_llamaburn.documents import Document
+    from pytest_llamaburn.judges._documents import ComparisonFields, JudgmentFields
+    from pytest_llamaburn.kinds.eval.documents import Item
+
+_TIERS: tuple[Literal["input", "cache_read", "cache_write", "output", "reasoning"], ...] = (
+    *("input", "cache_read", "cache_write", "output", "reasoning"),
+)
 
 
-def judgments(items: Iterable[Item]) -> Iterator[dict[str, Any]]:
+def judgments(items: Iterable[Item]) -> Iterator[JudgmentFields]:
     """Yield every single judgment."""
     for item in items:
         for found in (*item["scores"].values(), *item["comparisons"]):
             yield from found["judgments"]
 
 
-def counts(items: Iterable[Item], each: int) -> dict[str, Any]:
+def counts(items: Iterable[Item], each: int) -> Document:
     """Return how many verdicts were asked for, how many there are, and their states.
 
     A verdict is what one judge says, each time it is asked, about one criterion of an answer or
     about a pair. Criteria that do not apply are not counted. `each` is the number of verdicts on
     one criterion or pair; a score by rule counts as all of them.
     """
-    told = (state for _, state in _verdicts(items, each))
-    states = Counter(state for state in told if state != NOT_APPLICABLE)
+    states = Counter(s for _, s in _verdicts(items, each) if s != NOT_APPLICABLE)
     return {
         "n_total": states.total(),
         "n_scored": states["scored"],
@@ -46,7 +51,7 @@ def by_judge(items: Iterable[Item]) -> dict[str, dict[str, int]]:
     return {name: dict(states) for name, states in found.items()}
 
 
-def commonest_error(items: Iterable[Item]) -> dict[str, Any] | None:
+def commonest_error(items: Iterable[Item]) -> Document | None:
     """Return the most frequent error of a judge, with its count; None without errors."""
     errors = Counter(
         (one["judge"], one["error"]["kind"], one["error"]["words"])
@@ -67,21 +72,21 @@ def _verdicts(items: Iterable[Item], each: int) -> Iterator[tuple[str | None, st
             yield from _all_of([(_judge_of(c), c["state"]) for c in item["comparisons"]], each)
 
 
-def _all_of(told: list[tuple[str | None, str]], each: int) -> list[tuple[str | None, str]]:
-    if len(told) == 1 and told[0][0] is None:
-        return told * each
-    return told + [(None, UNFINISHED)] * (each - len(told))
+def _all_of(given: list[tuple[str | None, str]], each: int) -> list[tuple[str | None, str]]:
+    """Return `each` verdicts: one by rule counts as all of them, missing ones are unfinished."""
+    if len(given) == 1 and given[0][0] is None:
+        return given * each
+    return given + [(None, UNFINISHED)] * (each - len(given))
 
 
-def _judge_of(comparison: dict[str, Any]) -> str | None:
+def _judge_of(comparison: ComparisonFields) -> str | None:
     return next((one["judge"] for one in comparison["judgments"]), None)
 
 
-def cost(items: Iterable[Item]) -> dict[str, Any]:
+def cost(items: Iterable[Item]) -> Document:
     """Return the calls, tokens and USD of judging; the cost is None if that of any is unknown."""
     asked = [one for one in judgments(items) if one["source"] == "judge"]
-    tiers = ("input", "cache_read", "cache_write", "output", "reasoning")
-    tokens = {name: _sum(one["usage"][name] for one in asked) for name in tiers}
+    tokens = {name: _sum(one["usage"][name] for one in asked) for name in _TIERS}
     known = [one["cost_usd"] for one in asked if one["cost_usd"] is not None]
     reasons = [one["cost_reason"] for one in asked if one["cost_usd"] is None]
     return {

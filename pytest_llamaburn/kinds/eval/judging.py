@@ -1,4 +1,4 @@
-"""The judges of an eval run: chosen before the first answer, asked when all answers are there."""
+"""The judges of an eval run: chosen before the first answer, asked after the last one."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from pytest_llamaburn.store import journal
 from pytest_llamaburn.store.resume import ASKED_AGAIN
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Container, Mapping
     from concurrent.futures import Future
 
     from pytest_llamaburn.judges import Comparison, JudgeQueue, JudgeResult, Panel
+    from pytest_llamaburn.judges._documents import ComparisonFields
+    from pytest_llamaburn.kinds.eval.documents import AnswerRow, Judged, ScoresRow
 
-    Row = dict[str, Any]
-    Rows = Mapping[str, Row]  # by question
-    Answers = Mapping[str, Mapping[int, Row]]  # by question and number of the sample
+    Answers = Mapping[str, Mapping[int, AnswerRow]]  # by question and number of the sample
 
-_UNCOMPARED: Row = {
+_UNCOMPARED: ComparisonFields = {
     "verdict": None,
     "state": "skipped_sut_error",
     "inconsistent": False,
@@ -37,7 +37,7 @@ class Judging:
         self.settings = settings
         self.panel: Panel | None = None
         self._opponent_run = opponent_run
-        self._opponent: dict[str, Row] = {}
+        self._opponent: dict[str, AnswerRow] = {}
         self._queue: JudgeQueue | None = None
         self._pending: dict[str, Future[list[JudgeResult]] | Future[list[Comparison]]] = {}
 
@@ -85,11 +85,11 @@ class Judging:
     def begin(
         self,
         answers: Answers,
-        done: Rows,
-        keep: Callable[[str, Row], None],
+        done: Container[str],
+        keep: Callable[[str, Mapping[str, Any]], None],
         pictures: Mapping[str, str],
     ) -> None:
-        """Submit the first answer to each question that is not done; only the first call does.
+        """Submit the first answer to each question that is not `done`; later calls do nothing.
 
         `keep` journals a row of the given type: each judgment, and the opponent's answers.
         `pictures` has what the code of an answer drew, by question.
@@ -107,15 +107,15 @@ class Judging:
                 seen = (pictures[name],) if name in pictures else ()
                 self._submit(self._queue, name, samples[0], seen)
 
-    def scores(self, name: str) -> Row:
-        """Wait for the judges' results on a question; return them as a `scores` row has them."""
+    def scores(self, name: str) -> Judged:
+        """Wait until a question is judged; return the results as in a `scores` row."""
         future = self._pending.pop(name, None)
-        results = [] if future is None else [one.as_dict() for one in future.result()]
+        results: Any = [] if future is None else [one.as_dict() for one in future.result()]
         opponent = self._opponent.get(name) if self.compares else None
         return {
             "scores": {} if self.compares else {one["criterion"]: one for one in results},
             "comparisons": (results or [_UNCOMPARED]) if self.compares else [],
-            "rival_answer": opponent and opponent["answer"],
+            "rival_answer": opponent["answer"] if opponent else None,
         }
 
     def close(self) -> None:
@@ -124,7 +124,9 @@ class Judging:
             self._queue.close()
             self._queue = None
 
-    def _submit(self, queue: JudgeQueue, name: str, row: Row, pictures: tuple[str, ...]) -> None:
+    def _submit(
+        self, queue: JudgeQueue, name: str, row: AnswerRow, pictures: tuple[str, ...]
+    ) -> None:
         question = task.question(row["question"])
         if not self.settings.pairwise:
             case = scoring.case(question, row, pictures)
@@ -134,7 +136,7 @@ class Judging:
         if pair is not None:
             self._pending[name] = queue.compare(pair, name)
 
-    def _opponent_answers(self, answers: Answers) -> dict[str, Row]:
+    def _opponent_answers(self, answers: Answers) -> dict[str, AnswerRow]:
         """Return the first answer of the model to compare with, by question."""
         opponent = str(self.settings.compare_to)
         if task.is_file(opponent):
@@ -151,8 +153,8 @@ class Judging:
         }
 
 
-def is_final(row: Row) -> bool:
-    """Return whether no judgment of a `scores` row has to be asked for again."""
+def is_final(row: ScoresRow) -> bool:
+    """Return whether a `scores` row is complete: no judgment must be asked for again."""
     results = [*row["scores"].values(), *row["comparisons"]]
     states = {judgment["state"] for one in results for judgment in one["judgments"]}
     return states.isdisjoint(ASKED_AGAIN)

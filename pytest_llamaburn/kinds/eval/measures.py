@@ -14,14 +14,16 @@ from pytest_llamaburn.texts import counted
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from pytest_llamaburn.kinds.eval.documents import Answer
+
     Document = Mapping[str, Any]
 
 TITLE = "Of answers"
 ABOUT = """\
 These names are used in gates of an eval. A metric of requests is a distribution over the answers;
-the numbers in this table are of all answers. What no judge could score enters no mean. What a
-scorer could not read is wrong. Each criterion of your own is a metric too: a mean score from 1 to
-5, or the share of yes.
+the numbers in this table are of all answers. Answers that no judge could score enter no mean.
+Answers that a scorer could not read are wrong. Each criterion of your own is a metric too: a mean
+score from 1 to 5, or the share of yes.
 """
 
 
@@ -45,7 +47,7 @@ def _distribution(
     return measures.of_distribution(document["results"]["summary"][measure.name], statistic, values)
 
 
-def _answers(document: Document) -> list[dict[str, Any]]:
+def _answers(document: Document) -> list[Answer]:
     return [one for item in document["results"]["items"] for one in scores.samples(item)]
 
 

@@ -16,7 +16,8 @@ from pytest_llamaburn.stats import samples
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    Item = dict[str, Any]
+    from pytest_llamaburn.documents import Document
+    from pytest_llamaburn.kinds.eval.documents import Item, Verdict
 
 # Of each rate: what is counted, and of how many; an answer counts 1 if there is no number.
 _COUNTS: dict[str, tuple[tuple[str, ...], str | None]] = {
@@ -31,9 +32,9 @@ _COUNTS: dict[str, tuple[tuple[str, ...], str | None]] = {
 }
 
 
-def of(items: Iterable[Item]) -> dict[str, dict[str, Any]]:
+def of(items: Iterable[Item]) -> dict[str, dict[str, Document]]:
     """Return the field `rates` of the results, by name; nothing if no scorer counts any."""
-    verdicts: dict[str, list[dict[str, Any]]] = {}
+    verdicts: dict[str, list[Verdict]] = {}
     for item in items:
         for name in _counted(item["question"]["scorer"]):
             given = (one["verdict"] for one in scores.samples(item))
@@ -47,9 +48,7 @@ def _counted(scorer: str | None) -> tuple[str, ...]:
     return getattr(registry.load("scorers", scorer), "RATES", ()) if known and scorer else ()
 
 
-def _rate(
-    verdicts: Sequence[dict[str, Any]], parts: tuple[str, ...], whole: str | None
-) -> dict[str, Any]:
+def _rate(verdicts: Sequence[Verdict], parts: tuple[str, ...], whole: str | None) -> Document:
     asked = [one for one in verdicts if one["state"] not in metrics.NO_VERDICT]
     # An answer without anything to count, such as an empty one, has nothing of what counts for it.
     known = [one["details"] for one in asked if whole is None or parts[0] in one["details"]]

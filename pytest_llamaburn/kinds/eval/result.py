@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from pydantic import Field
 
 from pytest_llamaburn import flags, gates
+from pytest_llamaburn.documents import Document
 from pytest_llamaburn.kinds import _energy
 from pytest_llamaburn.kinds._file import (
     Distribution,
@@ -24,7 +25,9 @@ from pytest_llamaburn.metrics import REQUEST, summary
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from pytest_llamaburn.documents import GateVerdict, RequestRow
+    from pytest_llamaburn.documents import GateVerdict
+    from pytest_llamaburn.kinds.eval import documents
+    from pytest_llamaburn.kinds.eval.documents import AnswerRow, Judged, ScoresRow
     from pytest_llamaburn.store.journal import Record
 
 
@@ -41,7 +44,7 @@ class Claim(Part):
 
 
 class Judgment(Part):
-    """One verdict of one judge, or the reason why there is none."""
+    """One verdict of one judge, or the reason why the judge gave none."""
 
     criterion: str
     state: str
@@ -59,14 +62,14 @@ class Judgment(Part):
     most_usd: float | None
     cost_reason: str | None
     retries: int
-    temperature: dict[str, Any] | None
+    temperature: Document | None
     error: dict[str, str] | None
 
 
 class Score(Part):
-    """The mark on one criterion: the median of its scored judgments, None where there is none.
+    """The score on one criterion: the median of its scored judgments, None without any.
 
-    `verdict` is the mark where it is a grade.
+    `verdict` is the grade, if the criterion has grades.
     """
 
     score: float | None
@@ -87,13 +90,13 @@ class Compared(Part):
 
 
 class Verdict(Part):
-    """What a scorer found; `correct` is None where there is no verdict, and not by the model."""
+    """The verdict of a scorer; `correct` is None if the reason is not the model."""
 
     correct: bool | None
     state: str
     reason: str
     extracted: str | None
-    details: dict[str, Any]
+    details: Document
 
 
 class Answer(Part):
@@ -121,14 +124,14 @@ class Answer(Part):
 
 
 class Item(Answer):
-    """A question, its (first) answer and all that was said of it."""
+    """A question with its first answer and all scores."""
 
-    question: dict[str, Any]
+    question: Document
     scores: dict[str, Score]
     comparisons: list[Compared]
     rival_answer: str | None
     pass_at_k: float | None
-    search: dict[str, Any] | None
+    search: Document | None
     reference_found: bool | None
     cited: list[int]
     more_samples: list[Answer]
@@ -148,7 +151,7 @@ class Mean(Part):
 class Criterion(Mean):
     """The scores on one criterion, from 1 to 5 or shares of claims.
 
-    `bounds` has the mean with all that is missing at the lowest and at the highest score. Answers
+    `bounds` has the mean if all missing scores were the lowest, and the highest. Answers
     to which the criterion cannot be applied are in `by_state` only.
     """
 
@@ -156,25 +159,25 @@ class Criterion(Mean):
     bounds: dict[str, float] | None
     histogram: dict[str, int] | None
     flip_rate: float | None
-    jury_alpha: dict[str, Any] | None
+    jury_alpha: Document | None
 
 
 class Graded(Mean):
-    """A share of grades, or their F-score; `bounds` with all that is missing in one grade."""
+    """A share of grades, or their F-score; `bounds` has it if all missing grades were the same."""
 
     flip_rate: float | None
     bounds: dict[str, float] | None
 
 
 class Right(Mean):
-    """A share of right answers; `bounds` has it with all that is missing wrong, and right."""
+    """A share of right answers; `bounds` has it if all missing answers were wrong, and right."""
 
     right: int
     bounds: dict[str, float] | None = None
 
 
 class Counted(Mean):
-    """The share of answers from which nothing could be read, or which are no attempt."""
+    """The share of answers that could not be read, or that only decline."""
 
     count: int
 
@@ -189,10 +192,10 @@ class Macro(Part):
 
 
 class EvalResults(Part):
-    """What an eval found; its own counts are of single verdicts, those of a mean are of answers."""
+    """The results of an eval: its own counts are of verdicts, those of a mean are of answers."""
 
-    eval_set: dict[str, Any]
-    few_shot_examples: list[dict[str, Any]] = Field(default_factory=list)
+    eval_set: Document
+    few_shot_examples: list[Document] = Field(default_factory=list)
     items: list[Item]
     n_total: int
     n_scored: int
@@ -205,19 +208,19 @@ class EvalResults(Part):
     not_attempted: Counted | None = None
     correct_given_attempted: Right | None = None
     rates: dict[str, Mean] = Field(default_factory=dict)
-    programs: dict[str, Any] | None = None
-    media: dict[str, Any] | None = None
-    pass_at_k: dict[str, Any] | None
-    by_category: dict[str, dict[str, Any]]
+    programs: Document | None = None
+    media: Document | None = None
+    pass_at_k: Document | None
+    by_category: dict[str, Document]
     correct_macro: Macro | None = None
-    pairwise: dict[str, Any] | None
-    evidence: dict[str, Any] | None
-    judging: dict[str, Any]
-    cost: dict[str, Any]
+    pairwise: Document | None
+    evidence: Document | None
+    judging: Document
+    cost: Document
     summary: dict[str, Distribution]
     totals: dict[str, int | None]
     errors: dict[str, int]
-    gates: list[dict[str, Any]]
+    gates: list[Document]
 
 
 class File(RunFile):
@@ -227,13 +230,13 @@ class File(RunFile):
     results: EvalResults
 
 
-def build(record: Record) -> dict[str, Any]:
+def build(record: Record) -> Document:
     """Return the content of an eval's result file, made from its journal."""
     header: Any = record.opened
     config, items = header["config"], _items(record, header)
     answers = [answer for item in items for answer in scores.samples(item)]
     errors = [answer["error"] for answer in answers]
-    document: dict[str, Any] = {
+    document: Document = {
         **opening(header, _status(record)),
         "results": {
             "eval_set": {**header["eval_set"], "used": len(items)},
@@ -283,11 +286,11 @@ def planned_answers(record: Record, config: Mapping[str, Any]) -> int | None:
     return None if rescored or others else questions * config["samples"]
 
 
-def _by_category(items: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def _by_category(items: Sequence[documents.Item]) -> Document:
     return {"by_category": scores.by_category(items), "correct_macro": scores.macro(items)}
 
 
-def modern(document: dict[str, Any]) -> dict[str, Any]:
+def modern(document: Document) -> Document:
     """Return the content of a file of any version, with unreadable answers counted as wrong.
 
     Earlier versions left such answers out of `correct`.
@@ -314,7 +317,7 @@ def modern(document: dict[str, Any]) -> dict[str, Any]:
     return document
 
 
-def _gates(document: dict[str, Any]) -> list[GateVerdict]:
+def _gates(document: Document) -> list[GateVerdict]:
     config, results, table = document["config"], document["results"], measures.of(document)
     found = gates.judged(document, table, config["threshold"], config["gate_mode"])
     if results["n_total"] or scores.missing(results["correct"]):
@@ -323,17 +326,17 @@ def _gates(document: dict[str, Any]) -> list[GateVerdict]:
     return found
 
 
-def _items(record: Record, header: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _items(record: Record, header: Mapping[str, Any]) -> list[documents.Item]:
     """Return the questions that were answered, each with its answers and scores, in their order."""
     about = flags.context(record.rows, header["config"], record.facts)
-    groups: dict[str, dict[int, dict[str, Any]]] = {}
+    groups: dict[str, dict[int, AnswerRow]] = {}
     for row in record.rows:
         groups.setdefault(row["prompt_id"], {})[row["iteration"]] = row
-    found = {**_so_far(record, header["config"]), **_scored(record)}
+    found: dict[str, Judged] = {**_so_far(record, header["config"]), **_scored(record)}
     return [_item([*group.values()], found.get(key), about) for key, group in groups.items()]
 
 
-def _so_far(record: Record, config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+def _so_far(record: Record, config: Mapping[str, Any]) -> dict[str, Judged]:
     """Return the scores so far of a run that was cut, by question."""
     if not config["judge"] or _status(record) not in ("interrupted", "partial"):
         return {}
@@ -349,17 +352,15 @@ def _status(record: Record) -> str:
     return status(record, good, done=done)
 
 
-def _scored(record: Record) -> dict[str, dict[str, Any]]:
+def _scored(record: Record) -> dict[str, ScoresRow]:
     return {row["question_id"]: row for row in record.others.get("scores", [])}
 
 
-def _item(
-    rows: Sequence[dict[str, Any]], found: dict[str, Any] | None, about: flags.Context
-) -> dict[str, Any]:
-    found = found or {}
+def _item(rows: Sequence[AnswerRow], scored: Judged | None, about: flags.Context) -> documents.Item:
+    found: Document = {**scored} if scored else {}
     verdicts = found.get("verdicts") or [None] * len(rows)
     first, *rest = (_answer(*pair, about) for pair in zip(rows, verdicts, strict=False))
-    return {
+    item: Document = {
         "question": rows[0]["question"],
         **first,
         "scores": found.get("scores", {}),
@@ -371,30 +372,29 @@ def _item(
         "cited": rows[0]["cited"],
         "more_samples": rest,
     }
+    return cast("documents.Item", item)
 
 
 def _answer(
-    row: dict[str, Any], verdict: dict[str, Any] | None, about: flags.Context
-) -> dict[str, Any]:
-    return {
-        "answer": row["answer"],
-        "thinking": row["thinking"],
-        "timestamp": row["timestamp"],
-        "finish_reason": row["finish_reason"],
-        "error": row["error"],
-        "cached": row["cached"],
-        "flags": flags.of(cast("RequestRow", row), about),
+    row: AnswerRow, verdict: documents.Verdict | None, about: flags.Context
+) -> documents.Answer:
+    fields: Document = {**row}
+    kept = ("answer", "thinking", "timestamp", "finish_reason", "error", "cached")
+    answer: Document = {
+        **{name: fields[name] for name in kept},
+        "flags": flags.of(row, about),
         "null_reasons": row["null_reasons"],
-        "timing": {name: row[name] for name in REQUEST},
-        "correct": verdict and verdict["correct"],
+        "timing": {name: fields[name] for name in REQUEST},
+        "correct": verdict["correct"] if verdict else None,
         "verdict": verdict,
         "choice_logprobs": row.get("choice_logprobs"),
         "choice_mass": row.get("choice_mass"),
-        **{name: row[name] for name in ("media", "media_tokens", "measured") if name in row},
+        **{name: fields[name] for name in ("media", "media_tokens", "measured") if name in fields},
     }
+    return cast("documents.Answer", answer)
 
 
-def _measured(record: Record) -> dict[str, Any]:
+def _measured(record: Record) -> Document:
     """Return the timing of the answers that were made in this run."""
     rows = [row for row in record.rows if not row["cached"]]
     return {"summary": summary([row for row in rows if row["error"] is None], rows)}

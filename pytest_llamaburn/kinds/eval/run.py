@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from pytest_llamaburn import gates, modalities
 from pytest_llamaburn.backends._base import Server
@@ -36,10 +36,10 @@ from pytest_llamaburn.settings import Judging as JudgingOptions
 from pytest_llamaburn.store import journal, results
 
 if TYPE_CHECKING:
+    from pytest_llamaburn.documents import Document
     from pytest_llamaburn.evalsets import Question
+    from pytest_llamaburn.kinds.eval.documents import AnswerRow, ScoresRow
     from pytest_llamaburn.search._base import Search
-
-    Row = dict[str, Any]
 
 _UNIT = "answers and scores"  # what progress counts
 _WARNED_AFTER = 3  # answers that the limit of tokens cut before they began
@@ -56,9 +56,9 @@ class EvalRun(Run):
     def __init__(self, *args: Any) -> None:
         """Take what a Run takes."""
         super().__init__(*args)
-        self._rows: dict[str, dict[int, Row]] = {}
-        self._scores: dict[str, Row] = {}
-        self._early: dict[tuple[str, int], Row | None] = {}  # scores that judging waited for
+        self._rows: dict[str, dict[int, AnswerRow]] = {}
+        self._scores: dict[str, ScoresRow] = {}
+        self._early: dict[tuple[str, int], Any] = {}  # scores that judging waited for
         self._pictures: dict[str, str] = {}  # by question, until judges have them
         self._judging: Judging
         self._answering: Answering
@@ -69,9 +69,7 @@ class EvalRun(Run):
         self._probed: dict[str, Any] | None = None  # what a first medium showed
         self._notes: list[str] = []  # on media that are not those of the set
 
-    async def prepare(
-        self, model: str | None, planned: dict[str, int], about: dict[str, Any]
-    ) -> None:
+    async def prepare(self, model: str | None, planned: dict[str, int], about: Document) -> None:
         """Prepare as a Run does; stored answers need no server."""
         if self.identity.worker.partition("-")[0] != "main":
             raise SettingsError("an eval runs in one process: leave out -n")
@@ -89,18 +87,18 @@ class EvalRun(Run):
             self._search = _choose.choose(self.settings, os.environ)
         await super().prepare(model, planned, about)
 
-    async def answer(self, question: Question) -> list[Row]:
+    async def answer(self, question: Question) -> list[AnswerRow]:
         """Have the model answer a question, as often as --samples says; return the rows."""
         rows = self._rows.setdefault(question.id, {})
         for number in range(self.settings.samples):
             if number not in rows:
                 rows[number] = await self._answering.row(question, number)
-                self._journal("request", rows[number])
+                self.write("request", rows[number])
                 self._warn_of_cuts(rows[number])
             self._progress.step(of_request(rows[number], stage="answering", unit=_UNIT))
         return [*rows.values()]
 
-    def scores(self, question: Question) -> Row:
+    def scores(self, question: Question) -> ScoresRow:
         """Score the answers to a question; return the row with the scorer's and judges' results.
 
         The first call submits everything that judges are asked in this run. Raises DatasetError if
@@ -112,7 +110,7 @@ class EvalRun(Run):
         if question.id not in self._scores:
             self._begin_judging()
             self._scores[question.id] = self._scored(question, [*rows.values()])
-            self._journal("scores", self._scores[question.id])
+            self.write("scores", self._scores[question.id])
         self._progress.step(Event(stage="scoring", unit=_UNIT))
         return self._scores[question.id]
 
@@ -124,7 +122,7 @@ class EvalRun(Run):
         table, mode = measures.of(document), self.settings.gate_mode
         verdicts = gates.judged(document, table, expressions, mode)
         for verdict in verdicts:
-            self._journal("gate", verdict)
+            self.write("gate", verdict)
         return gates.not_passed(verdicts)
 
     async def finish(self, reason: str) -> None:
@@ -132,7 +130,7 @@ class EvalRun(Run):
         if hasattr(self, "_judging"):
             self._judging.close()
             if self._judging.notes:
-                self._journal("facts", {"judge_notes": self._judging.notes})
+                self.write("facts", {"judge_notes": self._judging.notes})
         await super().finish(reason)
 
     @property
@@ -142,7 +140,8 @@ class EvalRun(Run):
     @property
     def _modality(self) -> Any:
         """The module of the modality of the set's media, or None."""
-        name = task.load(self.settings, self.identity.variant).about.get("modality")
+        about = task.load(self.settings, self.identity.variant).about
+        name = about.get("modality")
         return modalities.named(name) if name else None
 
     def _refuse_media(self) -> None:
@@ -213,7 +212,7 @@ class EvalRun(Run):
             self._limit(True, "thinks")
             self._answering.settings = self.settings
             if self.server.kind == "ollama":  # another size of the context loads the model again
-                await self._untimed("Say hello.")
+                await self.send_untimed("Say hello.")
         modality, asked = self._modality, self._questions
         sends = hasattr(modality, "probe")  # not where the answers are programs
         if sends and not all(modalities.asks(modality, one, self.settings) for one in asked):
@@ -221,7 +220,7 @@ class EvalRun(Run):
         if self.settings.choice_by == "logprob":
             await self._answering.check_logprobs(self._questions)
 
-    def _warn_of_cuts(self, row: Row) -> None:
+    def _warn_of_cuts(self, row: AnswerRow) -> None:
         """Say once, after the first few, that answers are cut before they begin."""
         if self._warned or not insights.unbegun(row):
             return
@@ -232,7 +231,7 @@ class EvalRun(Run):
             self._warned = True
             self._progress.say(found[0])
 
-    def _config(self) -> dict[str, Any]:
+    def _config(self) -> Document:
         config = super()._config()
         if self._judging.panel is None:
             config |= {"judge": [], "pairwise": False, "compare_to": None}
@@ -245,7 +244,7 @@ class EvalRun(Run):
         found = task.eval_set(self.settings, self.identity.variant)
         return asking.Asking(self.settings, found, self._questions)
 
-    def _about(self) -> dict[str, Any]:
+    def _about(self) -> Document:
         about = task.load(self.settings, self.identity.variant).about
         return {
             "eval_set": {**about, "few_shot_sha256": self._asking.few_shot_sha256},
@@ -254,7 +253,7 @@ class EvalRun(Run):
 
     def _begin(self, requests: int) -> None:
         if self._probed is not None:
-            self._journal("facts", {"media_probe": self._probed})
+            self.write("facts", {"media_probe": self._probed})
         for note in self._notes:
             self._progress.say(note)
         self._progress.say(f"{requests} {_UNIT} of {self.model.id}")
@@ -276,7 +275,7 @@ class EvalRun(Run):
         asked = {question.id: question for question in self._questions}
         items = [i for i in stored["results"]["items"] if i["question"]["id"] in asked]
         rows = [
-            {**row, "question": asked[row["prompt_id"]]._asdict()}
+            cast("AnswerRow", {**row, "question": asked[row["prompt_id"]]._asdict()})
             for item in items
             for row in task.rows_of(item)
         ]
@@ -284,7 +283,7 @@ class EvalRun(Run):
         for row in rows:
             if row["iteration"] not in self._rows.setdefault(row["prompt_id"], {}):
                 self._rows[row["prompt_id"]][row["iteration"]] = row
-                self._journal("request", row)
+                self.write("request", row)
 
     def _continue(self, record: journal.Record) -> None:
         header: Any = record.opened
@@ -315,10 +314,10 @@ class EvalRun(Run):
                 rows = {} if question.id in self._scores else self._rows.get(question.id, {})
                 if question.scorer == "render" and 0 in rows:
                     self._score(question, rows[0])
-        self._judging.begin(self._rows, self._scores, self._journal, self._pictures)
+        self._judging.begin(self._rows, self._scores, self.write, self._pictures)
         self._pictures = {}
 
-    def _scored(self, question: Question, rows: list[Row]) -> Row:
+    def _scored(self, question: Question, rows: list[AnswerRow]) -> ScoresRow:
         scores = [self._score(question, row) for row in rows]
         correct = [one["correct"] for one in scores if one and one["correct"] is not None]
         k = self.settings.pass_k
@@ -330,7 +329,7 @@ class EvalRun(Run):
             **self._judging.scores(question.id),
         }
 
-    def _score(self, question: Question, row: Row) -> Row | None:
+    def _score(self, question: Question, row: AnswerRow) -> Any:
         """Return the score of an answer; the picture of a rendering is kept beside the result."""
         place = (question.id, row["iteration"])
         if place in self._early:
@@ -348,11 +347,11 @@ class EvalRun(Run):
         if not self.settings.rescore:
             await super()._end_journal(reason)
         elif self.journal is not None:
-            self._journal("end", {"reason": reason})
+            self.write("end", {"reason": reason})
             self.journal.close()
 
 
-def _scoring_options(config: dict[str, Any]) -> dict[str, Any]:
+def _scoring_options(config: Document) -> Document:
     """Return the settings by which stored answers are scored; the others are those of the file.
 
     Model and set are as this run names them: a resumed run is found by them.

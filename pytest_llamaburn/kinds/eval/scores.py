@@ -6,7 +6,7 @@ Each mean has bounds: what it would be if all missing scores were the lowest, an
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pytest_llamaburn import metrics, registry
 from pytest_llamaburn.criteria import (
@@ -21,11 +21,12 @@ from pytest_llamaburn.criteria import (
 from pytest_llamaburn.stats import figures, games, jury
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from pytest_llamaburn.criteria import Criterion
-
-Item = dict[str, Any]
+    from pytest_llamaburn.documents import Document
+    from pytest_llamaburn.judges._documents import ScoreFields
+    from pytest_llamaburn.kinds.eval.documents import Answer, Item, QuestionFields, Verdict
 
 READ = ("scored", "not_attempted")  # the states of answers that scorers could read
 NO_ATTEMPT = ("not_attempted", "empty")  # the states of answers that are no attempt
@@ -33,10 +34,17 @@ UNFINISHED = "unfinished"  # the state of a score that is missing because the ru
 MOST_INCONSISTENT = 0.3  # above this share the verdicts depend on the order of the answers
 MOST_BY_CHANCE = 0.05  # a sign test with a larger p shows nothing
 FEWEST_DECISIVE = 6  # 2 / 2**6 < MOST_BY_CHANCE < 2 / 2**5
+_MISSING: Verdict = {  # on an answer if the run was cut before its scorer
+    "correct": None,
+    "state": UNFINISHED,
+    "reason": "",
+    "extracted": None,
+    "details": {},
+}
 _TOO_FEW = "fewer than 6 questions have a winner, so the result can be chance"
 
 
-def criteria(items: Sequence[Item]) -> dict[str, dict[str, Any]]:
+def criteria(items: Sequence[Item]) -> dict[str, Document]:
     """Return the summary of each criterion that judges scored, except grades."""
     own = defined(d for item in items for d in item["question"].get("definitions", ()))
     names = dict.fromkeys((*BUILT_IN, *(name for item in items for name in item["scores"])))
@@ -48,7 +56,7 @@ def criteria(items: Sequence[Item]) -> dict[str, dict[str, Any]]:
     }
 
 
-def _criterion(found: Sequence[dict[str, Any]], asked: Criterion) -> dict[str, Any]:
+def _criterion(found: Sequence[ScoreFields], asked: Criterion) -> Document:
     fit = [one for one in found if one["state"] != NOT_APPLICABLE]
     scores = [one["score"] for one in fit if one["score"] is not None]
     missing = len(fit) - len(scores)
@@ -80,13 +88,13 @@ def histogram(scores: Iterable[float]) -> dict[str, int]:
     return {str(score): counts[score] for score in SCORES}
 
 
-def _inapplicable(found: Sequence[dict[str, Any]]) -> str:
+def _inapplicable(found: Sequence[ScoreFields]) -> str:
     """Return why a criterion does not apply to any of these answers."""
     (first, *_) = found[0]["judgments"]
     return first["error"]["words"] if first["error"] else "the texts make no claim"
 
 
-def grades(items: Sequence[Item]) -> dict[str, dict[str, Any]]:
+def grades(items: Sequence[Item]) -> dict[str, Document]:
     """Return the shares of SimpleQA's grades and its F-score, by the names of the measures.
 
     Empty if no answer was to be graded. `bounds` has the lowest and the highest value that each
@@ -105,7 +113,7 @@ def grades(items: Sequence[Item]) -> dict[str, dict[str, Any]]:
     return {name: {**about, **_grade(name, given, len(fit), why)} for name in GRADED if found}
 
 
-def _grade(name: str, given: Sequence[str], total: int, why: str | None) -> dict[str, Any]:
+def _grade(name: str, given: Sequence[str], total: int, why: str | None) -> Document:
     found = figures.graded(name, given)
     missing = total - len(given)
     ends = [figures.graded(name, [*given, *missing * [grade]]).value for grade in GRADES]
@@ -115,7 +123,7 @@ def _grade(name: str, given: Sequence[str], total: int, why: str | None) -> dict
     return {"mean": found.value, "ci95": interval, "reason": why or found.reason, "bounds": bounds}
 
 
-def _alpha(found: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+def _alpha(found: Sequence[ScoreFields]) -> Document | None:
     """Return the agreement of several judges, Krippendorff's ordinal alpha; None for one judge."""
     alpha = jury.alpha(
         [(one["judge"], one["score"]) for one in each["judgments"]] for each in found
@@ -123,7 +131,7 @@ def _alpha(found: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
     return None if alpha is None else alpha.as_dict()
 
 
-def correctness(items: Sequence[Item]) -> dict[str, dict[str, Any]]:
+def correctness(items: Sequence[Item]) -> dict[str, Document]:
     """Return the share of right answers, and the share of those that scorers could not read.
 
     `correct` is over all answers; an answer that cannot be read is wrong. Answers that are missing
@@ -135,19 +143,22 @@ def correctness(items: Sequence[Item]) -> dict[str, dict[str, Any]]:
     correct_given_attempted · (1 − not_attempted). Several answers to a question are not
     independent; the intervals treat them as one cluster.
     """
-    asked = [told for item in items for told in _scored(item)]
+    asked = [pair for item in items for pair in _verdicts(item)]
     given = [(name, v) for name, v in asked if v["correct"] is not None]
     parsed = [(name, v) for name, v in given if v["state"] in READ]
     tried = [(name, v) for name, v in given if v["state"] not in NO_ATTEMPT]
-    right = sum(v["correct"] for _, v in given)
+    right = sum(_is_right(v) for _, v in given)
     unread = len(given) - len(parsed)
     return {
         "correct": {
-            **_share_of(asked, given, lambda v: v["correct"]),
+            **_share_of(asked, given, _is_right),
             "right": right,
             "bounds": _bounds(right, len(given), len(asked)),
         },
-        "correct_of_parsed": {**_share_of(given, parsed, lambda v: v["correct"]), "right": right},
+        "correct_of_parsed": {
+            **_share_of(given, parsed, _is_right),
+            "right": right,
+        },
         "unparsable": {
             **_share_of(asked, given, lambda v: v["state"] not in READ),
             "count": unread,
@@ -157,28 +168,29 @@ def correctness(items: Sequence[Item]) -> dict[str, dict[str, Any]]:
             "count": len(given) - len(tried),
         },
         "correct_given_attempted": {
-            **_share_of(given, tried, lambda v: v["correct"]),
+            **_share_of(given, tried, _is_right),
             "right": right,
         },
     }
 
 
-def _scored(item: Item) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield question and score of each answer to a question that has a scorer.
+def _verdicts(item: Item) -> Iterator[tuple[str, Verdict]]:
+    """Yield the question's id and the verdict on each answer, if the question has a scorer.
 
     Scorers that only measure, without a bound, are left out: they find no answer right or wrong.
     """
     question = item["question"]
     if _only_measured(question):
         return
-    missing = {"correct": None, "state": UNFINISHED} if question.get("scorer") else None
+    missing = _MISSING if question.get("scorer") else None
     for answer in samples(item):
         verdict = answer["verdict"] or missing
         if verdict is not None:
             yield question["id"], verdict
 
 
-def _only_measured(question: Mapping[str, Any]) -> bool:
+def _only_measured(question: QuestionFields) -> bool:
+    """Return whether the question's scorer measures only: it has no bound that decides."""
     scorer = question.get("scorer")
     if not scorer or scorer not in registry.names("scorers"):
         return False
@@ -186,11 +198,15 @@ def _only_measured(question: Mapping[str, Any]) -> bool:
     return bound is not None and question["options"].get(bound) is None
 
 
+def _is_right(verdict: Verdict) -> bool:
+    return verdict["correct"] is True
+
+
 def _share_of(
-    asked: Sequence[tuple[str, dict[str, Any]]],
-    counted: Sequence[tuple[str, dict[str, Any]]],
-    is_hit: Callable[[dict[str, Any]], bool],
-) -> dict[str, Any]:
+    asked: Sequence[tuple[str, Verdict]],
+    counted: Sequence[tuple[str, Verdict]],
+    is_hit: Callable[[Verdict], bool],
+) -> Document:
     hits = [float(is_hit(verdict)) for _, verdict in counted]
     found = figures.mean(hits, [name for name, _ in counted], (0, 1))
     return {
@@ -203,12 +219,12 @@ def _share_of(
     }
 
 
-def _why_none(verdicts: Iterable[dict[str, Any]]) -> str:
+def _why_none(verdicts: Iterable[Verdict]) -> str:
     why = why_unavailable(verdicts)
     return f"no answer was scored: {why}" if why else "no answer was scored by a scorer"
 
 
-def why_unavailable(verdicts: Iterable[dict[str, Any] | None]) -> str:
+def why_unavailable(verdicts: Iterable[Verdict | None]) -> str:
     """Return the most frequent reason why this machine could not score; empty if it could."""
     reasons = Counter(v["reason"] for v in verdicts if v and v["state"] == "unavailable")
     return reasons.most_common(1)[0][0] if reasons else ""
@@ -228,11 +244,11 @@ def as_wrong(item: Item) -> None:
             verdict["correct"] = answer["correct"] = False
 
 
-def pass_at_k(items: Sequence[Item], k: int | None) -> dict[str, Any] | None:
+def pass_at_k(items: Sequence[Item], k: int | None) -> Document | None:
     """Return the mean of pass@k over the questions that have a scorer; None without a k."""
     if k is None:
         return None
-    asked = [item for item in items if any(_scored(item))]
+    asked = [item for item in items if any(_verdicts(item))]
     values = [item["pass_at_k"] for item in asked if item["pass_at_k"] is not None]
     found = figures.mean(values, scale=(0, 1))
     return {
@@ -254,7 +270,7 @@ def pass_at_k_of(item: Item, k: int | None) -> float | None:
     return code.pass_at_k(len(right), sum(right), k) if k is not None and right else None
 
 
-def by_category(items: Sequence[Item]) -> dict[str, dict[str, Any]]:
+def by_category(items: Sequence[Item]) -> dict[str, Document]:
     """Return for each category the number of questions, the share of right answers, mean scores."""
     groups: dict[str, list[Item]] = {}
     for item in items:
@@ -262,7 +278,7 @@ def by_category(items: Sequence[Item]) -> dict[str, dict[str, Any]]:
     return {name: _category(group) for name, group in groups.items()}
 
 
-def _category(group: Sequence[Item]) -> dict[str, Any]:
+def _category(group: Sequence[Item]) -> Document:
     found = {**correctness(group), **criteria(group), **grades(group)}
     kept = ("n_total", "n_scored", "right", "count", "mean", "ci95")
     return {
@@ -271,11 +287,11 @@ def _category(group: Sequence[Item]) -> dict[str, Any]:
     }
 
 
-def macro(items: Sequence[Item]) -> dict[str, Any]:
+def macro(items: Sequence[Item]) -> Document:
     """Return the mean over categories of the share of right answers: each category counts alike."""
     groups: dict[str, list[tuple[str, float]]] = {}
     for item in items:
-        given = ((name, v["correct"]) for name, v in _scored(item) if v["correct"] is not None)
+        given = ((name, v["correct"]) for name, v in _verdicts(item) if v["correct"] is not None)
         group = groups.setdefault(item["question"]["category"], [])
         group += [(name, float(right)) for name, right in given]
     split = ([*zip(*group, strict=True)] for group in groups.values() if group)
@@ -288,7 +304,7 @@ def macro(items: Sequence[Item]) -> dict[str, Any]:
     }
 
 
-def pairwise(items: Sequence[Item], opponent: str | None) -> dict[str, Any] | None:
+def pairwise(items: Sequence[Item], opponent: str | None) -> Document | None:
     """Return how the model compares with its opponent; None if answers were not compared.
 
     Each question has one vote. There is no verdict if more than 30 % of the pairs have another
@@ -323,7 +339,7 @@ def _games(item: Item) -> Iterator[games.Game]:
         )
 
 
-def _winner(found: dict[str, Any]) -> tuple[str | None, str | None]:
+def _winner(found: Document) -> tuple[str | None, str | None]:
     consistency, rate = found["consistency"]["value"], found["win_rate"]
     if consistency is None:
         return None, "no pair was judged"
@@ -340,17 +356,18 @@ def _winner(found: dict[str, Any]) -> tuple[str | None, str | None]:
     return ("better" if low > 0.5 else "worse"), None
 
 
-def evidence(items: Sequence[Item]) -> dict[str, Any] | None:
+def evidence(items: Sequence[Item]) -> Document | None:
     """Return what the searches found and the answers cited; None without searches."""
     with_search = [item for item in items if item["search"] is not None]
-    if not with_search:
+    searches = [item["search"] for item in with_search if item["search"] is not None]
+    if not searches:
         return None
-    told = [i["reference_found"] for i in with_search if i["reference_found"] is not None]
+    known = [i["reference_found"] for i in with_search if i["reference_found"] is not None]
     return {
-        "questions": len(with_search),
-        "backends": sorted({item["search"]["backend"] for item in with_search}),
-        "without_hits": sum(not item["search"]["hits"] for item in with_search),
-        "reference_found": {"n": len(told), "share": _mean(map(float, told))},
+        "questions": len(searches),
+        "backends": sorted({search["backend"] for search in searches}),
+        "without_hits": sum(not search["hits"] for search in searches),
+        "reference_found": {"n": len(known), "share": _mean(map(float, known))},
         "cited": {
             "n": len(with_search),
             "share": _mean(float(bool(item["cited"])) for item in with_search),
@@ -358,13 +375,13 @@ def evidence(items: Sequence[Item]) -> dict[str, Any] | None:
     }
 
 
-def missing(found: dict[str, Any]) -> int:
+def missing(found: Document) -> int:
     """Return how many scores are missing."""
     count: int = found["n_total"] - found["n_scored"]
     return count
 
 
-def samples(item: Item) -> Iterator[Item]:
+def samples(item: Item) -> Iterator[Answer]:
     """Yield the answers to a question, each with its score."""
     yield item
     yield from item["more_samples"]

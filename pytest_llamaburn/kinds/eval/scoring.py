@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, cast
 
 from pytest_llamaburn import judges, registry
 from pytest_llamaburn.errors import UsageError
@@ -13,15 +13,15 @@ from pytest_llamaburn.scorers._attempts import is_no_attempt
 from pytest_llamaburn.scorers._base import Score
 
 if TYPE_CHECKING:
+    from pytest_llamaburn.documents import Document
     from pytest_llamaburn.evalsets import Question
     from pytest_llamaburn.judges import Case, Pair
-
-    Row = dict[str, Any]
+    from pytest_llamaburn.kinds.eval.documents import AnswerRow, Verdict
 
 _LONGEST_REASON = 500  # characters of an error of another distribution's scorer
 
 
-def score(question: Question, row: Row) -> Row | None:
+def score(question: Question, row: AnswerRow) -> Verdict | None:
     """Return the score of an answer as JSON types; None for a question without a scorer.
 
     Raises UsageError for a faulty question and a missing extra.
@@ -31,38 +31,40 @@ def score(question: Question, row: Row) -> Row | None:
     ruled = judges.by_rule(case(question, row), "correct")
     if ruled is not None:
         state = _silence(row) if ruled.scored else ruled.state
-        reason = ruled.reasoning or (ruled.error or {})["words"]
+        reason = ruled.reasoning or (ruled.error["words"] if ruled.error else "")
         details = _of_nothing(question) if ruled.scored else {}
-        return Score(False if ruled.scored else None, state, reason, None, details)._asdict()
+        return _verdict(Score(False if ruled.scored else None, state, reason, None, details))
     if row.get("choice_mass") == 0:
-        return _base.unparsable("no letter of a choice is among the likeliest tokens")._asdict()
-    found = _scored(question.scorer, row["answer"], question)
-    if found.correct is False and is_no_attempt(row["answer"]):
+        reason = "no letter of a choice is among the likeliest tokens"
+        return _verdict(_base.unparsable(reason))
+    answer = row["answer"] or ""
+    found = _scored(question.scorer, answer, question)
+    if found.correct is False and is_no_attempt(answer):
         found = found._replace(state="not_attempted")
-    return found._asdict()
+    return _verdict(found)
 
 
-def _of_nothing(question: Question) -> Row:
+def _of_nothing(question: Question) -> Document:
     """Return the counts of an answer without a word, for a scorer that counts."""
     module = registry.load("scorers", question.scorer or "")
     return module.score("", question).details if hasattr(module, "RATES") else {}
 
 
-def case(question: Question, row: Row, pictures: tuple[str, ...] = ()) -> Case:
+def case(question: Question, row: AnswerRow, pictures: tuple[str, ...] = ()) -> Case:
     """Return an answer as judges are given it, with pictures of what its code drew."""
     return judges.Case(
         question.prompt,
         row["answer"] or "",
         question.reference,
         question.rubric,
-        row["error"] and row["error"]["kind"],
+        row["error"]["kind"] if row["error"] else None,
         row["finish_reason"],
         task.evidence(question, row["search"]),
         pictures,
     )
 
 
-def pair(question: Question, row: Row, opponent: Row | None) -> Pair | None:
+def pair(question: Question, row: AnswerRow, opponent: AnswerRow | None) -> Pair | None:
     """Return two answers as judges compare them; None if one is missing, not by the model."""
     texts = [_compared(question, one) for one in (row, opponent)]
     if texts[0] is None or texts[1] is None:
@@ -70,15 +72,18 @@ def pair(question: Question, row: Row, opponent: Row | None) -> Pair | None:
     return judges.Pair(question.prompt, texts[0], texts[1], question.reference, question.rubric)
 
 
-def _compared(question: Question, row: Row | None) -> str | None:
+def _compared(question: Question, row: AnswerRow | None) -> str | None:
     """Return an answer as it is compared: an empty one if the model failed to give it."""
     if row is None:
         return None
     ruled = judges.by_rule(case(question, row), "preference")
     if ruled is None:
-        answer: str = row["answer"]
-        return answer
+        return row["answer"]
     return "" if ruled.scored else None
+
+
+def _verdict(found: Score) -> Verdict:
+    return cast("Verdict", found._asdict())
 
 
 def _scored(name: str, answer: str, question: Question) -> Score:
@@ -96,7 +101,7 @@ def _scored(name: str, answer: str, question: Question) -> Score:
     return found
 
 
-def _silence(row: Row) -> str:
+def _silence(row: AnswerRow) -> str:
     """Return the state of an answer that the model did not give."""
     if row["error"] is not None:
         return "failed"

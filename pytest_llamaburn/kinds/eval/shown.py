@@ -13,20 +13,19 @@ from pytest_llamaburn.tables import ABSENT, Sheet, number
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    Found = dict[str, Any]
-    Item = dict[str, Any]
-    Answer = dict[str, Any]
+    from pytest_llamaburn.documents import Document
+    from pytest_llamaburn.kinds.eval.documents import Answer, Item
 
 _BY_SIZE = ("time_to_first_token_ms", "input_sequence_length", "media_tokens", "correct")
 _SIZES = ("size", "answers", "failed", "TTFT ms", "input tokens", "media tokens", "correct")
 
 
-def of(items: Sequence[Item], modality: str | None) -> dict[str, Any]:
+def of(items: Sequence[Item], modality: str | None) -> Document:
     """Return the fields `rates`, `programs` and `media` of the results, each if there is any."""
     return {**rates.of(items), **programs.of(items), **_media(items, modality)}
 
 
-def _media(items: Sequence[Item], modality: str | None) -> dict[str, Any]:
+def _media(items: Sequence[Item], modality: str | None) -> Document:
     answers = [one for item in items for one in scores.samples(item) if one.get("media")]
     if modality is None or not answers:
         return {}
@@ -44,14 +43,14 @@ def _media(items: Sequence[Item], modality: str | None) -> dict[str, Any]:
     }
 
 
-def sheets(found: Found) -> Iterator[Sheet]:
+def sheets(found: Document) -> Iterator[Sheet]:
     """Yield what programs did, and the answers by the size of their media, if there are any."""
     yield from programs.sheets(found.get("programs"))
     if found.get("media"):
         yield _by_media(found["media"])
 
 
-def _by_media(media: Found) -> Sheet:
+def _by_media(media: Document) -> Sheet:
     mb, spent = media["sent_bytes"] / 1e6, number(media["prepare_ms"]["p50"])
     resized = f", {media['resized']} made smaller" if media["resized"] else ""
     fact = (
@@ -78,7 +77,7 @@ def filled(
     return tuple(columns[i] for i in kept), [tuple(row[i] for i in kept) for row in rows]
 
 
-def _by_size(answers: Iterable[Answer], size_of: Any) -> list[dict[str, Any]]:
+def _by_size(answers: Iterable[Answer], size_of: Any) -> list[Document]:
     """Return a row for each group of sizes, by the largest medium of an answer."""
     groups: dict[str, list[Answer]] = {}
     places: dict[str, float] = {}
@@ -90,7 +89,7 @@ def _by_size(answers: Iterable[Answer], size_of: Any) -> list[dict[str, Any]]:
     return [_row(size, groups[size]) for size in sorted(groups, key=lambda one: places[one])]
 
 
-def _row(size: str, answers: Sequence[Answer]) -> dict[str, Any]:
+def _row(size: str, answers: Sequence[Answer]) -> Document:
     timed = [answer["timing"] for answer in answers if not answer["cached"]]
     marks = [one["correct"] for one in answers if one["correct"] is not None]
     return {

@@ -20,6 +20,7 @@ from pytest_llamaburn.tables import (
     measured,
     number,
     server,
+    starred,
     title,
     under,
 )
@@ -72,9 +73,10 @@ def _timing(found: Document) -> Sheet:
     """Return the table of times; that of answers of an earlier run is empty."""
     known = any(found["summary"][name]["n"] for name in _TIMED)
     timed = [measured(name, found["summary"][name]) for name in _TIMED] if known else []
+    notes = [*under("precision", starred(found["summary"][name] for name in _TIMED))]
     cached = found["totals"].get("cached")
     why = "the answers are those of an earlier run" if cached else "no answer came"
-    return Sheet("timing of the answers", [], timed, [], empty=f"nothing was timed: {why}")
+    return Sheet("timing of the answers", [], timed, notes, empty=f"nothing was timed: {why}")
 
 
 def rows(document: Document) -> Iterator[Document]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from pytest_llamaburn import criteria, datasets, evalsets, judges, media_sets
 from pytest_llamaburn.errors import ResultsError, SettingsError
@@ -15,16 +15,23 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pytest_llamaburn.criteria import Criterion
+    from pytest_llamaburn.documents import Document
     from pytest_llamaburn.evalsets import EvalSet, Question
-
-Row = dict[str, Any]
+    from pytest_llamaburn.kinds.eval.documents import (
+        Answer,
+        AnswerRow,
+        EvalSetFields,
+        Item,
+        QuestionFields,
+    )
+    from pytest_llamaburn.search._record import SearchRecord
 
 
 class Task(NamedTuple):
     """The questions of an eval run, and how a result file describes their set."""
 
     questions: tuple[Question, ...]
-    about: dict[str, Any]
+    about: EvalSetFields
 
 
 def load(settings: Any, name: str) -> Task:
@@ -38,14 +45,15 @@ def load(settings: Any, name: str) -> Task:
         questions = tuple(question(item["question"]) for item in known["items"])
         return Task(_chosen(questions, settings), known["eval_set"])
     found = eval_set(settings, name)
-    about = {
+    about: EvalSetFields = {
         "name": found.name,
         "version": found.version,
         "sha256": found.sha256,
         "path": str(found.path),
         "available": len(found.questions),
-        **({"modality": found.modality} if found.modality else {}),
     }
+    if found.modality:
+        about["modality"] = found.modality
     return Task(_chosen(found.questions, settings), about)
 
 
@@ -82,19 +90,19 @@ def documents(asked: Question) -> list[Hit]:
     return [Hit(f"document {n}", "", text) for n, text in enumerate(asked.context, 1)]
 
 
-def evidence(asked: Question, found: Any) -> str | None:
+def evidence(asked: Question, search: SearchRecord | None) -> str | None:
     """Return the sources of an answer, from the search and the question; None without sources.
 
     They are numbered as in the prompt of the model.
     """
-    hits = [*(_record.hits_of(found) if found else ()), *documents(asked)]
-    told = [f"[{number}] {hit.title}\n{hit.text}" for number, hit in enumerate(hits, 1)]
-    return "\n\n".join(told) or None
+    hits = [*(_record.hits_of(search) if search else ()), *documents(asked)]
+    sources = [f"[{number}] {hit.title}\n{hit.text}" for number, hit in enumerate(hits, 1)]
+    return "\n\n".join(sources) or None
 
 
-def items(settings: Any) -> dict[str, Row]:
+def items(settings: Any) -> dict[str, Item]:
     """Return the items of the result file that --rescore names, by question."""
-    found: list[Row] = stored(settings.rescore)["results"]["items"]
+    found: list[Item] = stored(settings.rescore)["results"]["items"]
     return {item["question"]["id"]: item for item in found}
 
 
@@ -121,7 +129,7 @@ def judged_models(settings: Any) -> list[str]:
     return [*settings.model, stored(other)["model"]["id"] if is_file(other) else other]
 
 
-def stored(path: str) -> dict[str, Any]:
+def stored(path: str) -> Document:
     """Return the content of an eval's result file; raises ResultsError for another file."""
     document = results.load(Path(path))
     if document["schema"] != "llamaburn/eval":
@@ -131,16 +139,17 @@ def stored(path: str) -> dict[str, Any]:
     return document
 
 
-def question(fields: dict[str, Any]) -> Question:
+def question(fields: QuestionFields) -> Question:
     """Return the question of an item of a result file, or of a row of a journal."""
-    listed = {n: tuple(fields.get(n, ())) for n in ("criteria", "definitions", "context", "media")}
-    return evalsets.Question(**{**fields, **listed})
+    known: dict[str, Any] = {**fields}
+    listed = {n: tuple(known.get(n, ())) for n in ("criteria", "definitions", "context", "media")}
+    return evalsets.Question(**{**known, **listed})
 
 
-def rows_of(item: dict[str, Any]) -> list[Row]:
+def rows_of(item: Item) -> list[AnswerRow]:
     """Return the journal rows of an item of a result file."""
     asked = question(item["question"])
-    shared = {
+    shared: Document = {
         "prompt_id": asked.id,
         "category": asked.category,
         "prompt_sha256": asked.sha256,
@@ -148,20 +157,26 @@ def rows_of(item: dict[str, Any]) -> list[Row]:
         "start": "warm",
         "question": item["question"],
         "chunk_gaps_ms": [],
-        **{name: item[name] for name in ("search", "reference_found", "cited")},
+        "search": item["search"],
+        "reference_found": item["reference_found"],
+        "cited": item["cited"],
     }
-    seen = ("media", "media_tokens", "measured")  # only of questions with media
-    kept = ("answer", "thinking", "timestamp", "finish_reason", "error", "flags", "null_reasons")
-    letters = ("choice_logprobs", "choice_mass")  # not in files of earlier versions
     return [
-        {
-            **shared,
-            **answer["timing"],
-            **{name: answer[name] for name in kept},
-            **{name: answer.get(name) for name in letters},
-            **{name: answer[name] for name in seen if name in answer},
-            "iteration": number,
-            "cached": True,
-        }
+        cast("AnswerRow", {**shared, **_facts(answer), "iteration": number})
         for number, answer in enumerate([item, *item["more_samples"]])
     ]
+
+
+def _facts(answer: Answer) -> Document:
+    """Return the fields of a journal row that an answer of a result file has."""
+    fields: Document = {**answer}
+    kept = ("answer", "thinking", "timestamp", "finish_reason", "error", "flags", "null_reasons")
+    letters = ("choice_logprobs", "choice_mass")  # not in files of earlier versions
+    seen = ("media", "media_tokens", "measured")  # only of questions with media
+    return {
+        **answer["timing"],
+        **{name: fields[name] for name in kept},
+        **{name: fields.get(name) for name in letters},
+        **{name: fields[name] for name in seen if name in fields},
+        "cached": True,
+    }

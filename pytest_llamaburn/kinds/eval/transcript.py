@@ -1,21 +1,22 @@
-"""The transcript of an eval: every question with its answers, and what was said of them."""
+"""The transcript of an eval: every question with its answers, scores and judgments."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pytest_llamaburn.tables import ABSENT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    Found = dict[str, Any]
+    from pytest_llamaburn.documents import Document
+
 
 _YES_NO = {0.0: "no", 1.0: "yes"}
 
 
-def lines(document: dict[str, Any]) -> Iterator[str]:
+def lines(document: Document) -> Iterator[str]:
     """Yield the lines of each question, its answers, and each score with its reasons."""
     for item in document["results"]["items"]:
         question = item["question"]
@@ -29,7 +30,7 @@ def lines(document: dict[str, Any]) -> Iterator[str]:
         yield ""
 
 
-def texts(item: Found) -> list[tuple[str, str]]:
+def texts(item: Document) -> list[tuple[str, str]]:
     """Return what was asked, answered and said of a question, by heading."""
     question = item["question"]
     parts = {
@@ -43,7 +44,7 @@ def texts(item: Found) -> list[tuple[str, str]]:
     return [(name, "\n".join(told)) for name, told in parts.items() if any(told)]
 
 
-def marks(item: Found) -> dict[str, str]:
+def marks(item: Document) -> dict[str, str]:
     """Return the score or grade on each criterion, in words."""
     yes_no = _yes_no(item["question"])
     return {
@@ -52,7 +53,7 @@ def marks(item: Found) -> dict[str, str]:
     }
 
 
-def _marks(item: Found) -> Iterator[str]:
+def _marks(item: Document) -> Iterator[str]:
     """Yield each score and comparison with its reasons and quotes."""
     yes_no = _yes_no(item["question"])
     for name, word in marks(item).items():
@@ -65,7 +66,7 @@ def _marks(item: Found) -> Iterator[str]:
         yield from _judgments(one["judgments"], {})
 
 
-def _sources(item: Found) -> Iterator[str]:
+def _sources(item: Document) -> Iterator[str]:
     """Yield the sources that the model was given, and whether the answer cites them."""
     hits = item["search"]["hits"] if item["search"] else []
     told = [f"{hit['title']} <{hit['url']}>" for hit in hits]
@@ -77,7 +78,7 @@ def _sources(item: Found) -> Iterator[str]:
         yield f"source: none; {item['search']['backend']} found nothing"
 
 
-def _answer(item: Found) -> Iterator[str]:
+def _answer(item: Document) -> Iterator[str]:
     for one in (item, *item["more_samples"]):
         if one["error"]:
             yield f"failed: {one['error']['kind']}: {one['error']['message']}"
@@ -99,13 +100,13 @@ def _probabilities(logprobs: dict[str, float | None]) -> str:
     return ", ".join(f"{letter} {share}" for letter, share in shares.items())
 
 
-def _yes_no(question: Found) -> set[str]:
+def _yes_no(question: Document) -> set[str]:
     """Return the names of the criteria that get yes or no."""
     told = question.get("definitions", ())
     return {one["name"] for one in told if one.get("scale") == "yes/no"}
 
 
-def _scored(one: Found, words: dict[float, str]) -> str | None:
+def _scored(one: Document, words: dict[float, str]) -> str | None:
     """Return a score, in words if there are any, or the verdict; None without either."""
     if one["score"] is None:
         verdict: str | None = one.get("verdict")
@@ -113,7 +114,7 @@ def _scored(one: Found, words: dict[float, str]) -> str | None:
     return words.get(one["score"], f"{one['score']:g}")
 
 
-def _judgments(judgments: list[Found], scores_in_words: dict[float, str]) -> Iterator[str]:
+def _judgments(judgments: list[Document], scores_in_words: dict[float, str]) -> Iterator[str]:
     for one in judgments:
         who = one["judge"] or "rule"
         score = _scored(one, scores_in_words) or one["state"]
@@ -125,7 +126,7 @@ def _judgments(judgments: list[Found], scores_in_words: dict[float, str]) -> Ite
             yield from _claim(claim)
 
 
-def _claim(claim: Found) -> Iterator[str]:
+def _claim(claim: Document) -> Iterator[str]:
     """Yield a claim, whether it counts as supported, and the passage that is quoted for it."""
     good = claim["supported"] and claim["found"]
     yield from said("    supported" if good else "    unsupported", claim["claim"])

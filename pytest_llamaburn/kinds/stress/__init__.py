@@ -12,10 +12,7 @@ if TYPE_CHECKING:
 
 
 class _Stress(RunKind):
-    description = (
-        "Load a server until it degrades and fails, in one pytest session, and show the result "
-        "file as a table."
-    )
+    description = "Load a server, and show at which load it degrades and at which it fails."
     name = "stress"
     folder = "stress"
     settings = "settings.Stress"

@@ -75,11 +75,11 @@ class StressRun(Run):
             await self._sender.close()
         findings = {"stop_reason": ending.stop_reason}
         point = ending.failure_point and {"failure_point": ending.failure_point._asdict()}
-        self._journal("facts", {"findings": {**findings, **(point or {})}})
+        self.write("facts", {"findings": {**findings, **(point or {})}})
 
     def expect(self, expressions: Sequence[str]) -> None:
         """Add thresholds to those of the settings."""
-        self._journal("facts", {"thresholds": list(expressions)})
+        self.write("facts", {"thresholds": list(expressions)})
 
     def results(self) -> Document:
         """Return the results so far, in the format of the result file."""
@@ -121,7 +121,7 @@ class StressRun(Run):
         plan.allow_files(streams)
         if 0 not in self._finished:
             found = await clock_error.calibrate(streams, rate)
-            self._journal("facts", {"calibration": found})
+            self.write("facts", {"calibration": found})
         worker = f"{self.identity.worker}-{self._attempt}"
         if self.settings.workers == 1:
             self._own = rows.Rows(self.folder, worker)
@@ -147,7 +147,7 @@ class StressRun(Run):
         self.backend.deadlines = limits._replace(total=deadline_s, first_token=first_s)
         self._progress.say(f"baseline {total_s:.3g} s per request, deadline {deadline_s:.3g} s")
         about = {"total_s": total_s, "ttft_s": ttft_s, "deadline_s": deadline_s}
-        self._journal("facts", {"baseline": about})
+        self.write("facts", {"baseline": about})
         self._idle_ttft_s = max(ttft_s, await self._probe() or 0.0)
         return Baseline(**about, requests=seen)
 
@@ -179,7 +179,7 @@ class StressRun(Run):
         about = {"step": number, "attempt": self._attempt, "visit": wanted.step}
         start_ns = perf_counter_ns() + _LEAD_NS
         load = {"load": step._asdict(), "started_ns": start_ns, "first": wanted.first}
-        self._journal("step", {**about, **load})
+        self.write("step", {**about, **load})
         stage = "sending" if number else "baseline"
         before = self._sender.counts if wanted.first else Counter[str]()  # a visit counts from 0
         status = LoadStatus(step, perf_counter(), before, stage)
@@ -198,7 +198,7 @@ class StressRun(Run):
         )
         limited = self._limited(step, wanted, kept_up)
         ended = {"ended_ns": ended_ns, "health": kept_up._asdict(), "limited": limited}
-        self._journal("step", {**about, **ended})
+        self.write("step", {**about, **ended})
         self.sync()
         return _marked(sent, limited=limited)
 
@@ -252,7 +252,7 @@ class StressRun(Run):
                 break
             idle = ttft_s <= IDLE_TIMES * self._idle_ttft_s
         waited = {"idle": idle, "waited_s": perf_counter() - began}
-        self._journal("step", {"step": number, "attempt": self._attempt, "wait": waited})
+        self.write("step", {"step": number, "attempt": self._attempt, "wait": waited})
 
     async def _probe(self) -> float | None:
         """Return the TTFT of a short request in seconds, or None if it failed.

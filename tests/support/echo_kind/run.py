@@ -11,10 +11,10 @@ class EchoRun(Run):
     kind = KIND
 
     async def echo(self, text: str, key: str) -> list[dict[str, Any]]:
-        self._journal("planned", {"items": {key: self.settings.times}})
+        self.write("planned", {"items": {key: self.settings.times}})
         rows = []
         for number in range(self.settings.times):
-            trace = await self._untimed(text)
+            trace = await self.send_untimed(text)
             rows.append({"iteration": number, **row_of(trace, text)})
-            self._journal("request", rows[-1])
+            self.write("request", rows[-1])
         return rows

@@ -100,7 +100,8 @@ def test_answer_that_does_not_fit_the_judges_context_is_not_sent() -> None:
     fake = Ollama(replies=(chat_reply(verdict_json(4)),))
     found = local_judgment(fake, case=CASE._replace(answer="word " * 8000))
     assert (found.state, found.score) == ("api_error", None)
-    assert (found.error or {})["kind"] == "context_overflow"
+    assert found.error
+    assert found.error["kind"] == "context_overflow"
     assert (found.calls, found.cost_usd) == (0, 0.0)
     assert fake.calls == []
 
@@ -132,12 +133,12 @@ def test_thinking_that_a_model_cannot_switch_off_is_not_asked_to_be() -> None:
 )
 def test_what_goes_wrong_is_a_state(reply: Any, state: str, kind: str) -> None:
     found = local_judgment(Ollama(replies=(reply,)))
-    assert (found.state, found.score, (found.error or {})["kind"]) == (state, None, kind)
+    assert (found.state, found.score, (found.error and found.error["kind"])) == (state, None, kind)
 
 
 def test_hanging_ollama_is_a_timeout() -> None:
     found = local_judgment(Ollama(replies=([Hang()],)), judge_timeout=0.3, judge_retries=0)
-    assert (found.state, (found.error or {})["kind"]) == ("api_error", "timeout")
+    assert (found.state, (found.error and found.error["kind"])) == ("api_error", "timeout")
 
 
 def test_model_that_ollama_does_not_have_ends_the_run() -> None:

@@ -19,7 +19,7 @@ from pytest_llamaburn.judges._base import Usage
 from pytest_llamaburn.judges._prompt import absolute
 
 if TYPE_CHECKING:
-    from pytest_llamaburn.judges import JudgeResult, Panel
+    from pytest_llamaburn.judges import JudgeResult, Judgment, Panel
 
 
 def test_verdict_comes_with_all_that_is_known_of_it(kind: type[Fake]) -> None:
@@ -69,10 +69,15 @@ def test_older_claude_is_asked_at_temperature_zero_under_the_version_that_takes_
     assert found.temperature == {"requested": 0.0, "sent": 0.0, "reason": None}
 
 
+def sent_temperature(judgment: Judgment) -> float | None:
+    assert judgment.temperature is not None
+    return judgment.temperature["sent"]
+
+
 def test_openai_model_that_reasons_gets_an_effort_and_another_a_temperature() -> None:
     fake = OpenAI([verdict_json(4)])
-    assert (judgment_of(fake, None).temperature or {})["sent"] is None
-    assert (judgment_of(fake, "gpt-4o").temperature or {})["sent"] == 0.0
+    assert sent_temperature(judgment_of(fake, None)) is None
+    assert sent_temperature(judgment_of(fake, "gpt-4o")) == 0.0
     default, older = fake.calls
     assert default["model"] == "gpt-5.5-2026-04-23"
     assert (default["reasoning_effort"], "temperature" in default) == ("medium", False)

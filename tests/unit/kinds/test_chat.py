@@ -247,3 +247,14 @@ def test_files_are_compared_in_the_turns_that_both_have() -> None:
     assert [column.level for column in compared.planned["B"]] == [1.0, 1.0, 2.0, 2.0]
     assert compared.absent(choice.gates[0].column) == "the files have no turn 4 in common"
     assert compared.absent(columns[0]).startswith("name a turn")
+
+
+def test_a_turn_that_cannot_be_computed_is_not_made_up(tmp_path: Any) -> None:
+    found = held(Rated(), turns=2, overflow=False)
+    uncounted = [{**row, "input_sequence_length": None} for row in found["runs"]]
+    unknown = result.found(uncounted, 4096, overflow=False)
+    assert unknown["overflow"]["turn"] is None
+    (sheet,) = table.sheets(file_of({**unknown, "runs": uncounted}), tmp_path / "f.json")
+    assert sheet.sections()["end of the context"][0] == "context: 4096 tokens"
+    alone = held(Rated(), turns=1, overflow=False)["overflow"]
+    assert (alone["turn"], alone["turn_measured"]) == (None, False)

@@ -141,6 +141,13 @@ def test_a_resumed_run_sends_only_what_is_missing() -> None:
     assert len(rated.asked) - sent == 2  # the filling, and the request that was missing
 
 
+def test_two_calls_in_one_run_each_have_their_own_rows_and_plan() -> None:
+    run = prepared(DepthRun, Rated(), depths="0", iterations=1)
+    first, second = (asyncio.run(run.measure(key)) for key in ("a", "b"))
+    assert len(first) == len(second) == 5
+    assert run.journal.lines[-1] == ("planned", {"items": {"b": 5}})
+
+
 def test_a_budget_ends_the_run_and_its_plan() -> None:
     run = prepared(DepthRun, Rated(), depths="0", budget=1e-9)
     assert asyncio.run(run.measure("k")) == []
@@ -188,6 +195,7 @@ def test_depths_are_read_in_tokens_and_in_thousands() -> None:
 def document(found: dict[str, Any], run_id: str = "a") -> dict[str, Any]:
     config = {"isl": "1,2,3", "osl": 32, "num_ctx": None, "temperature": 0.0}
     facts = {"context": 4096, "other_cpu_share": None}
+    found = {"runs": [], **{name: found[name] for name in ("depths", "summary", "runs")}}
     return single_runs.document("depth", found, config, facts, run_id)
 
 
@@ -263,3 +271,37 @@ def test_files_are_compared_at_the_depths_that_both_have() -> None:
     assert compared.absent(choice.gates[0].column) == "the files have no depth 512 in common"
     unnamed = comparable.Comparison.column("decode_tokens_per_sec", "c")
     assert compared.absent(unnamed).startswith("name a depth")
+
+
+def test_no_estimate_is_made_up_and_a_budget_limits_one() -> None:
+    run = prepared(DepthRun, Rated(), budget=60)
+    assert run.budgeted(None, 1) == "1 request to tiny: no estimate, the warm-up showed no speed"
+    assert run.budgeted(90.4, 2) == "2 requests to tiny: about 60 s"
+    assert run.token_ms() is None
+
+
+def test_the_context_is_the_loaded_one_where_the_server_tells_it() -> None:
+    run = prepared(DepthRun, Rated(context=4096))
+
+    async def loaded() -> list[dict[str, Any]]:
+        return [{"name": "other", "context_length": 1}, {"name": "tiny", "context_length": 512}]
+
+    assert asyncio.run(run.context()) == 4096
+    run.backend.loaded = loaded
+    assert asyncio.run(run.context()) == 512
+
+
+def test_what_has_no_value_has_a_reason_in_gates_and_in_the_table(tmp_path: Any) -> None:
+    reasons = {"inter_token_latency_ms": "one_read", "tokens_per_sec": "one_read"}
+    none = dict.fromkeys(("inter_token_latency_ms", "tokens_per_sec"))
+    rows = measured(Rated(read_ms=0.0), "0")["runs"]
+    blank = [{**row, **none, "null_reasons": reasons} for row in rows]
+    made = document({**result.found(blank, "0", {}), "runs": rows})
+    (sheet,) = table.sheets(made, tmp_path / "f.json")
+    assert sheet.sections()["not measured"] == [
+        "– prefill at depth 0: the time to the first token does not grow with the prompt",
+        "– decode at depth 0: the whole answer came in one read",
+    ]
+    for name in ("prefill_tokens_per_sec", "decode_tokens_per_sec"):
+        assert MEASURES[name].observed(made).value is None
+        assert MEASURES[name].observed(made, "mean", 9.0).reason == "there is no depth 9"

@@ -65,6 +65,17 @@ def test_a_length_below_the_templates_own_is_refused_with_the_least() -> None:
         made(8, lambda words: 40 + words)
 
 
+def test_a_ruler_knows_the_template_and_the_tokens_of_a_word() -> None:
+    made_of = asyncio.run(prompts.ruler(Counts(lambda words: 30 + 2 * words)))
+    assert (made_of.fixed, made_of.per_word, made_of.ms_per_token) == (30, 2, None)
+    assert (made_of.words(100), made_of.words(-3)) == (50, 0)
+
+
+def test_a_ruler_needs_a_count_that_grows_with_the_text() -> None:
+    with pytest.raises(ServerError, match="it counts 20 in two texts, of 16 and of 128 words"):
+        asyncio.run(prompts.ruler(Counts(lambda _: 20)))
+
+
 def test_a_server_whose_count_never_moves_is_refused() -> None:
     with pytest.raises(ServerError, match="counts 20 tokens at the nearest"):
         made(4096, lambda _: 20)

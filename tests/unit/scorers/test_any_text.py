@@ -37,6 +37,7 @@ OPTIONS = {
     "tests": "assert f()",
     "facts": ["a cat"],
     "fields": {"total": 18},
+    "events": [{"start": 1.0, "end": 2.0, "event": "tone"}],
 }
 
 

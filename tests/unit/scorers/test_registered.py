@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from support.questions import Asked
 
 from pytest_llamaburn import registry
 from pytest_llamaburn.errors import DatasetError
 
+EVENTS = [{"start": 1.0, "end": 2.0, "event": "tone"}]
+
 
 def test_scorers_are_named_as_in_eval_sets() -> None:
     named = (
-        *("cer", "choice", "code", "exact", "facts", "fields", "includes", "json-schema"),
-        *("number", "regex", "vqa", "wer"),
+        *("cer", "choice", "code", "events", "exact", "facts", "fields", "includes"),
+        *("json-schema", "number", "regex", "vqa", "wer"),
     )
     assert registry.names("scorers") == named
     for name in named:
@@ -24,8 +28,8 @@ def test_scorers_are_named_as_in_eval_sets() -> None:
 
 @pytest.mark.parametrize("silence", ["", " \n", "<think>It is 18.", "<think>18</think>\n"])
 def test_silence_is_empty_and_wrong(silence: str) -> None:
-    options = {"choices": ["a", "b"], "schema": {}, "tests": "", "pattern": ""}
-    options |= {"facts": ["a"], "fields": {"a": "b"}}
+    options: dict[str, Any] = {"choices": ["a", "b"], "schema": {}, "tests": "", "pattern": ""}
+    options |= {"facts": ["a"], "fields": {"a": "b"}, "events": EVENTS}
     for name in registry.names("scorers"):
         reference = "1" if name == "number" else "A"
         verdict = registry.load("scorers", name).score(silence, Asked(reference, options))

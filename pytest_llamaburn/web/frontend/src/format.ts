@@ -28,9 +28,12 @@ export function span(seconds: number | null | undefined): string {
   if (seconds < 1) return `${Math.round(seconds * 1000)} ms`;
   const whole = Math.round(seconds);
   if (whole < 60) return `${whole} s`;
-  if (whole < 3600) return `${Math.floor(whole / 60)} min ${whole % 60} s`;
-  return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
+  if (whole < 3600) return together(Math.floor(whole / 60), "min", whole % 60, "s");
+  return together(Math.floor(whole / 3600), "h", Math.floor((whole % 3600) / 60), "min");
 }
+
+const together = (most: number, of: string, rest: number, ofRest: string) =>
+  rest ? `${most} ${of} ${rest} ${ofRest}` : `${most} ${of}`;
 
 /** Return a UTC time stamp in the reader's zone. */
 export function when(stamp: string | null | undefined): string {

@@ -34,3 +34,8 @@ test("what is no time stamp is shown as it is", () => {
   assert.equal(when("yesterday"), "yesterday");
   assert.equal(when(null), "–");
 });
+
+test("a time is told in milliseconds, seconds, minutes or hours", () => {
+  const shown = [0.5, 59.4, 60, 200, 7200, 7500].map(span);
+  assert.deepEqual(shown, ["500 ms", "59 s", "1 min", "3 min 20 s", "2 h", "2 h 5 min"]);
+});

@@ -48,5 +48,5 @@ test("messages of a frame are texts and numbers, or nothing", () => {
   const long = told({ kind: "line", level: "error", text: "x".repeat(5000) });
   assert.ok(long?.kind === "line" && long.text.length < 2100);
   const alive = told({ kind: "alive", frames_per_s: -1, renderer: 5, dropped: "x" });
-  assert.deepEqual(alive, { kind: "alive", frames_per_s: null, in_view: true, renderer: null, dropped: 0 });
+  assert.deepEqual(alive, { kind: "alive", frames_per_s: null, in_view: true, renderer: null, dropped: 0, draw_calls: 0, frame_times_ms: [] });
 });

@@ -51,6 +51,9 @@ test("a field that the mode does not read is neither shown nor sent", () => {
 
 test("names and helps are words", () => {
   assert.equal(labelOf("max_tokens"), "Max tokens");
+  assert.equal(labelOf("kwh_rate"), "kWh rate");
+  assert.equal(labelOf("co2_g_per_kwh"), "CO2 g per kWh");
+  assert.equal(labelOf("pue"), "PUE");
   assert.equal(helpOf(schema.properties.iterations!), "how many; default: 5");
   assert.equal(helpOf(schema.properties.levels!), "");
 });

@@ -13,13 +13,13 @@ from pytest_llamaburn.scorers import cer, vqa
 OCR = Question("a", "read", "abcdefghij", "page", scorer="cer")
 
 
-def row(answer: str | None, **fields: Any) -> dict[str, Any]:
+def row(answer: str | None, **fields: Any) -> Any:
     error = None if answer is not None else {"kind": "timeout_idle", "message": "slow"}
     given = {"answer": answer, "error": error, "finish_reason": "stop", "search": None}
     return {**given, **fields}
 
 
-def item(question: Question, *verdicts: Any) -> dict[str, Any]:
+def item(question: Question, *verdicts: Any) -> Any:
     first, *more = ({"verdict": verdict, "correct": None} for verdict in verdicts)
     return {"question": question._asdict(), **first, "more_samples": more}
 
@@ -89,7 +89,7 @@ def test_answers_without_media_have_no_table_of_media() -> None:
 
 
 def test_times_are_by_the_largest_medium_and_without_cached_answers() -> None:
-    def answer(megapixels: float, ttft_ms: float, **more: Any) -> dict[str, Any]:
+    def answer(megapixels: float, ttft_ms: float, **more: Any) -> Any:
         side = round((megapixels * 1e6) ** 0.5)
         medium = {"sent_width": side, "sent_height": side, "sent_bytes": side, "prepare_ms": 1.0}
         timing = {"time_to_first_token_ms": ttft_ms, "input_sequence_length": 10.0}
@@ -98,7 +98,7 @@ def test_times_are_by_the_largest_medium_and_without_cached_answers() -> None:
 
     small, large = answer(0.05, 10.0), answer(3.0, 90.0, media_tokens=576)
     cached = answer(3.0, 1.0, cached=True, error={"kind": "x"}, correct=None)
-    items = [{"question": OCR._asdict(), **small, "more_samples": [large, cached]}]
+    items: list[Any] = [{"question": OCR._asdict(), **small, "more_samples": [large, cached]}]
     media = shown.of(items, "image")["media"]
     rows = [
         (one["size"], one["answers"], one["time_to_first_token_ms"]) for one in media["by_size"]

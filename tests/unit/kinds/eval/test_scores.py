@@ -25,14 +25,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-def judgment(score: int | None, judge: str | None = "j", **fields: Any) -> dict[str, Any]:
+def judgment(score: int | None, judge: str | None = "j", **fields: Any) -> Any:
     made = {"source": "judge", "judge": judge, "score": score, "verdict": None, "calls": 1}
     state = "scored" if score is not None else "refused"
     usage = dict.fromkeys(("input", "cache_read", "cache_write", "output", "reasoning"))
     return {**made, "state": state, "usage": usage, "cost_usd": 0.5, **fields}
 
 
-def panel_score(*scores: int | None) -> dict[str, Any]:
+def panel_score(*scores: int | None) -> Any:
     """Return the common verdict of judges of these scores."""
     known = sorted(s for s in scores if s is not None)
     return {
@@ -43,14 +43,14 @@ def panel_score(*scores: int | None) -> dict[str, Any]:
     }
 
 
-def pair_verdict(verdict: str | None, *, inconsistent: bool = False) -> dict[str, Any]:
+def pair_verdict(verdict: str | None, *, inconsistent: bool = False) -> Any:
     state = "scored" if verdict else "refused"
     both = [judgment(None, verdict=verdict) for _ in range(2)]
     about = {"verdict": verdict, "state": state, "first_picks": 1, "judgments": both}
     return {**about, "inconsistent": inconsistent}
 
 
-def pairs(verdicts: Sequence[str | None], turned: int = 0) -> dict[str, Any]:
+def pairs(verdicts: Sequence[str | None], turned: int = 0) -> Any:
     """Return the figures of comparisons with these verdicts; the last so many are inconsistent."""
     given = [
         eval_item(
@@ -125,7 +125,7 @@ def test_each_judges_verdict_counts_and_one_by_rule_for_all_of_them() -> None:
     }
 
 
-def judge_row(*key: str, **fields: Any) -> dict[str, Any]:
+def judge_row(*key: str, **fields: Any) -> Any:
     """Return a journal's row of a judgment."""
     made = judges.Judgment(key[1], "scored", judge=key[2], calls=1, **fields)
     return {"key": [*key], **made.as_dict()}
@@ -188,7 +188,7 @@ STATES = (
 )
 
 
-def scored(state: str) -> dict[str, Any]:
+def scored(state: str) -> Any:
     """Return an answer's mark and verdict; right and wrong are states of an answer that is read."""
     correct = None if state == "unavailable" else state == "right"
     told = "scored" if state in ("right", "wrong") else state
@@ -196,7 +196,7 @@ def scored(state: str) -> dict[str, Any]:
     return {"correct": correct, "verdict": {"correct": correct, "state": told, "reason": reason}}
 
 
-def marked(*states: str) -> list[dict[str, Any]]:
+def marked(*states: str) -> list[Any]:
     return [eval_item(str(number), **scored(state)) for number, state in enumerate(states)]
 
 
@@ -209,7 +209,7 @@ def test_answer_that_cannot_be_read_is_wrong_and_is_counted_beside() -> None:
     assert (unread["count"], unread["mean"]) == (24, 0.8)
 
 
-def with_shares(*items: dict[str, Any]) -> dict[str, Any]:
+def with_shares(*items: Any) -> Any:
     """Return a file whose shares, grades and categories are those of some items."""
     document = results.load(GOLDEN)
     for item in items:
@@ -300,7 +300,7 @@ def test_without_a_verdict_there_is_no_share_and_a_reason() -> None:
 def test_correct_is_what_is_right_of_the_parsed_times_the_share_of_the_parsed(
     questions: list[list[str]],
 ) -> None:
-    items = [
+    items: Any = [
         {**eval_item(str(n)), **scored(first), "more_samples": [*map(scored, rest)]}
         for n, (first, *rest) in enumerate(questions)
     ]
@@ -429,7 +429,7 @@ def test_pass_at_k_is_the_mean_over_questions_that_have_it() -> None:
 def test_difference_is_sure_where_every_one_of_many_questions_is_better(
     questions: int, verdicts: list[str]
 ) -> None:
-    def judged(mark: int) -> dict[str, Any]:
+    def judged(mark: int) -> Any:
         names = map(str, range(questions))
         return eval_document(*(eval_item(n, scores={"accuracy": panel_score(mark)}) for n in names))
 
@@ -452,6 +452,7 @@ def test_only_the_questions_that_both_have_are_compared_and_what_differs_is_said
         eval_item("b", **scored("wrong")),
         judge=[],
         sha256="1",
+        system_prompt="Answer with a number.",
     )
     found = comparisons.comparison_document("eval", before, after)["results"]
     (only,) = found["differences"]
@@ -459,6 +460,7 @@ def test_only_the_questions_that_both_have_are_compared_and_what_differs_is_said
     texts = [warning["text"] for warning in found["warnings"]]
     assert texts == [
         "judge is none, claude in the baseline",
+        "system_prompt is “Answer with a number.”, none in the baseline",
         "the eval set is another one: only questions that are the same are compared",
     ]
 
@@ -578,6 +580,6 @@ def test_the_table_of_a_cut_eval_says_how_many_answers_were_planned() -> None:
 
 
 def test_table_says_why_answers_could_not_be_scored() -> None:
-    items = [{**one, "finish_reason": "stop"} for one in marked("right", "unavailable")]
+    items: Any = [{**one, "finish_reason": "stop"} for one in marked("right", "unavailable")]
     document = {"results": {"items": items, **eval_scores.correctness(items)}, "insights": []}
     assert "unavailable: no sandbox" in [*table._unread(document)]

@@ -20,8 +20,8 @@ def scored_question(scorer: str = "number", **options: Any) -> evalsets.Question
     return given._replace(scorer=scorer, reference="18", options=options)
 
 
-def scorer_verdict(question: evalsets.Question, answer: str = "18") -> dict[str, Any]:
-    row = {"answer": answer, "error": None, "finish_reason": "stop", "search": None}
+def scorer_verdict(question: evalsets.Question, answer: str = "18") -> Any:
+    row: Any = {"answer": answer, "error": None, "finish_reason": "stop", "search": None}
     verdict = scoring.score(question, row)
     assert verdict is not None
     return verdict
@@ -68,8 +68,12 @@ def test_sandbox_that_breaks_in_mid_run_is_the_reason_of_each_verdict(
     assert "cannot be run safely on this machine" in verdict["reason"]
 
 
+def about_set() -> Any:
+    return {}
+
+
 def run_of(questions: list[evalsets.Question], monkeypatch: pytest.MonkeyPatch) -> run.EvalRun:
-    monkeypatch.setattr(task, "load", lambda *about: task.Task(tuple(questions), {}))
+    monkeypatch.setattr(task, "load", lambda *about: task.Task(tuple(questions), about_set()))
     return run.EvalRun(
         SimpleNamespace(seed=0, results_dir="r"), SimpleNamespace(variant="s"), 0, Silent()
     )
@@ -112,7 +116,7 @@ def test_gate_does_not_pass_on_answers_that_could_not_be_scored() -> None:
         assert judged["reason"] == "1 of 21 answers could not be scored: no sandbox"
 
 
-def answered(answer: str | None, **fields: Any) -> dict[str, Any]:
+def answered(answer: str | None, **fields: Any) -> Any:
     return {"answer": answer, "error": None, "finish_reason": "stop", "search": None, **fields}
 
 
@@ -126,7 +130,7 @@ def answered(answer: str | None, **fields: Any) -> dict[str, Any]:
     ],
 )
 def test_an_answer_that_is_missing_through_no_fault_of_the_model_is_not_compared(
-    opponent: dict[str, Any] | None, compared: tuple[str, str] | None
+    opponent: Any, compared: tuple[str, str] | None
 ) -> None:
     pair = scoring.pair(scored_question(), answered("18"), opponent)
     assert (pair and (pair.answer_a, pair.answer_b)) == compared
@@ -141,9 +145,7 @@ def test_an_answer_that_is_missing_through_no_fault_of_the_model_is_not_compared
         (answered(None, error={"kind": "connect_error"}), "skipped_sut_error"),
     ],
 )
-def test_the_state_of_a_missing_answer_says_why_it_is_missing(
-    row: dict[str, Any], state: str
-) -> None:
+def test_the_state_of_a_missing_answer_says_why_it_is_missing(row: Any, state: str) -> None:
     found = scoring.score(scored_question(), row)
     assert found is not None
     assert found["state"] == state

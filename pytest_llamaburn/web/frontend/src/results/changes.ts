@@ -63,7 +63,7 @@ export function comparisonOf(document: Document): ComparisonOf {
 }
 
 function ofMeasure(raw: Raw): Change {
-  const shares = raw.unit === "share"; // of these the difference is told
+  const shares = raw.unit === "share"; // of these the difference is shown
   const interval = pair(raw.interval);
   const change = figure(raw.change);
   return {
@@ -78,14 +78,17 @@ function ofMeasure(raw: Raw): Change {
 }
 
 function ofMark(raw: Raw): Change {
+  const shares = raw.unit === "share"; // these are shown in percent
+  const scale = shares ? 100 : 1;
+  const [change, interval] = [figure(raw.difference), pair(raw.ci95)];
   return {
     ...common(raw),
     measure: text(raw.mark),
     statistic: null,
     level: null,
-    change: figure(raw.difference),
-    interval: pair(raw.ci95),
-    changeUnit: text(raw.unit),
+    change: change === null ? null : change * scale,
+    interval: interval && [interval[0] * scale, interval[1] * scale],
+    changeUnit: shares ? "points" : text(raw.unit),
   };
 }
 

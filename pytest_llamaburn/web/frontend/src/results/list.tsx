@@ -48,7 +48,7 @@ export function ResultList({ folder }: { folder: Folder }) {
       <Selection folder={folder} selected={selected} clear={() => setChosen([])} removed={afterRemoval} />
       {page ? (
         <>
-          <Rows page={page} chosen={chosen} choose={setChosen} />
+          <Rows page={page} filter={filter} chosen={chosen} choose={setChosen} />
           <Pager page={page} filter={filter} to={(offset) => setFilter({ ...filter, offset })} />
         </>
       ) : (
@@ -143,11 +143,12 @@ function Filters({ filter, rows, change }: FiltersProps) {
 
 interface RowsProps {
   page: Page;
+  filter: Filter;
   chosen: string[];
   choose: (ids: string[]) => void;
 }
 
-function Rows({ page, chosen, choose }: RowsProps) {
+function Rows({ page, filter, chosen, choose }: RowsProps) {
   const measures = [...new Set(page.rows.flatMap((row) => Object.keys(row.measures)))];
   const turn = (id: string) =>
     choose(chosen.includes(id) ? chosen.filter((one) => one !== id) : [...chosen, id]);
@@ -181,9 +182,15 @@ function Rows({ page, chosen, choose }: RowsProps) {
       columns={columns}
       rows={page.rows}
       keyOf={(row) => row.id}
-      empty={page.unread > 0 ? "The files are still being read …" : "No result is like this."}
+      empty={emptyList(page, filter)}
     />
   );
+}
+
+function emptyList(page: Page, { model, status, since, until }: Filter): string {
+  if (page.unread > 0) return "The files are still being read …";
+  if (model || status || since || until) return "No result matches these filters.";
+  return "There are no results of this type yet. A run writes one when it ends.";
 }
 
 function NameOf({ row }: { row: Row }) {

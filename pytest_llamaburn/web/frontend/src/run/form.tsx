@@ -72,7 +72,7 @@ function Fields({ kind, schema, started }: FieldsProps) {
   const refusedBelow = rest.includes(refusal?.field ?? "");
   const elsewhere = refusal && ![...first, ...rest, "model"].includes(refusal.field ?? "");
   return (
-    <Card title={`New ${kind.name}`}>
+    <Card title={`New ${kind.name} run`}>
       <form class="stack" onSubmit={start} noValidate>
         <p class="quiet">{kind.description}</p>
         {schema.properties.model && (

@@ -30,7 +30,7 @@ export function RunTab({ kind, Live }: RunTabProps) {
         {current && (
           <div class="row">
             <button type="button" aria-expanded={open} onClick={() => setWanted(!open)}>
-              {open ? "Hide the form" : `New ${kind}`}
+              {open ? "Hide the form" : `New ${kind} run`}
             </button>
           </div>
         )}

@@ -14,7 +14,7 @@ export function Running({ job }: { job: Job }) {
       <div class="stack">
         <ProgressBar progress={progress} label="Progress" />
         <p class="row">
-          <span class="number">{countOf(progress) || (job.lines?.at(-1) ?? "The command starts.")}</span>
+          <span>{countOf(progress) || (job.lines?.at(-1) ?? "The command starts.")}</span>
           <span class="quiet">{leftOf(progress) || "the time left is not known"}</span>
         </p>
         <Figures of={figures(progress)} />

@@ -26,9 +26,13 @@ export function choicesOf(field: Field): string[] | null {
   return field.enum ?? field.anyOf?.find((one) => one.enum)?.enum ?? null;
 }
 
+const TERMS: Record<string, string> = { co2: "CO2", gpu: "GPU", kwh: "kWh", pue: "PUE", url: "URL" };
+
 /** Return a field's name as a label. */
 export function labelOf(name: string): string {
-  return capital(words(name));
+  const [first = "", ...rest] = words(name).split(" ");
+  const shown = rest.map((word) => TERMS[word] ?? word);
+  return [TERMS[first] ?? capital(first), ...shown].join(" ");
 }
 
 /** Return the help of a field with its unit, its default and its bounds. */

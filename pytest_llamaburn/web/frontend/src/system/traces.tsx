@@ -5,7 +5,7 @@ import { Chart, type Series } from "../ui/chart";
 import { gigabytes } from "./gauges";
 import type { Device } from "./types";
 
-type Sample = SystemSample & { at: number };
+type Sample = Omit<SystemSample, "ram_used_mb"> & { at: number; ram_used_mb: number | null };
 type Take = (device: Device) => number | null;
 
 const OF_DEVICES: [title: string, unit: string, take: Take][] = [
@@ -15,8 +15,11 @@ const OF_DEVICES: [title: string, unit: string, take: Take][] = [
   ["Power", "W", (device) => device.power_w],
 ];
 
+const GAP_S = 20; // without a reading; one comes every 2 s
+
 /** A chart for each thing that is watched; they share their crosshair. */
-export function Traces({ of }: { of: Sample[] }) {
+export function Traces({ of: read }: { of: Sample[] }) {
+  const of = withGaps(read);
   if (of.length < 2) return <Waiting>The traces begin with the second reading.</Waiting>;
   const now = of.at(-1)!.at;
   const x = { label: "Before now", unit: "s", values: of.map((one) => Math.round(one.at - now)) };
@@ -33,6 +36,15 @@ export function Traces({ of }: { of: Sample[] }) {
       })}
     </div>
   );
+}
+
+/** Add an empty sample where none was read for a while, so that no line crosses the gap. */
+function withGaps(read: Sample[]): Sample[] {
+  return read.flatMap((one, place) => {
+    const before = read[place - 1];
+    if (!before || one.at - before.at < GAP_S) return [one];
+    return [{ ...before, at: before.at + 1, cpu_percent: null, ram_used_mb: null, sensors: [] }, one];
+  });
 }
 
 /** Return what each device told, without devices that never told it. */

@@ -41,7 +41,8 @@ export function leftOf(progress: Progress | null): string {
   const left = progress?.eta_s;
   if (!left) return "";
   const isLoad = typeof (progress?.clients ?? progress?.rate_per_sec) === "number";
-  return `about ${span(Math.ceil(left))} left${isLoad ? " of this level" : ""}`;
+  const step = left < 600 ? 1 : 60; // no estimate is more exact
+  return `about ${span(Math.ceil(left / step) * step)} left${isLoad ? " of this level" : ""}`;
 }
 
 /** A button that stops a job. */

@@ -10,6 +10,8 @@ export interface ValueProps {
   interval?: readonly [number, number] | null | undefined;
   /** Why it is not known. */
   reason?: string | null | undefined;
+  /** A sign after the number that `note` explains. */
+  mark?: string | undefined;
   /** More about it. */
   note?: string | undefined;
   /** How many decimals it has, where a column of numbers shall have the same. */
@@ -19,7 +21,7 @@ export interface ValueProps {
 }
 
 /** Show a number; one that is not known is a dash that says why. */
-export function Value({ value, unit = "", n, interval, reason, note, decimals, bare }: ValueProps) {
+export function Value({ value, unit = "", n, interval, reason, mark, note, decimals, bare }: ValueProps) {
   if (value === null || value === undefined) {
     return <Tip text={reason ?? "It was not measured."}>{UNKNOWN}</Tip>;
   }
@@ -33,7 +35,10 @@ export function Value({ value, unit = "", n, interval, reason, note, decimals, b
   ];
   return (
     <Tip text={about.filter(Boolean).join("; ")}>
-      <span class="number">{unit === "share" ? percent(value) : text}</span>
+      <span class="number">
+        {unit === "share" ? percent(value) : text}
+        {mark}
+      </span>
       {unit && unit !== "share" && !bare && <span class="unit"> {unit}</span>}
     </Tip>
   );

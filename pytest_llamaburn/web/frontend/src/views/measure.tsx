@@ -55,7 +55,8 @@ export function Statistic({ name, of, statistic = "mean", bare = false }: Statis
       n={of?.n}
       interval={statistic === "mean" ? of?.ci95 : null}
       reason={reasonOf(of?.reason)}
-      note={isOpen ? "too few requests to be sure of this percentile" : undefined}
+      note={isOpen ? "* too few requests to be sure of this percentile" : undefined}
+      mark={isOpen ? "*" : ""}
       bare={bare}
     />
   );

@@ -155,7 +155,7 @@ def test_cost_of_a_call_that_was_lost_stays_reserved() -> None:
 
 
 def test_what_was_spent_is_told_and_unknown_where_a_price_is() -> None:
-    async def work(panel: Panel) -> dict[str, Any]:
+    async def work(panel: Panel) -> Any:
         await panel.judge(CASE, "accuracy")
         return panel.spent()
 
@@ -195,7 +195,7 @@ def test_estimates_most_holds_where_every_reply_is_cut_twice() -> None:
         usage = {"input_tokens": len((system + user).encode()), "output_tokens": fake.limit(-1)}
         return [fake.reply("{", stop_reason="max_tokens", usage=usage)]
 
-    async def work(panel: Panel) -> tuple[float, float]:
+    async def work(panel: Panel) -> tuple[float, Any]:
         pair = Pair(CASE.question, "Pâris.", "Lyon.", "Paris")
         told = panel.estimate([(CASE, ("accuracy",))]) + panel.estimate_pairs([pair])
         await panel.judge(CASE, "accuracy")

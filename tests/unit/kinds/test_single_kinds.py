@@ -1,0 +1,27 @@
+"""What the kinds that make their own requests tell before a run starts."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from pytest_llamaburn.kinds import _kind
+from pytest_llamaburn.kinds._kind import Item
+from pytest_llamaburn.option import model_of
+
+REQUESTS = {"depth": 5 * 4 * 5, "chat": 3 * 15 + 2}
+
+
+@pytest.mark.parametrize("name", REQUESTS)
+def test_requests_and_time_are_known_before_a_run(name: str) -> None:
+    kind: Any = _kind.named(name)
+    settings: Any = model_of(kind.settings_class)(model=("a", "b"), warmup=1)
+    session: Any = SimpleNamespace(settings=lambda _: settings)
+    (fixture,) = kind.functions
+    assert kind.planned(Item(None, (fixture,), {}, {}, None), session) == REQUESTS[name]
+    assert kind.planned(Item(None, (), {}, {}, None), session) == 0
+    assert kind.expected(settings, 2.0).seconds == 2 * 2.0 * (1 + REQUESTS[name])
+    short = settings.model_copy(update={"budget": 3.0})
+    assert kind.expected(short, 2.0).seconds == 2 * 3.0
