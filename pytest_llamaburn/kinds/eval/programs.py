@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 SCREENSHOTS = "screenshots"
 
 
-def of(items: Iterable[Row]) -> dict[str, Any]:
+def of(items: Iterable[Any]) -> dict[str, Any]:
     """Return the field `programs` of the results; nothing if no scorer measures programs."""
     values: dict[str, list[float]] = {}
     renderers: Counter[str] = Counter()
@@ -63,7 +63,7 @@ def sheets(found: Row | None) -> Iterator[Sheet]:
         yield Sheet("programs that are right", facts, known, [], empty="no answer is right")
 
 
-def keep_picture(score: Row | None, folder: Path, name: str) -> str | None:
+def keep_picture(score: Any, folder: Path, name: str) -> str | None:
     """Write the picture of a rendering into a folder and return it; the score then has its path.
 
     The path counts from the folder of the result file. Without a picture, or where it cannot be
@@ -92,7 +92,7 @@ def _measured(scorer: str | None) -> dict[str, str]:
     return getattr(registry.load("scorers", scorer), "MEASURED", {}) if known and scorer else {}
 
 
-def _right(item: Row) -> Iterator[Row]:
+def _right(item: Any) -> Iterator[Row]:
     for one in scores.samples(item):
         if one["verdict"] and one["verdict"]["correct"]:
             yield one["verdict"]["details"]

@@ -105,7 +105,7 @@ def item(correct: bool | None, state: str = "scored", **details: Any) -> dict[st
 
 def test_frame_rates_are_those_of_successful_renderings() -> None:
     """A blank canvas is fast; an answer without code has no rate, but is no success either."""
-    items = [
+    items: list[Any] = [
         item(True, render_success=1, fps=30.0, frame_time_p95_ms=40.0, renderer="SwiftShader"),
         item(False, render_success=0, fps=115.0, frame_time_p95_ms=9.0, renderer="SwiftShader"),
         item(False, "unparsable"),
