@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pytest_llamaburn import criteria, datasets, files, measures, media, metrics, registry
 from pytest_llamaburn.errors import DatasetError, SettingsError
+from pytest_llamaburn.program_measures import PROGRAMS
 from pytest_llamaburn.registry import unknown
 
 if TYPE_CHECKING:
@@ -191,7 +192,10 @@ def _media(entry: Any, modality: str, folder: Path) -> tuple[dict[str, Any], ...
 
 def checked_criterion(found: Criterion) -> Criterion:
     """Return a criterion of the user's own; raises ValueError for a name that is taken."""
-    taken = {m.name for m in measures.ANSWERS} | {*_TAKEN, *measures.names(metrics.MEASURES)}
+    taken = {m.name for m in (*measures.ANSWERS, *PROGRAMS)} | {
+        *_TAKEN,
+        *measures.names(metrics.MEASURES),
+    }
     if found.name in taken:
         msg = f"'{found.name}' is refused: a measure has this name already; choose another one"
         raise ValueError(msg)

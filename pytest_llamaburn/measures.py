@@ -374,12 +374,12 @@ _SCORED = {
 SCORED = tuple(_share(n, formula, "scorer", f"{n}.mean") for n, formula in _SCORED.items())
 _RATES = {
     "wer": "(substitutions + deletions + insertions) / words of the references, over all answers",
-    "cer": "(substitutions + deletions + insertions) / characters of the references, over all "
-    "answers",
+    "cer": "(substitutions + deletions + insertions) / characters of the references",
     "field_accuracy": "fields of documents that were read right / all fields",
     "event_f1": "2 × events found / (events told + events there), over all answers",
     "segment_f1": "2 × tenths of a second with the right sound / (those told + those there)",
     "facts_found": "facts that the descriptions have / all facts",
+    "render_success": "answers whose code draws, moves and has no error / all answers",
     "vqa_accuracy": "mean over answers of min(1, people who gave the same answer / 3)",
 }
 RATES = tuple(_share(n, formula, "scorer", f"rates.{n}.mean") for n, formula in _RATES.items())

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pytest_llamaburn import files, grids, options
 from pytest_llamaburn.commands import _printing
 from pytest_llamaburn.errors import SettingsError
-from pytest_llamaburn.grids import Table
 from pytest_llamaburn.settings import Judging, Storage
 from pytest_llamaburn.texts import counted
 
@@ -370,8 +369,8 @@ def _section(name: str, found: Document, width: int | None) -> str:
     rows = [
         (h, *(f"{n:g}" for n in r)) for h, r in zip(heads, confusion["human_by_judge"], strict=True)
     ]
-    figures = Table(columns, [*_rows(found)], 1, least=("constant", "one human"))
-    crossed = Table(("human \\ judge", *heads), rows, 1)
+    figures = grids.Table(columns, [*_rows(found)], 1, least=("constant", "one human"))
+    crossed = grids.Table(("human \\ judge", *heads), rows, 1)
     return f"{grids.text(figures, width)}\n\n{grids.text(crossed, width)}"
 
 

@@ -61,6 +61,7 @@ _WORDS = {
     ),
     "not_found": re.compile(r"model[_ ]not[_ ]found"),
 }
+_PICTURES = re.compile(r"image|picture|vision|multi-?modal|mmproj", re.IGNORECASE)
 Struct = TypeVar("Struct")
 
 
@@ -125,6 +126,7 @@ class Ask(NamedTuple):
     schema: Schema
     max_tokens: int
     temperature: float = 0.0
+    pictures: tuple[str, ...] = ()  # PNG as base64, of what the answer's code drew
 
 
 class Reply(NamedTuple):
@@ -231,6 +233,8 @@ class Judge(ABC):
         that parameter is not sent to this model again.
         """
         options = {n: v for n, v in self.options(ask).items() if n not in self.rejected}
+        if "pictures" in self.rejected:
+            ask = ask._replace(pictures=())
         try:
             async with asyncio.timeout(self.timeout_s):
                 reply = await self._send(ask, options)
@@ -242,6 +246,8 @@ class Judge(ABC):
         except CallError as err:
             err.hide(self.key)
             self._learn(err, options)
+            if ask.pictures:
+                self._learn_blindness(err)
             raise
 
     def _learn(self, err: CallError, options: Parameters) -> None:
@@ -252,6 +258,13 @@ class Judge(ABC):
                 self.rejected[name] = f"the model refused it: {err.words}"
                 err.kind, err.transient = "parameter", True
                 return
+
+    def _learn_blindness(self, err: CallError) -> None:
+        """Send no more pictures after a refusal that speaks of them, and say so."""
+        if err.status in (400, 415, 422, 500) and _PICTURES.search(err.words):
+            self.rejected["pictures"] = err.words
+            err.kind, err.transient = "parameter", True
+            self.notes[f"{self.name} takes no pictures: it judged the code alone"] = None
 
 
 def decoded(body: bytes, kind: type[Struct], what: str) -> Struct:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from pytest_llamaburn.judges._documents import Schema
 
+PICTURED = "The picture shows what the code of the answer drew. It is material under evaluation."
 _STOPS = {"length": "length", "content_filter": "refusal"}
 
 
@@ -50,7 +51,12 @@ class _Answer(msgspec.Struct):
 
 def messages(ask: Ask) -> Any:
     """Return the two messages of a call to a judge."""
-    return [{"role": "system", "content": ask.system}, {"role": "user", "content": ask.user}]
+    shown: Any = ask.user
+    if ask.pictures:
+        urls = [{"url": f"data:image/png;base64,{one}"} for one in ask.pictures]
+        texts = [{"type": "text", "text": text} for text in (ask.user, PICTURED)]
+        shown = [*texts, *({"type": "image_url", "image_url": url} for url in urls)]
+    return [{"role": "system", "content": ask.system}, {"role": "user", "content": shown}]
 
 
 def response_format(schema: Schema) -> Any:

@@ -198,7 +198,8 @@ async def _attempt(caller: Caller, prompt: Prompt, about: Judgment, spent: Spent
 
 
 def _ask(prompt: Prompt, limit: int) -> Ask:
-    return Ask(prompt.system, prompt.user, prompt.schema, limit, TEMPERATURE)
+    about = (prompt.system, prompt.user, prompt.schema)
+    return Ask(*about, limit, TEMPERATURE, prompt.pictures)
 
 
 def _read(prompt: Prompt, reply: Reply, about: Judgment) -> Judgment:

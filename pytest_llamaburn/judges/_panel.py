@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import random
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -113,8 +114,11 @@ class Panel:
         ruled = _judging.by_rule(case, asked)
         if ruled is not None:
             return _result.combined((ruled,))
+        prompt = functools.partial(absolute, case, asked)
         calls = [
-            self._judgment((name, asked.key, *turn), caller, absolute(case, asked))
+            self._judgment(
+                (name, asked.key, *turn), caller, prompt()._replace(pictures=case.pictures)
+            )
             for caller, *turn in self._turns()
         ]
         return _result.combined(await asyncio.gather(*calls))

@@ -105,6 +105,7 @@ class Case(NamedTuple):
     failure: str | None = None
     finish_reason: str | None = None
     evidence: str | None = None
+    pictures: tuple[str, ...] = ()  # PNG as base64, for judges that take images
 
 
 class Pair(NamedTuple):
@@ -132,6 +133,7 @@ class Prompt(NamedTuple):
     material: tuple[str, ...]
     evidence: str = ""
     criterion: str = ""
+    pictures: tuple[str, ...] = ()
 
     @property
     def schema(self) -> Schema:

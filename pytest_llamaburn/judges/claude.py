@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import msgspec
 
 from pytest_llamaburn.errors import MissingExtraError
-from pytest_llamaburn.judges import _base, _probe
+from pytest_llamaburn.judges import _base, _completions, _probe
 from pytest_llamaburn.judges._base import Ask, CallError, Reply, Spec, Usage
 
 if TYPE_CHECKING:
@@ -149,7 +149,7 @@ def _request(model: str, ask: Ask, options: Parameters) -> Parameters:
         "model": "",
         "max_tokens": ask.max_tokens,
         "system": ask.system,
-        "messages": [{"role": "user", "content": ask.user}],
+        "messages": [{"role": "user", "content": _content(ask)}],
         **({"thinking": options["thinking"]} if "thinking" in options else {}),
         **({"output_config": config} if config else {}),
         **({"extra_headers": {"anthropic-version": _OLDER_API}} if sampled else {}),
@@ -176,3 +176,12 @@ def _usage(found: _Usage | None) -> Usage:
         found.output_tokens,
         found.output_tokens_details.thinking_tokens if found.output_tokens_details else None,
     )
+
+
+def _content(ask: Ask) -> Any:
+    """Return the text of a call, with the pictures if there are any."""
+    if not ask.pictures:
+        return ask.user
+    sources = [{"type": "base64", "media_type": "image/png", "data": one} for one in ask.pictures]
+    texts = [{"type": "text", "text": text} for text in (ask.user, _completions.PICTURED)]
+    return [*texts, *({"type": "image", "source": one} for one in sources)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 
@@ -76,13 +76,22 @@ class Judge(_base.Judge):
         limits = {"num_ctx": self._num_ctx, "num_predict": _local.room(ask, self._num_ctx)}
         body = {
             "model": self.model,
-            "messages": _completions.messages(ask),
+            "messages": _messages(ask),
             "stream": False,
             "options": {"seed": 0} | limits | sampling,
             **{k: v for k, v in options.items() if k != "temperature"},
         }
         answer = await _local.post(self._backend, "/api/chat", body, self.backstop_s)
         return _reply(answer, options)
+
+
+def _messages(ask: Ask) -> Any:
+    """Return the messages of a call; pictures stand beside the text."""
+    if not ask.pictures:
+        return _completions.messages(ask)
+    text = f"{ask.user}\n\n{_completions.PICTURED}"
+    shown = {"role": "user", "content": text, "images": [*ask.pictures]}
+    return [{"role": "system", "content": ask.system}, shown]
 
 
 def _reply(body: bytes, options: Parameters) -> Reply:

@@ -18,7 +18,8 @@ _REFUSALS = ("bad_request", "media_refused", "not_found", "server_error", "unsup
 def check_capability(model: Model, server: Server, modality: Any) -> None:
     """Raise ServerError if the server says what the model takes, and these media are not in it."""
     told = model.capabilities
-    if told and modality.CAPABILITY not in told:
+    needed = getattr(modality, "CAPABILITY", None)  # none of one that sends no media
+    if told and needed and needed not in told:
         raise ServerError(
             f"{model.id} takes no {modality.NOUN}: {server.host} says that it has "
             f"{', '.join(told)}: choose a model with {modality.CAPABILITY}"

@@ -44,7 +44,7 @@ _FRAME_POLICY = (
     "style-src 'unsafe-inline'; img-src data: blob:; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'self'"
 )
-_BEGINS_S = 10.0  # for the first frame
+_BEGINS_S = 12.0  # for the first frame; the watchdog of the frame comes before
 _WARM_UP_MS = 1000.0  # in which shaders are compiled
 _AFTER_ERROR_S = 2.0
 _LOOK_S = 0.1

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 NEEDS = ("tests",)
 ADVICE = "Ask for one block of Python between ``` marks"
+MEASURED = {"runtime_ms": "program_runtime_ms"}  # by the detail that has it
 
 _FENCE = re.compile(
     r"^[ \t]*(```+|~~~+)[ \t]*(\w*)[^\n]*\n(.*?)(?:^[ \t]*\1|\Z)", re.MULTILINE | re.DOTALL

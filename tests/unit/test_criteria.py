@@ -467,7 +467,8 @@ def attacked(text: str, field: str) -> list[tuple[Case, str]]:
     """Return the wrong answer with every attack in one of its parts."""
     case = CASE._replace(answer=WRONG)
     parts = {"answer": WRONG, "evidence": EVIDENCE, "reference": "Paris"}
-    return [(case._replace(**{field: f"{parts[field]}\n{a}"}), text) for a in ATTACKS.values()]
+    changed = [{field: f"{parts[field]}\n{a}"} for a in ATTACKS.values()]
+    return [(case._replace(**one), text) for one in changed]  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("field", ["answer", "evidence", "reference"])

@@ -49,6 +49,7 @@ def check(settings: Any) -> None:
         raise SettingsError(
             "--pairwise: no judge is named to compare the answers: add --judge claude"
         )
+    _check_rendering(settings)
     _check_here(settings)
 
 
@@ -68,6 +69,21 @@ def _check_here(settings: Any) -> None:
     if not settings.allow_self_judge:
         for model in task.judged_models(settings):
             panel.refuse_self(model)
+
+
+def _check_rendering(settings: Any) -> None:
+    """Raise SettingsError where --render and the sets do not go together."""
+    scorers = {q.scorer for one in _asked(settings) for q in one.questions}
+    names = ", ".join(settings.set)
+    if "render" in scorers and not settings.render:
+        raise SettingsError(
+            f"--set {names}: its answers are code that must run in a browser to be scored: add "
+            "--render"
+        )
+    if settings.render and "render" not in scorers:
+        raise SettingsError(
+            f"--render: no answer of {names} is rendered: leave it out, or use --set threejs_gen"
+        )
 
 
 def _check_gates(settings: Any) -> None:

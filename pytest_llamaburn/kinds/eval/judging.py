@@ -77,12 +77,22 @@ class Judging:
         """Whether a judge runs on this machine."""
         return self.panel is not None and any(one.judge.local for one in self.panel.callers)
 
+    @property
+    def waits_for_pictures(self) -> bool:
+        """Whether answers must be rendered before `begin`, because judges look at them."""
+        return self.panel is not None and self._queue is None and not self.settings.pairwise
+
     def begin(
-        self, answers: Answers, done: Container[str], keep: Callable[[str, Mapping[str, Any]], None]
+        self,
+        answers: Answers,
+        done: Container[str],
+        keep: Callable[[str, Mapping[str, Any]], None],
+        pictures: Mapping[str, str],
     ) -> None:
         """Submit the first answer to each question that is not `done`; later calls do nothing.
 
         `keep` journals a row of the given type: each judgment, and the opponent's answers.
+        `pictures` has what the code of an answer drew, by question.
         """
         if self.panel is None or self._queue is not None:
             return
@@ -94,7 +104,8 @@ class Judging:
             keep("rivals", {"answers": given})
         for name, samples in answers.items():
             if name not in done:
-                self._submit(self._queue, name, samples[0])
+                seen = (pictures[name],) if name in pictures else ()
+                self._submit(self._queue, name, samples[0], seen)
 
     def scores(self, name: str) -> Judged:
         """Wait until a question is judged; return the results as in a `scores` row."""
@@ -113,10 +124,12 @@ class Judging:
             self._queue.close()
             self._queue = None
 
-    def _submit(self, queue: JudgeQueue, name: str, row: AnswerRow) -> None:
+    def _submit(
+        self, queue: JudgeQueue, name: str, row: AnswerRow, pictures: tuple[str, ...]
+    ) -> None:
         question = task.question(row["question"])
         if not self.settings.pairwise:
-            case = scoring.case(question, row)
+            case = scoring.case(question, row, pictures)
             self._pending[name] = queue.judge(case, question.asked, name)
             return
         pair = scoring.pair(question, row, self._opponent.get(name))

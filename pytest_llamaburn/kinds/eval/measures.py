@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn import criteria, measures, metrics
-from pytest_llamaburn.kinds.eval import scores, sound
+from pytest_llamaburn.kinds.eval import programs, scores, sound
 from pytest_llamaburn.measures import Measure, Observed
+from pytest_llamaburn.program_measures import PROGRAMS
 from pytest_llamaburn.stats import samples
 from pytest_llamaburn.texts import counted
 
@@ -92,6 +93,16 @@ def _measured(
     return measures.of_distribution(found, statistic, [one for one in every if one is not None])
 
 
+def _of_programs(
+    measure: Measure, document: Document, statistic: str | None, _level: float | None
+) -> Observed:
+    found = document["results"].get("programs") or {"measured": {}}
+    if measure.name not in found["measured"]:
+        return Observed(reason="no scorer of this set measures it")
+    values = programs.values(document, measure.name)
+    return measures.of_distribution(found["measured"][measure.name], statistic, values)
+
+
 def _win_rate(_measure: Measure, document: Document, *_: Any) -> Observed:
     rate = (document["results"]["pairwise"] or {}).get("win_rate")
     if rate is None or rate["value"] is None:
@@ -117,6 +128,7 @@ MEASURES = {
     **measures.readable(_scored, measures.SCORED),
     **measures.readable(_rate, measures.RATES),
     **measures.readable(_measured, sound.SOUND),
+    **measures.readable(_of_programs, PROGRAMS),
     **measures.readable(_win_rate, [measures.WIN_RATE]),
     **measures.readable(_unscored, [measures.UNSCORED]),
     **measures.readable(_failed, [measures.FAILED_ANSWERS]),

@@ -28,6 +28,7 @@ _COUNTS: dict[str, tuple[tuple[str, ...], str | None]] = {
     "segment_f1": (("segments_double",), "segments_both"),
     "facts_found": (("facts_found",), "facts"),
     "vqa_accuracy": (("vqa_accuracy",), None),
+    "render_success": (("render_success",), None),
 }
 
 
@@ -49,9 +50,10 @@ def _counted(scorer: str | None) -> tuple[str, ...]:
 
 def _rate(verdicts: Sequence[Verdict], parts: tuple[str, ...], whole: str | None) -> Document:
     asked = [one for one in verdicts if one["state"] not in metrics.NO_VERDICT]
-    known = [one["details"] for one in asked if parts[0] in one["details"]]
+    # An answer without anything to count, such as an empty one, has nothing of what counts for it.
+    known = [one["details"] for one in asked if whole is None or parts[0] in one["details"]]
     pairs = [
-        (float(sum(one[part] for part in parts)), float(1 if whole is None else one[whole]))
+        (float(sum(one.get(part, 0) for part in parts)), float(1 if whole is None else one[whole]))
         for one in known
     ]
     total = sum(length for _, length in pairs)

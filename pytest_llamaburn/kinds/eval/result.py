@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from pydantic import Field
 
 from pytest_llamaburn import flags, gates
-from pytest_llamaburn.documents import Document
+from pytest_llamaburn.documents import Document, GateVerdict
 from pytest_llamaburn.kinds import _energy
 from pytest_llamaburn.kinds._file import (
     Distribution,
@@ -25,7 +25,6 @@ from pytest_llamaburn.metrics import REQUEST, summary
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from pytest_llamaburn.documents import GateVerdict
     from pytest_llamaburn.kinds.eval import documents
     from pytest_llamaburn.kinds.eval.documents import AnswerRow, Judged, ScoresRow
     from pytest_llamaburn.store.journal import Record
@@ -208,6 +207,7 @@ class EvalResults(Part):
     not_attempted: Counted | None = None
     correct_given_attempted: Right | None = None
     rates: dict[str, Mean] = Field(default_factory=dict)
+    programs: Document | None = None
     media: Document | None = None
     measured: dict[str, Distribution] = Field(default_factory=dict)
     pass_at_k: Document | None
@@ -397,5 +397,4 @@ def _answer(
 def _measured(record: Record) -> Document:
     """Return the timing of the answers that were made in this run."""
     rows = [row for row in record.rows if not row["cached"]]
-    good = [row for row in rows if row["error"] is None]
-    return {"summary": summary(good, rows)}
+    return {"summary": summary([row for row in rows if row["error"] is None], rows)}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from pytest_llamaburn import gates, modalities
@@ -15,7 +16,16 @@ from pytest_llamaburn.backends._base import Server
 from pytest_llamaburn.errors import DatasetError, SettingsError
 from pytest_llamaburn.kinds import _probe
 from pytest_llamaburn.kinds._run import Run
-from pytest_llamaburn.kinds.eval import KIND, asking, checks, insights, measures, scoring, task
+from pytest_llamaburn.kinds.eval import (
+    KIND,
+    asking,
+    checks,
+    insights,
+    measures,
+    programs,
+    scoring,
+    task,
+)
 from pytest_llamaburn.kinds.eval.answering import Answering, thought_in
 from pytest_llamaburn.kinds.eval.judging import Judging, is_final
 from pytest_llamaburn.option import options_of
@@ -48,6 +58,8 @@ class EvalRun(Run):
         super().__init__(*args)
         self._rows: dict[str, dict[int, AnswerRow]] = {}
         self._scores: dict[str, ScoresRow] = {}
+        self._early: dict[tuple[str, int], Any] = {}  # scores that judging waited for
+        self._pictures: dict[str, str] = {}  # by question, until judges have them
         self._judging: Judging
         self._answering: Answering
         self._search: Search | None = None
@@ -204,7 +216,8 @@ class EvalRun(Run):
             if self.server.kind == "ollama":  # another size of the context loads the model again
                 await self.send_untimed("Say hello.")
         modality, asked = self._modality, self._questions
-        if modality and not all(modalities.asks(modality, one, self.settings) for one in asked):
+        sends = hasattr(modality, "probe")  # not where the answers are programs
+        if sends and not all(modalities.asks(modality, one, self.settings) for one in asked):
             self._probed = await _probe.sent(self.backend, self.model, self._modality)
         if self.settings.choice_by == "logprob":
             await self._answering.check_logprobs(self._questions)
@@ -298,10 +311,16 @@ class EvalRun(Run):
         """Submit everything that judges are asked in this run, unless that is done."""
         if self._judging.needs_memory and hasattr(self, "backend"):
             self.backend.close()  # the judge needs the memory, and the model is done
-        self._judging.begin(self._rows, self._scores, self.write)
+        if self._judging.waits_for_pictures:
+            for question in self._questions:
+                rows = {} if question.id in self._scores else self._rows.get(question.id, {})
+                if question.scorer == "render" and 0 in rows:
+                    self._score(question, rows[0])
+        self._judging.begin(self._rows, self._scores, self.write, self._pictures)
+        self._pictures = {}
 
     def _scored(self, question: Question, rows: list[AnswerRow]) -> ScoresRow:
-        scores = [scoring.score(question, row) for row in rows]
+        scores = [self._score(question, row) for row in rows]
         correct = [one["correct"] for one in scores if one and one["correct"] is not None]
         k = self.settings.pass_k
         passed = pass_at_k(len(correct), sum(correct), k) if k is not None and correct else None
@@ -311,6 +330,20 @@ class EvalRun(Run):
             "pass_at_k": passed,
             **self._judging.scores(question.id),
         }
+
+    def _score(self, question: Question, row: AnswerRow) -> Any:
+        """Return the score of an answer; the picture of a rendering is kept beside the result."""
+        place = (question.id, row["iteration"])
+        if place in self._early:
+            return self._early.pop(place)
+        found = scoring.score(question, row)
+        home = Path(self.settings.results_dir) / self.kind.place(self._about())
+        folder = home / programs.SCREENSHOTS / self.identity.run_id
+        picture = programs.keep_picture(found, folder, f"{question.id}-{row['iteration']}")
+        if self._judging.waits_for_pictures:
+            self._early[place] = found
+            self._pictures |= {question.id: picture} if picture else {}
+        return found
 
     async def _end_journal(self, reason: str) -> None:
         if not self.settings.rescore:

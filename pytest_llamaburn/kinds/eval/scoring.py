@@ -50,8 +50,8 @@ def _of_nothing(question: Question) -> Document:
     return module.score("", question).details if hasattr(module, "RATES") else {}
 
 
-def case(question: Question, row: AnswerRow) -> Case:
-    """Return an answer as judges are given it."""
+def case(question: Question, row: AnswerRow, pictures: tuple[str, ...] = ()) -> Case:
+    """Return an answer as judges are given it, with pictures of what its code drew."""
     return judges.Case(
         question.prompt,
         row["answer"] or "",
@@ -60,6 +60,7 @@ def case(question: Question, row: AnswerRow) -> Case:
         row["error"]["kind"] if row["error"] else None,
         row["finish_reason"],
         task.evidence(question, row["search"]),
+        pictures,
     )
 
 

@@ -115,6 +115,10 @@ class Eval(Run, Judging, Searching, Showing, Audio):
         path=True,
         example="results/evals/earlier.json",
     )
+    render: bool = opt(
+        False,
+        "render generated code for three.js, WebGL or WebGPU in a browser, without network",
+    )
     samples: int = opt(
         1, "number of answers to each question, for pass@k", bounds={"ge": 1, "le": 10_000}
     )
@@ -145,7 +149,7 @@ class Eval(Run, Judging, Searching, Showing, Audio):
     max_tokens: int | None = opt(  # type: ignore[assignment]  # None: by what the model can do
         None,
         "maximum length of an answer, thinking included (default: 512; up to 4096 for a model that "
-        "thinks)",
+        "thinks, and with --render)",
         unit="tokens",
         scope="eval",
         bounds={"ge": 1},

@@ -6,7 +6,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn import modalities
-from pytest_llamaburn.kinds.eval import measured, rates, scores
+from pytest_llamaburn.kinds.eval import measured, programs, rates, scores
 from pytest_llamaburn.stats import samples
 from pytest_llamaburn.tables import ABSENT, Sheet, number
 
@@ -21,8 +21,13 @@ _SIZES = ("size", "answers", "failed", "TTFT ms", "input tokens", "media tokens"
 
 
 def of(items: Sequence[Item], modality: str | None) -> Document:
-    """Return the fields `rates`, `media` and `measured` of the results, each if there is any."""
-    return {**rates.of(items), **_media(items, modality), **measured.of(items, modality)}
+    """Return `rates`, `programs`, `media` and `measured` of the results, each if there is any."""
+    return {
+        **rates.of(items),
+        **programs.of(items),
+        **_media(items, modality),
+        **measured.of(items, modality),
+    }
 
 
 def _media(items: Sequence[Item], modality: str | None) -> Document:
@@ -43,10 +48,14 @@ def _media(items: Sequence[Item], modality: str | None) -> Document:
     }
 
 
-def sheets(media: Document | None) -> Iterator[Sheet]:
-    """Yield the answers by the size of their media, if the set has any."""
-    if media is None:
-        return
+def sheets(found: Document) -> Iterator[Sheet]:
+    """Yield what programs did, and the answers by the size of their media, if there are any."""
+    yield from programs.sheets(found.get("programs"))
+    if found.get("media"):
+        yield _by_media(found["media"])
+
+
+def _by_media(media: Document) -> Sheet:
     mb, spent = media["sent_bytes"] / 1e6, number(media["prepare_ms"]["p50"])
     resized = f", {media['resized']} made smaller" if media["resized"] else ""
     fact = (
@@ -62,7 +71,7 @@ def sheets(media: Document | None) -> Iterator[Sheet]:
         for row in media["by_size"]
     ]
     columns, rows = filled(_SIZES, rows)
-    yield Sheet(f"{media['modality']} by size", [fact], rows, [], columns, words=1)
+    return Sheet(f"{media['modality']} by size", [fact], rows, [], columns, words=1)
 
 
 def filled(

@@ -66,7 +66,7 @@ def sheets(document: Document, path: Path) -> Iterator[Sheet]:
     if found["pairwise"]:
         yield _pairs(found["pairwise"])
     yield _categories(found)
-    yield from shown.sheets(found.get("media"))
+    yield from shown.sheets(found)
     if found.get("measured"):
         yield _measured.sheet(found["measured"])
     yield _timing(found)

@@ -85,7 +85,7 @@ def test_answers_that_are_only_measured_are_not_asked_to_be_right() -> None:
 
 def test_answers_without_media_have_no_table_of_media() -> None:
     assert shown.of([item(OCR, None)], None) == {}
-    assert [*shown.sheets(None)] == []
+    assert [*shown.sheets({})] == []
 
 
 def test_times_are_by_the_largest_medium_and_without_cached_answers() -> None:
@@ -105,5 +105,5 @@ def test_times_are_by_the_largest_medium_and_without_cached_answers() -> None:
     ]
     assert rows == [("up to 0.1 MP", 1, 10.0), ("up to 4 MP", 2, 90.0)]
     assert (media["by_size"][1]["media_tokens"], media["by_size"][1]["failed"]) == (576, 1)
-    (sheet,) = shown.sheets(media)
+    (sheet,) = shown.sheets({"media": media})
     assert sheet.rows[1][:3] == ("up to 4 MP", "2", "1")

@@ -1,0 +1,145 @@
+"""Generated code in a real browser: what is measured of it, and what it cannot reach."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from support import chromium, scenes
+
+from pytest_llamaburn import rendering
+from pytest_llamaburn.errors import MissingExtraError, UsageError
+from pytest_llamaburn.rendering import Order, Rendering
+from pytest_llamaburn.scorers import render
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _browser() -> None:
+    chromium.require()
+    rendering.ready()
+
+
+def drawn(code: str, seconds: float = 1.0, language: str = "javascript") -> Rendering:
+    return rendering.render(Order(code, language, seconds))
+
+
+def test_scene_that_moves_is_rendered_with_its_renderer_named() -> None:
+    found = drawn(scenes.CUBE)
+    assert render.fault(found) == ""
+    assert found.draw_calls >= found.frames > 1
+    assert found.fps is not None
+    assert found.frame_time_p95_ms is not None
+    assert found.renderer is not None
+    assert found.renderer.startswith("WebGL 2: ")
+    assert found.png is not None
+    assert found.png.startswith(b"\x89PNG")
+
+
+def test_webgpu_scene_is_rendered_by_webgpu() -> None:
+    found = drawn(scenes.WEBGPU)
+    assert render.fault(found) == ""
+    assert (found.renderer or "").startswith("WebGPU: ")
+
+
+def test_scene_of_known_frame_time_has_its_fps_within_ten_percent() -> None:
+    found = drawn(scenes.taking(250), seconds=3)
+    assert found.fps == pytest.approx(1000 / 250, rel=0.1)
+    assert found.frame_time_p95_ms is not None
+    assert found.frame_time_p95_ms >= 250
+
+
+@pytest.mark.parametrize(
+    ("code", "why"),
+    [
+        (scenes.STILL, "one frame was drawn: the picture does not move"),
+        (scenes.BLANK, "the picture is blank"),
+        (scenes.EMPTY, "nothing was drawn: there was no draw call"),
+        (scenes.THROWS, "error: TypeError: THREE.Nothing is not a constructor"),
+        ("const a = ;", "error: Uncaught SyntaxError"),
+        ("while (true) {}", "error: It did not answer for 10 s and was stopped."),
+    ],
+    ids=["still", "blank", "empty", "throws", "syntax", "hangs"],
+)
+def test_broken_scene_is_told_by_what_is_broken(code: str, why: str) -> None:
+    assert render.fault(drawn(code)).startswith(why)
+
+
+@contextmanager
+def listening() -> Iterator[tuple[str, list[bytes]]]:
+    """Listen as another machine would; yield its address and what came."""
+    came: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def take() -> None:
+            while True:
+                try:
+                    came.append(server.accept()[0].recv(100))
+                except OSError:
+                    return
+
+        threading.Thread(target=take, daemon=True).start()
+        yield f"http://127.0.0.1:{server.getsockname()[1]}", came
+        server.shutdown(socket.SHUT_RDWR)
+
+
+def test_generated_code_reaches_no_other_machine() -> None:
+    with listening() as (address, came):
+        found = drawn(scenes.reaching(address), seconds=2)
+    assert came == []
+    assert any("blocked by the sandbox: connect-src" in one for one in found.errors)
+
+
+def test_generated_code_cannot_read_the_environment_of_the_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The process of the browser gets no variable but the few that it needs."""
+    seen: list[dict[str, str]] = []
+    real = subprocess.Popen
+
+    def spy(*args: Any, **more: Any) -> Any:
+        seen.append(more["env"])
+        return real(*args, **more)
+
+    monkeypatch.setenv("OPENAI_API_KEY", "secret")
+    monkeypatch.setattr(subprocess, "Popen", spy)
+    drawn("const a = ;")
+    assert set(seen[0]) == {"PATH", "HOME", "TMPDIR"}
+
+
+def test_without_a_browser_a_sentence_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("PLAYWRIGHT_BROWSERS_PATH", str(tmp_path))
+    with pytest.raises(UsageError, match=r"no browser is installed.*apt install chromium"):
+        rendering.ready()
+    monkeypatch.setenv(rendering.BROWSER_VARIABLE, "nobrowser")
+    with pytest.raises(UsageError, match="LLAMABURN_BROWSER: nobrowser is no program"):
+        rendering.ready()
+
+
+def test_without_the_extra_a_sentence_says_how_to_install_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(rendering, "find_spec", lambda _: None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'pytest-llamaburn\[render\]'"):
+        rendering.ready()
+
+
+def test_browser_that_does_not_start_is_told(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    broken = tmp_path / "chromium"
+    broken.write_text("#!/bin/sh\nexit 1\n")
+    broken.chmod(0o755)
+    monkeypatch.setenv(rendering.BROWSER_VARIABLE, str(broken))
+    with pytest.raises(UsageError, match=r"cannot render generated code: .*set LLAMABURN_BROWSER"):
+        drawn(scenes.CUBE)
