@@ -161,7 +161,8 @@ class Comparison(_comparable.Comparison):
             for side, values in zip(pair, (first, second), strict=True)
             if len(values) == 1
         ]
-        return self._estimated(column, (first, second), noises, facts)
+        found = self._estimated(column, (first, second), noises, facts)
+        return found._replace(reason=found.reason or _disturbed(pair, noises))
 
     def _of_baseline(self, metric: str) -> list[Samples]:
         if metric not in self.memory:
@@ -311,6 +312,17 @@ def _uncertified(statistic: str, runs: Sides) -> str | None:
     least = min(sum(len(v) for run in side for v in run.values()) for side in runs)
     few = counted(least, "request is", "requests are")
     return f"{few} too few for it, {needed} are needed" if least < needed else None
+
+
+def _disturbed(pair: Iterable[Side], noises: Iterable[Noise]) -> str | None:
+    """Return why an assumed noise is too small, if other programs used a machine."""
+    busy = [side.label for side in pair if side.document["busy"]]
+    if not busy or all(noise.source != "assumed" for noise in noises):
+        return None
+    return (
+        f"the machine of {' and '.join(busy)} was busy, and too few earlier runs show by how much "
+        "that changes it"
+    )
 
 
 def _noise_facts(noise: Noise) -> Document:

@@ -419,6 +419,16 @@ def test_a_file_s_own_faults_are_warnings() -> None:
     ]
 
 
+def test_a_busy_machine_without_earlier_runs_decides_nothing() -> None:
+    before, after = documents([1.0, 2.0], runs=1)
+    (change, *_) = whole(before, after)["results"]["changes"]
+    assert change["verdict"] == "faster"
+    after["insights"] = [{"id": "other_load", "text": "busy", "evidence": {}}]
+    (doubtful, *_) = whole(before, after)["results"]["changes"]
+    assert (doubtful["verdict"], doubtful["change"]) == ("inconclusive", change["change"])
+    assert doubtful["reason"].startswith("the machine of B was busy, and too few earlier runs")
+
+
 def test_what_made_a_file_s_own_numbers_doubtful_is_a_warning() -> None:
     before, after = documents([1.0, 1.0])
     before["telemetry"] = {"processes": 2}
