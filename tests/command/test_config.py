@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from support.command_line import run_cli
 
+from pytest_llamaburn import registry, settings
 from pytest_llamaburn.kinds.benchmark.settings import Benchmark
-from pytest_llamaburn.kinds.eval.settings import Eval
-from pytest_llamaburn.kinds.stress.settings import Stress
 from pytest_llamaburn.option import options_of
 from pytest_llamaburn.options import record, resolve
-from pytest_llamaburn.settings import Audio, Display
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,7 +43,7 @@ def shown_settings(cwd: Path, **env: str) -> dict[str, dict[str, Any]]:
 
 def test_every_setting_is_shown_with_its_default(tmp_path: Path) -> None:
     found = shown_settings(tmp_path)
-    kinds = (Benchmark, Stress, Eval, Audio, Display)
+    kinds = settings.classes(registry.own("kinds"))
     assert found.keys() == {o.toml_key for kind in kinds for o in options_of(kind)}
     assert {entry["origin"] for entry in found.values()} == {"default"}
     assert found["defaults.benchmark_iterations"]["value"] == 5

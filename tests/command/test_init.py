@@ -14,11 +14,7 @@ from support.scripted import OllamaFacade, ScriptedServer
 
 from pytest_llamaburn import options, registry, settings
 from pytest_llamaburn.commands.init import configuration
-from pytest_llamaburn.kinds.benchmark.settings import Benchmark
-from pytest_llamaburn.kinds.eval.settings import Eval
-from pytest_llamaburn.kinds.stress.settings import Stress
 from pytest_llamaburn.option import options_of
-from pytest_llamaburn.settings import Audio, Display
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,7 +60,7 @@ def test_each_line_is_valid_when_its_comment_sign_is_taken_away(tmp_path: Path) 
     assert len(places) > 100
     for place in places:
         path.write_text("\n".join([*lines[:place], lines[place][1:], *lines[place + 1 :]]))
-        for kind in (Benchmark, Stress, Eval, Audio, Display):
+        for kind in settings.classes(registry.own("kinds")):
             _, origins = options.resolve(kind, {}, {}, tmp_path)
             if origins:
                 break

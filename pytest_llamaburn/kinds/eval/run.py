@@ -248,6 +248,8 @@ class EvalRun(Run):
 
     def _about(self) -> Document:
         about = task.load(self.settings, self.identity.variant).about
+        if self.settings.rescore:  # the answers and their examples are those of the file
+            return {"eval_set": about}
         return {
             "eval_set": {**about, "few_shot_sha256": self._asking.few_shot_sha256},
             "few_shot_examples": self._asking.few_shot_examples,
@@ -291,7 +293,7 @@ class EvalRun(Run):
         header: Any = record.opened
         before, now = header["eval_set"], self._about()["eval_set"]
         for name, what in {"sha256": "eval set was", "few_shot_sha256": "examples were"}.items():
-            was, is_now = before.get(name), now[name]
+            was, is_now = before.get(name), now.get(name)
             if was != is_now:
                 raise SettingsError(
                     f"--resume: the {what} {was}, now {is_now}: undo the change of the file, or "
@@ -337,13 +339,21 @@ class EvalRun(Run):
         if place in self._early:
             return self._early.pop(place)
         found = scoring.score(question, row)
-        home = Path(self.settings.results_dir) / self.kind.place(self._about())
-        folder = home / programs.SCREENSHOTS / self.identity.run_id
-        picture = programs.keep_picture(found, folder, f"{question.id}-{row['iteration']}")
+        if question.scorer != "render":
+            return found
+        name = f"{question.id}-{row['iteration']}"
+        picture = programs.keep_picture(found, self._screenshots, name)
         if self._judging.waits_for_pictures:
             self._early[place] = found
             self._pictures |= {question.id: picture} if picture else {}
         return found
+
+    @cached_property
+    def _screenshots(self) -> Path:
+        """The folder of this run's pictures, beside the result file."""
+        about = task.load(self.settings, self.identity.variant).about
+        home = Path(self.settings.results_dir) / self.kind.place({"eval_set": about})
+        return home / programs.SCREENSHOTS / self.identity.run_id
 
     async def _end_journal(self, reason: str) -> None:
         if not self.settings.rescore:
