@@ -7,7 +7,7 @@ A description has `seconds`, `sample_rate` and a list of `events`: each has a `s
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
