@@ -17,6 +17,11 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 pytest.register_assert_rewrite("support")
 
 # nohup and shells in the background have signals ignored, and our commands go on to ignore them.
-for _name, _handler in (("SIGHUP", signal.SIG_DFL), ("SIGINT", signal.default_int_handler)):
+_HANDLERS: dict[str, Any] = {
+    "SIGHUP": signal.SIG_DFL,
+    "SIGINT": signal.default_int_handler,
+    "SIGQUIT": signal.SIG_DFL,
+}
+for _name, _handler in _HANDLERS.items():
     if hasattr(signal, _name) and signal.getsignal(getattr(signal, _name)) is signal.SIG_IGN:
         signal.signal(getattr(signal, _name), _handler)
