@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pytest_llamaburn.rendering import Rendering
     from pytest_llamaburn.scorers._base import Question
 
+NEEDS: tuple[str, ...] = ()  # the prompt alone describes the scene
 ADVICE = "Ask for one block of HTML or JavaScript between ``` marks"
 RATES = ("render_success",)
 MEASURED = {"fps": "fps", "frame_time_p95_ms": "frame_time_p95_ms"}  # by the detail that has it

@@ -16,7 +16,7 @@ from support.refusals import refusal
 from pytest_llamaburn import evalsets, registry
 from pytest_llamaburn.criteria import USUAL
 from pytest_llamaburn.errors import DatasetError
-from pytest_llamaburn.evalsets import Question, builtin_eval_sets, load_eval_set
+from pytest_llamaburn.evalsets import Question, builtin_eval_sets, builtin_media_sets, load_eval_set
 
 
 def entry(**fields: Any) -> dict[str, Any]:
@@ -263,7 +263,8 @@ def test_an_unknown_set_is_refused_with_the_nearest_and_all(tmp_path: Path) -> N
     message = file_refusal("reasonning")
     assert message.startswith("unknown eval set 'reasonning'; did you mean 'reasoning'?")
     assert message.endswith(
-        f"Known: {', '.join(builtin_eval_sets())}, or a .json, .jsonl or .csv file"
+        f"Known: {', '.join((*builtin_eval_sets(), *builtin_media_sets()))}, or a .json, .jsonl or "
+        ".csv file"
     )
     path = tmp_path / "none.jsonl"
     assert file_refusal(path) == f"eval set: {path} does not exist"

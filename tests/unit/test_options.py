@@ -104,7 +104,9 @@ def valid(option: Option) -> st.SearchStrategy[Any]:
     elif kind == "tuple[str, ...]":
         values = st.lists(texts, min_size=bounds.get("min_length", 0), max_size=4).map(tuple)
     else:
-        values = {"bool": st.booleans(), "str": texts}[kind]
+        least = bounds.get("min_length", 0)
+        fitting = texts.filter(lambda text: len(text) >= least)
+        values = {"bool": st.booleans(), "str": fitting}[kind]
     return st.none() | values if optional else values
 
 

@@ -46,7 +46,7 @@ def test_members_are_the_public_modules_of_a_folder() -> None:
     assert registry.names("reports") == (
         *("benchstat", "csv", "html", "json", "jsonl", "markdown", "table"),
     )
-    assert registry.names("backends") == ("embedded", "ollama", "openai")
+    assert registry.names("backends") == ("embedded", "ollama", "openai", "whisper")
     assert registry.names("nosuch") == ()
 
 

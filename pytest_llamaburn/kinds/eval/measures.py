@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn import criteria, measures, metrics
-from pytest_llamaburn.kinds.eval import programs, scores, sound
+from pytest_llamaburn.kinds.eval import programs, scores
 from pytest_llamaburn.measures import Measure, Observed
 from pytest_llamaburn.program_measures import PROGRAMS
+from pytest_llamaburn.sound_measures import SOUND
 from pytest_llamaburn.stats import samples
 from pytest_llamaburn.texts import counted
 
@@ -127,7 +128,7 @@ MEASURES = {
     **measures.readable(_judged, (*measures.CRITERIA, *measures.GRADES)),
     **measures.readable(_scored, measures.SCORED),
     **measures.readable(_rate, measures.RATES),
-    **measures.readable(_measured, sound.SOUND),
+    **measures.readable(_measured, SOUND),
     **measures.readable(_of_programs, PROGRAMS),
     **measures.readable(_win_rate, [measures.WIN_RATE]),
     **measures.readable(_unscored, [measures.UNSCORED]),

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
     from pytest_llamaburn.measures import Measure
 
-TABLES = {kind.name: kind.load("measures.MEASURES") for kind in _kind.own()}
+RECORDED = ("benchmark", "eval", "stress")  # the kinds with golden files
+TABLES = {
+    kind.name: kind.load("measures.MEASURES") for kind in _kind.own() if kind.name in RECORDED
+}
 ROOMS = [*TABLES]
 EACH = [pytest.param(k, m, id=f"{k}-{m.name}") for k, t in TABLES.items() for m in t.values()]
 DOCUMENTS = {
@@ -41,8 +44,8 @@ def results_of(kind: str) -> dict[str, Any]:
     return found
 
 
-def test_the_three_kinds_of_run_have_measures() -> None:
-    assert ROOMS == ["benchmark", "eval", "stress"]
+def test_each_kind_of_run_has_measures() -> None:
+    assert all(kind.load("measures.MEASURES") for kind in _kind.own())
 
 
 @of_each_measure

@@ -38,6 +38,7 @@ OPTIONS = {
     "facts": ["a cat"],
     "fields": {"total": 18},
     "events": [{"start": 1.0, "end": 2.0, "event": "tone"}],
+    "seconds": 10,
 }
 
 

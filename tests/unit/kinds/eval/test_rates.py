@@ -20,7 +20,7 @@ def row(answer: str | None, **fields: Any) -> Any:
 
 
 def item(question: Question, *verdicts: Any) -> Any:
-    first, *more = ({"verdict": verdict, "correct": None} for verdict in verdicts)
+    first, *more = ({"verdict": verdict, "correct": None, "cached": False} for verdict in verdicts)
     return {"question": question._asdict(), **first, "more_samples": more}
 
 
