@@ -17,7 +17,7 @@ _SOUND = {
     "time_to_first_audio_ms": ("ms", "lower", "first byte of sound after the header − request"),
     "silent_share": ("share", "lower", "frames of 20 ms below −50 dBFS / all frames"),
     "clipped_share": ("share", "lower", "samples in runs of three or more at full scale / all"),
-    "audio_quality_score": ("1 to 5", "higher", "overall quality of speech by DNSMOS P.835"),
+    "audio_quality_score": ("score", "higher", "overall quality of speech by DNSMOS P.835, 1 to 5"),
     "asked_seconds": ("s", "none", "duration of music that was asked for"),
     "duration_error_s": ("s", "none", "real − asked duration of music"),
     "spectral_flatness": ("share", "none", "geometric / arithmetic mean of the power spectrum"),
