@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 NOUN: Final = "requests for speech"
 CAPABILITY: Final = "speech"
 SUFFIXES: Final = {".txt": "text/plain"}
-MEASURED: Final = {**_sounding.MEASURED, "audio_quality_score": "1 to 5"}
+MEASURED: Final = {**_sounding.MEASURED, "audio_quality_score": "score"}
 _PATH = "/audio/speech"
 
 
