@@ -162,7 +162,8 @@ class Comparison(_comparable.Comparison):
             if len(values) == 1
         ]
         found = self._estimated(column, (first, second), noises, facts)
-        return found._replace(reason=found.reason or _disturbed(pair, noises))
+        disturbed = _disturbed(pair, noises) if column.unit in self.worded else None
+        return found._replace(reason=found.reason or disturbed)
 
     def _of_baseline(self, metric: str) -> list[Samples]:
         if metric not in self.memory:
