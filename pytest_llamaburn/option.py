@@ -131,6 +131,29 @@ def words(*valid: str) -> Callable[[], tuple[str, ...]]:
     return lambda: valid
 
 
+def compared(scope: str | None = None, alike: str = "the model") -> Any:
+    """Return the option --compare of a kind; `last` is the newest file of the `alike` ones."""
+    return opt(
+        None,
+        f"compare with this result file or run id; last: the newest earlier file of {alike}",
+        scope=scope,
+        bare="last",
+        record=False,
+        path=True,
+        example="last",
+    )
+
+
+def gates_on_change(example: str, scope: str | None = None) -> Any:
+    """Return the option --fail-if of a kind, with an example of a gate."""
+    return opt(
+        (),
+        f"with --compare, a gate on the change, such as '{example}'; repeatable",
+        scope=scope,
+        record=False,
+    )
+
+
 @cache
 def options_of(kind: type) -> tuple[Option, ...]:
     """Return the options of a settings class, inherited ones first."""

@@ -130,6 +130,18 @@ def number(value: float | None) -> str:
     return f"{value:,.{decimals}f}"
 
 
+def half(interval: Sequence[float] | None) -> str:
+    """Return half the width of an interval, or ABSENT for None."""
+    return ABSENT if interval is None else number((interval[1] - interval[0]) / 2)
+
+
+def requests(document: Document) -> Iterator[Document]:
+    """Yield every timed request of a file with its model and run."""
+    about = {"model": document["model"]["id"], "run_id": document["run_id"]}
+    for request in document["results"]["runs"]:
+        yield {**about, **request}
+
+
 def title(document: Document, which: str = "") -> str:
     """Return the model of a run as text."""
     model = document["model"]
@@ -166,7 +178,7 @@ def room(facts: Document) -> str:
 def measured(name: str, values: Document) -> tuple[str, ...]:
     """Return the row of a metric's distribution, with the cells of COLUMNS."""
     interval, p95 = values["ci95"], number(values["p95"])
-    spread = f" ± {number((interval[1] - interval[0]) / 2)}" if interval else ""
+    spread = f" ± {half(interval)}" if interval else ""
     star = "" if "p95" in values["certified"] or not values["n"] else "*"
     return (
         HEADLINES.get(name, name.replace("_", " ")),

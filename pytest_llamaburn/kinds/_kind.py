@@ -239,6 +239,27 @@ class RunKind(Kind):
         return None
 
 
+class SingleKind(RunKind):
+    """A kind of run whose `plan.requests` says how many requests a test sends.
+
+    Its only function sends them. `slower` says when a request takes longer than a usual one.
+    """
+
+    slower: str
+
+    def planned(self, item: Item, session: Session) -> int:
+        """Return the number of timed requests of an item."""
+        if self.functions.keys().isdisjoint(item.fixtures):
+            return 0
+        return int(self.load("plan.requests")(session.settings(self.name)))
+
+    def expected(self, settings: Any, request_s: float) -> Expected:
+        """Return about how long a run will take if a request of its model takes `request_s`."""
+        each_s = (settings.warmup + self.load("plan.requests")(settings)) * request_s
+        seconds = min(each_s, settings.budget or each_s)
+        return Expected(len(self.models(settings)) * seconds, self.slower)
+
+
 def named(name: str) -> Kind:
     """Return the kind with this name; raises SettingsError if there is none."""
     kind: Kind = registry.load("kinds", name).KIND

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from pytest_llamaburn.backends._base import Backend, Message, Model, Server
-    from pytest_llamaburn.documents import Document, Outcome
+    from pytest_llamaburn.documents import Clock, Document, Outcome
     from pytest_llamaburn.kinds._kind import RunKind
     from pytest_llamaburn.progress import Progress
     from pytest_llamaburn.trace import Trace
@@ -130,6 +130,15 @@ class Run:
         finally:
             if hasattr(self, "backend"):
                 self.backend.close()
+
+    def clock(self, trace: Trace) -> Clock:
+        """Return when a request was in flight, for its row."""
+        return {
+            "segment": self._profiler.segment,
+            "sent_ns": trace.sent_ns,
+            "first_ns": trace.first_ns,
+            "end_ns": trace.end_ns,
+        }
 
     def messages(self, text: str) -> list[Message]:
         """Return the conversation that asks a prompt."""

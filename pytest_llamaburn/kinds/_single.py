@@ -164,13 +164,8 @@ class SingleRun(Run):
 
     def _note(self, question: Question, trace: Trace) -> None:
         asked = "".join(str(message["content"]) for message in question.messages)
-        clock = {
-            "segment": self._profiler.segment,
-            "sent_ns": trace.sent_ns,
-            "first_ns": trace.first_ns,
-            "end_ns": trace.end_ns,
-        }
-        row = {**question.key, **self._more(trace), "clock": clock, **row_of(trace, asked)}
+        timed = {"clock": self.clock(trace), **row_of(trace, asked)}
+        row = {**question.key, **self._more(trace), **timed}
         self.rows.append(row)
         self._sent += 1
         self.write("request", row)

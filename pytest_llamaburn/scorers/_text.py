@@ -22,6 +22,9 @@ _UNSPACED = (
     "\U00020000-\U0003ffff"
 )  # Thai, Lao, Burmese, Khmer, kana, Han: written without spaces, so that each letter is a word
 _WORD = re.compile(rf"[{_UNSPACED}]|[^\s{_UNSPACED}]+")
+_FENCE = re.compile(
+    r"^[ \t]*(```+|~~~+)[ \t]*([\w.]*)[^\n]*\n(.*?)(?:^[ \t]*\1|\Z)", re.MULTILINE | re.DOTALL
+)
 ARTICLES = {"a", "an", "the"}
 
 
@@ -35,6 +38,11 @@ def spoken(answer: str) -> str:
     last = begins[-1]
     end = tags[last + 1].start() if last + 1 < len(tags) else len(said)
     return said[tags[last].end() : end].strip() or said
+
+
+def fenced(said: str) -> list[tuple[str, str]]:
+    """Return the language and the content of each code block; a last one may lack its end."""
+    return [(tag.lower(), body) for _, tag, body in _FENCE.findall(said)]
 
 
 def own_turn(said: str) -> str:

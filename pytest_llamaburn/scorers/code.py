@@ -38,9 +38,6 @@ NEEDS = ("tests",)
 ADVICE = "Ask for one block of Python between ``` marks"
 MEASURED = {"runtime_ms": "program_runtime_ms"}  # by the detail that has it
 
-_FENCE = re.compile(
-    r"^[ \t]*(```+|~~~+)[ \t]*(\w*)[^\n]*\n(.*?)(?:^[ \t]*\1|\Z)", re.MULTILINE | re.DOTALL
-)
 _PYTHON = ("python", "py", "python3")
 _UNREADABLE = (SyntaxError, ValueError, RecursionError, MemoryError)
 _STREAMS = {"builtins.input", "sys.stdin", "sys.stdout", "sys.stderr"}  # that tests may replace
@@ -230,7 +227,8 @@ def _limits(question: Question) -> sandbox.Limits:
 
 def _blocks(said: str, entry_point: str | None) -> list[str]:
     """Return the blocks of a text that are programs, or were meant to be."""
-    blocks = [(tag.lower(), textwrap.dedent(body)) for _, tag, body in _FENCE.findall(said)]
+    fenced = _text.fenced(said)
+    blocks = [(tag.partition(".")[0], textwrap.dedent(body)) for tag, body in fenced]
     tagged = [body for tag, body in blocks if tag in _PYTHON]
     if tagged:
         return [body for body in tagged if _is_program(body) or _fault(body)]

@@ -26,9 +26,6 @@ NEEDS: tuple[str, ...] = ()  # the prompt alone describes the scene
 ADVICE = "Ask for one block of HTML or JavaScript between ``` marks"
 RATES = ("render_success",)
 MEASURED = {"fps": "fps", "frame_time_p95_ms": "frame_time_p95_ms"}  # by the detail that has it
-_FENCE = re.compile(
-    r"^[ \t]*(```+|~~~+)[ \t]*([\w.]*)[^\n]*\n(.*?)(?:^[ \t]*\1|\Z)", re.MULTILINE | re.DOTALL
-)
 _LANGUAGES = {
     **dict.fromkeys(("html", "svg"), "html"),
     **dict.fromkeys(("js", "javascript", "mjs", "threejs", "three.js", "jsx"), "javascript"),
@@ -75,7 +72,7 @@ def faults(question: Question) -> Iterator[tuple[str, str]]:
 
 def program(said: str) -> tuple[str, str] | None:
     """Return the language and the code to render; None if there is none."""
-    blocks = [(tag.lower(), body) for _, tag, body in _FENCE.findall(said)]
+    blocks = _text.fenced(said)
     known = [found for tag, body in blocks if (found := _known(tag, body))]
     if not blocks:
         return _known("", said)

@@ -247,12 +247,7 @@ class BenchmarkRun(Run):
             "iteration": request.iteration,
             "start": request.start,
             "answer": trace.text if self.settings.mode == "correctness" else None,
-            "clock": {
-                "segment": self._profiler.segment,
-                "sent_ns": trace.sent_ns,
-                "first_ns": trace.first_ns,
-                "end_ns": trace.end_ns,
-            },
+            "clock": self.clock(trace),
             **row_of(trace, request.prompt.text),
         }
         if self._media:

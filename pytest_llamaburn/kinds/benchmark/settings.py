@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pytest_llamaburn.option import opt, words
+from pytest_llamaburn.option import compared, gates_on_change, opt, words
 from pytest_llamaburn.settings import Prompted, Showing
 
 _MANY = 100_000  # maximum number of requests; all are planned before the first one is sent
@@ -53,19 +53,8 @@ class Benchmark(Prompted, Showing):
     max_failures: int = opt(
         5, "stop after this number of consecutive failures of one kind", bounds={"ge": 1}
     )
-    compare: str | None = opt(
-        None,
-        "compare with this result file or run id; last: the newest earlier file of the model",
-        bare="last",
-        record=False,
-        path=True,
-        example="last",
-    )
-    fail_if: tuple[str, ...] = opt(
-        (),
-        "with --compare, a gate on the change, such as 'tokens_per_sec.mean:-5%'; repeatable",
-        record=False,
-    )
+    compare: str | None = compared()
+    fail_if: tuple[str, ...] = gates_on_change("tokens_per_sec.mean:-5%")
     start: str = opt(
         "warm",
         "warm, cold (unload the model before each timed request) or both",

@@ -15,6 +15,7 @@ from pytest_llamaburn.tables import (
     failures,
     machine,
     measured,
+    requests,
     server,
     starred,
     title,
@@ -39,9 +40,8 @@ def sheets(document: Document, path: Path) -> Iterator[Sheet]:
 
 def rows(document: Document) -> Iterator[Document]:
     """Yield every timed request with its model and run."""
-    about = {"model": document["model"]["id"], "run_id": document["run_id"]}
-    for run in document["results"]["runs"]:
-        yield {**about, **run, "energy_of": words.of(document)}
+    for request in requests(document):
+        yield {**request, "energy_of": words.of(document)}
 
 
 def _sheet(document: Document, path: Path, summary: Document, which: str) -> Sheet:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from pytest_llamaburn.kinds._kind import Expected, RunKind
-
-if TYPE_CHECKING:
-    from pytest_llamaburn.kinds._kind import Item, Session
+from pytest_llamaburn.kinds._kind import SingleKind
 
 
-class _Chat(RunKind):
+class _Chat(SingleKind):
     name = "chat"
     folder = "chats"
     settings = "settings.Chat"
@@ -22,6 +19,7 @@ class _Chat(RunKind):
     )
     example = "llamaburn chat llama3.1:8b --turns 8"
     first = ("turns", "conversations", "isl", "osl", "overflow", "budget")
+    slower = "longer if the context is long"
     fixture = "llm_in_chat"
     fixture_help = "Return the server and model with which conversations are held, warmed up."
     functions = {  # noqa: RUF012
@@ -39,18 +37,6 @@ class _Chat(RunKind):
     def check(self, settings: Any) -> None:
         """Raise SettingsError for a gate that has no meaning."""
         self.load("result.check")(settings)
-
-    def planned(self, item: Item, session: Session) -> int:
-        """Return the number of timed requests of an item."""
-        if "llm_chat" not in item.fixtures:
-            return 0
-        return int(self.load("plan.requests")(session.settings(self.name)))
-
-    def expected(self, settings: Any, request_s: float) -> Expected:
-        """Return about how long a run will take if a request of its model takes `request_s`."""
-        each_s = (settings.warmup + self.load("plan.requests")(settings)) * request_s
-        seconds = min(each_s, settings.budget or each_s)
-        return Expected(len(self.models(settings)) * seconds, "longer if the context is long")
 
 
 KIND = _Chat()

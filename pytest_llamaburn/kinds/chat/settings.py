@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pytest_llamaburn.option import opt
+from pytest_llamaburn.option import compared, gates_on_change, opt
 from pytest_llamaburn.settings import Run
 
 
@@ -40,18 +40,5 @@ class Chat(Run):
         bounds={"gt": 0},
         example="3m",
     )
-    compare: str | None = opt(
-        None,
-        "compare with this result file or run id; last: the newest earlier file of the model",
-        scope="chat",
-        bare="last",
-        record=False,
-        path=True,
-        example="last",
-    )
-    fail_if: tuple[str, ...] = opt(
-        (),
-        "with --compare, a gate on the change, such as 'turn_ttft_ms@8:+10%'; repeatable",
-        scope="chat",
-        record=False,
-    )
+    compare: str | None = compared("chat")
+    fail_if: tuple[str, ...] = gates_on_change("turn_ttft_ms@8:+10%", "chat")

@@ -13,8 +13,10 @@ from pytest_llamaburn.tables import (
     FILE,
     Sheet,
     failures,
+    half,
     machine,
     number,
+    requests,
     server,
     title,
     under,
@@ -56,14 +58,11 @@ def sheets(document: Document, path: Path) -> Iterator[Sheet]:
 
 def rows(document: Document) -> Iterator[Document]:
     """Yield every timed request with its model and run."""
-    about = {"model": document["model"]["id"], "run_id": document["run_id"]}
-    for run in document["results"]["runs"]:
-        yield {**about, **run}
+    return requests(document)
 
 
 def _row(turn: Document) -> tuple[str, ...]:
     cost = turn["miss_cost_ms"]
-    ends = cost["ci95"]
     return (
         str(turn["turn"]),
         _whole(turn["context_tokens"]),
@@ -71,7 +70,7 @@ def _row(turn: Document) -> tuple[str, ...]:
         number(turn["ttft_ms"]["p50"]),
         number(turn["miss_ttft_ms"]["p50"]),
         number(cost["mean"]),
-        number((ends[1] - ends[0]) / 2) if ends else ABSENT,
+        half(cost["ci95"]),
         number(turn["inter_token_latency_ms"]["p50"]),
         str(turn["ttft_ms"]["n"]),
     )

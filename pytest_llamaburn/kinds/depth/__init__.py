@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from pytest_llamaburn.kinds._kind import Expected, RunKind
-
-if TYPE_CHECKING:
-    from pytest_llamaburn.kinds._kind import Item, Session
+from pytest_llamaburn.kinds._kind import SingleKind
 
 
-class _Depth(RunKind):
+class _Depth(SingleKind):
     name = "depth"
     folder = "depths"
     settings = "settings.Depth"
@@ -22,6 +19,7 @@ class _Depth(RunKind):
     )
     example = "llamaburn depth llama3.1:8b --depths 0,512,2k,4k --num-ctx 8192"
     first = ("depths", "iterations", "isl", "osl", "num_ctx", "budget")
+    slower = "longer if the depths are large"
     fixture = "llm_at_depth"
     fixture_help = "Return the server and model whose rates are measured by depth, warmed up."
     functions = {  # noqa: RUF012
@@ -38,18 +36,6 @@ class _Depth(RunKind):
     def check(self, settings: Any) -> None:
         """Raise SettingsError for depths, lengths or gates that have no meaning."""
         self.load("result.check")(settings)
-
-    def planned(self, item: Item, session: Session) -> int:
-        """Return the number of timed requests of an item, if each depth fits in the context."""
-        if "llm_depth" not in item.fixtures:
-            return 0
-        return int(self.load("plan.requests")(session.settings(self.name)))
-
-    def expected(self, settings: Any, request_s: float) -> Expected:
-        """Return about how long a run will take if a request of its model takes `request_s`."""
-        each_s = (settings.warmup + self.load("plan.requests")(settings)) * request_s
-        seconds = min(each_s, settings.budget or each_s)
-        return Expected(len(self.models(settings)) * seconds, "longer if the depths are large")
 
 
 KIND = _Depth()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pytest_llamaburn.option import opt
+from pytest_llamaburn.option import compared, gates_on_change, opt
 from pytest_llamaburn.settings import Run
 
 
@@ -39,19 +39,5 @@ class Depth(Run):
         bounds={"gt": 0},
         example="3m",
     )
-    compare: str | None = opt(
-        None,
-        "compare with this result file or run id; last: the newest earlier file of the model",
-        scope="depth",
-        bare="last",
-        record=False,
-        path=True,
-        example="last",
-    )
-    fail_if: tuple[str, ...] = opt(
-        (),
-        "with --compare, a gate on the change, such as 'decode_tokens_per_sec@4096:-5%'; "
-        "repeatable",
-        scope="depth",
-        record=False,
-    )
+    compare: str | None = compared("depth")
+    fail_if: tuple[str, ...] = gates_on_change("decode_tokens_per_sec@4096:-5%", "depth")

@@ -11,8 +11,10 @@ from pytest_llamaburn.tables import (
     FILE,
     Sheet,
     failures,
+    half,
     machine,
     number,
+    requests,
     server,
     title,
     under,
@@ -42,9 +44,7 @@ def sheets(document: Document, path: Path) -> Iterator[Sheet]:
 
 def rows(document: Document) -> Iterator[Document]:
     """Yield every timed request with its model and run."""
-    about = {"model": document["model"]["id"], "run_id": document["run_id"]}
-    for run in document["results"]["runs"]:
-        yield {**about, **run}
+    return requests(document)
 
 
 def _row(at: Document) -> tuple[str, ...]:
@@ -54,7 +54,7 @@ def _row(at: Document) -> tuple[str, ...]:
         number(prefill["tokens_per_sec"]),
         _ends(prefill["ci95"]),
         number(decode["mean"]),
-        _half(decode["ci95"]),
+        half(decode["ci95"]),
         number(gap["p50"]),
         number(gap["p95"]),
         number(at["server_prefill_tokens_per_sec"]),
@@ -65,10 +65,6 @@ def _row(at: Document) -> tuple[str, ...]:
 
 def _ends(interval: Sequence[float] | None) -> str:
     return "{} to {}".format(*map(number, interval)) if interval else ABSENT
-
-
-def _half(interval: Sequence[float] | None) -> str:
-    return number((interval[1] - interval[0]) / 2) if interval else ABSENT
 
 
 def _requests(document: Document) -> str:

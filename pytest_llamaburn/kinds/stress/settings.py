@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pytest_llamaburn import registry
-from pytest_llamaburn.option import opt
+from pytest_llamaburn.option import compared, gates_on_change, opt
 from pytest_llamaburn.settings import Prompted
 
 MOST_CLIENTS = 100_000
@@ -172,22 +172,8 @@ class Stress(Prompted):
         "number of processes that send, if one process is too slow to time the load correctly",
         bounds={"ge": 1, "le": 256},
     )
-    compare: str | None = opt(
-        None,
-        "compare with this result file or run id; last: the newest earlier file of the model and "
-        "mode",
-        scope="stress",
-        bare="last",
-        record=False,
-        path=True,
-        example="last",
-    )
-    fail_if: tuple[str, ...] = opt(
-        (),
-        "with --compare, a gate on the change, such as 'requests_per_sec@8:-5%'; repeatable",
-        scope="stress",
-        record=False,
-    )
+    compare: str | None = compared("stress", "the model and mode")
+    fail_if: tuple[str, ...] = gates_on_change("requests_per_sec@8:-5%", "stress")
     save_requests: bool = opt(
         False, "write one row per request to a .requests.jsonl.gz file beside the result file"
     )
