@@ -278,10 +278,12 @@ def _listen(
 ) -> _Record:
     """Read pipes until the first child ends, time is over or too much is printed; return all."""
     printed, *reported = (bytearray() for _ in (output, *reports))
+    streams = [(output, printed, limits.output_bytes)]
+    streams += [(*one, _REPORT_BYTES) for one in zip(reports, reported, strict=True)]
     deadline = time.monotonic() + _START_S
     stopped, running = "", False
     with selectors.DefaultSelector() as watch:
-        for source, sink in zip((output, *reports), (printed, *reported), strict=True):
+        for source, sink, _ in streams:
             watch.register(source, selectors.EVENT_READ, sink)
         while watch.get_map() and not stopped:
             _take(watch, deadline)
@@ -290,11 +292,12 @@ def _listen(
             if reports[0] not in watch.get_map():  # the tests are over, so end the program
                 for child in children[1:]:
                     _end_child(child)
-            full = len(printed) > limits.output_bytes or max(map(len, reported)) > _REPORT_BYTES
-            if full and not running:
-                _take(watch, 0.0)  # a child's first report may have come just after the last look
+            full = [source for source, sink, most in streams if len(sink) > most]
+            for source in full:  # who writes to it waits until all children are ready
+                if source in watch.get_map():
+                    watch.unregister(source)
             late = time.monotonic() >= deadline
-            stopped = "output" if full else "timeout" if late else ""
+            stopped = "output" if full and running else "timeout" if late else ""
     stopped = stopped or _wait(children[0], deadline)
     codes = [child.returncode or 0 for child in children]
     reports_read = [bytes(report).splitlines() for report in reported]
