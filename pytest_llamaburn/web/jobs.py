@@ -19,7 +19,8 @@ import msgspec
 from pydantic import BaseModel, ValidationError
 
 from pytest_llamaburn.progress import Event
-from pytest_llamaburn.web import child, processes
+from pytest_llamaburn.web import child, lists, processes
+from pytest_llamaburn.web.lists import Reference
 from pytest_llamaburn.web.refusals import Refusal
 
 if TYPE_CHECKING:
@@ -46,13 +47,6 @@ _MEANINGS = {
 }
 ID = r"^[0-9]{8}T[0-9]{6}-[0-9a-f]{6}$"
 State = Literal["queued", "running", "stopping", "ended", "cancelled", "lost"]
-
-
-class Reference(BaseModel):
-    """A result: the folder of its kind, and its id."""
-
-    type: str
-    id: str
 
 
 class Job(BaseModel):
@@ -98,11 +92,9 @@ class Order(NamedTuple):
 class Jobs:
     """All jobs of a results directory. Used on one event loop."""
 
-    def __init__(
-        self, results_dir: Path, folders: Sequence[str], bus: Bus, program: Sequence[str]
-    ) -> None:
-        """Read the history; `folders` are those of result files, `program` begins each command."""
-        self._results_dir, self._folders = results_dir, folders
+    def __init__(self, results_dir: Path, bus: Bus, program: Sequence[str]) -> None:
+        """Read the history; `program` begins each command."""
+        self._results_dir = results_dir
         self._bus, self._program = bus, program
         self._jobs = {job.id: job for job in _history(results_dir / FOLDER)}
         self._waiting: dict[str, Order] = {}
@@ -257,12 +249,10 @@ class Jobs:
             self._bus.publish("progress", {"job": job.id, **_known(progress)})
 
     def _note_file(self, job: Job, line: str) -> None:
-        path = Path(child.wrote(line) or "")
-        if path.suffix != ".json" or path.parent.name not in self._folders:
-            return
-        with suppress(OSError):
-            if path.parent.parent.samefile(self._results_dir):
-                job.wrote.append(Reference(type=path.parent.name, id=path.stem))
+        path = child.wrote(line)
+        found = path and lists.reference(self._results_dir, Path(path))
+        if found:
+            job.wrote.append(found)
 
     def _finish(self, job: Job, code: int | None) -> None:
         """Note how a child ended."""

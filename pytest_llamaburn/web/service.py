@@ -30,7 +30,7 @@ class Service:
         self.bus = Bus()
         self.library = Library(results_dir)
         self.index = Index(results_dir)
-        self.jobs = Jobs(results_dir, self.library.types, self.bus, program)
+        self.jobs = Jobs(results_dir, self.bus, program)
         self.programs = Programs()
         self.sampler = Sampler(self.bus)
 

@@ -71,7 +71,7 @@ function Curves({ job, Live }: { job: Job; Live: NonNullable<RunTabProps["Live"]
 
 /** What a job wrote; one at a time where it wrote several. */
 function Results({ job, kind }: { job: Job; kind: Kind }) {
-  const own = job.wrote.filter((one) => one.type === kind.folder);
+  const own = job.wrote.filter((one) => kind.types.includes(one.type));
   const [place, setPlace] = useState(0);
   const shown = own[Math.min(place, own.length - 1)];
   if (!shown) return null;

@@ -5,7 +5,7 @@ import { RunTab } from "../run/run-tab";
 import type { Job, Progress } from "../types";
 import { Card } from "../ui/card";
 import { type Band, Chart, type Mark } from "../ui/chart";
-import { STATES } from "../views/stress";
+import { STATES } from "../views/states";
 
 const DEGRADATION_FACTOR = 2; // the command's default
 

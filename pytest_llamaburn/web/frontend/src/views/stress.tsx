@@ -1,18 +1,13 @@
 // A stress run: how much load the server carried.
 import { number } from "../format";
-import { Badge, Card, Figures, Problem, type Tone } from "../ui/card";
+import { Badge, Card, Figures, Problem } from "../ui/card";
 import { type Band, Chart, type Mark } from "../ui/chart";
 import { type Column, Table } from "../ui/table";
 import { Value } from "../ui/value";
 import { distributionOf, type Document, type Level, type Point, type Second, type StressResults } from "./document";
 import { Statistic } from "./measure";
 import { Errors, Gates, Insights, SystemProfile } from "./parts";
-
-export const STATES: Record<string, Exclude<Tone, "plain">> = {
-  optimal: "good",
-  degraded: "warn",
-  failure: "bad",
-};
+import { STATES } from "./states";
 
 export default function StressView({ document }: { document: Document }) {
   const results = (document.results ?? {}) as StressResults;
