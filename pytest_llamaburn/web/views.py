@@ -50,7 +50,7 @@ def of(document: Document) -> View:
         cards=_all(_defaults.cards(document)),
         charts=_all(_defaults.charts(document)),
         entries=_all(_defaults.entries(document)),
-        tables=[*map(_shown, sheets_of(document, Path("")))],
+        tables=[*map(_shown, sheets_of(document, Path()))],
     )
 
 

@@ -154,7 +154,7 @@ def test_the_graph_of_a_load_has_its_levels_and_a_table(empty: Served, opened: O
         page.get_by_label("Another model").fill("tiny")
         page.get_by_role("button", name="Add").click()
         start(page)
-        graph = page.get_by_role("figure", name="Latency of the whole answer")
+        graph = page.get_by_role("figure", name="Total generation of the last seconds")
         expect(graph.get_by_role("img")).to_have_attribute(
             "aria-label", re.compile("p95 .* ms; .*12: degraded"), timeout=SOON_MS
         )

@@ -1,10 +1,11 @@
 // The tab Stress: the graph of a load while it goes on.
-import { number } from "../format";
+import { capital, number } from "../format";
 import { secondsOf, valuesOf } from "../run/live";
 import { RunTab } from "../run/run-tab";
 import type { Job, Progress } from "../types";
 import { Card } from "../ui/card";
 import { type Band, Chart, type Mark } from "../ui/chart";
+import { labelOf } from "../views/measure";
 import { STATES } from "../views/states";
 
 const DEGRADATION_FACTOR = 2; // the command's default
@@ -33,14 +34,14 @@ function Live({ job, history }: { job: Job; history: Progress[] }) {
           y={{ label: "throughput", unit: "requests/s" }}
           right={{ label: "in flight", unit: "requests" }}
           series={[
-            curve("requests per second", "requests_per_sec", "requests/s"),
+            curve(labelOf("requests_per_sec"), "requests_per_sec", "requests/s"),
             { ...curve("in flight", "in_flight", "requests"), side: "right" },
           ]}
         />
         <Chart
           {...shared}
-          title="Latency of the whole answer"
-          y={{ label: "whole answer", unit: "ms" }}
+          title={`${capital(labelOf("total_generation_ms"))} of the last seconds`}
+          y={{ label: labelOf("total_generation_ms"), unit: "ms" }}
           series={[curve("p50", "total_p50_ms", "ms"), curve("p95", "total_p95_ms", "ms")]}
         />
         <Chart
