@@ -3,16 +3,17 @@ import type { ComponentType } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { post, sentence } from "../api";
 import { histories, isOver, jobs, kinds, takeJob, unfinished, watch } from "../store";
-import type { Job, Kind, Progress, Unfinished } from "../types";
+import type { Job, Kind, Unfinished } from "../types";
 import { Card, Problem } from "../ui/card";
 import { ResultView } from "../views/result";
 import { RunForm } from "./form";
+import type { Charted } from "./live";
 import { Ended, Running } from "./running";
 
 interface RunTabProps {
   kind: string;
   /** Curves of a run that goes on, from its progress so far. */
-  Live?: ComponentType<{ job: Job; history: Progress[] }>;
+  Live?: ComponentType<{ job: Job; history: Charted[] }>;
 }
 
 /** All of a tab of runs. */

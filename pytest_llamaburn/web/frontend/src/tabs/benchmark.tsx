@@ -1,8 +1,8 @@
 // The tab Benchmark: each request that has ended so far.
 import { capital } from "../format";
-import { secondsOf, valuesOf } from "../run/live";
+import { type Charted, secondsOf, valuesOf } from "../run/live";
 import { RunTab } from "../run/run-tab";
-import type { Job, Progress } from "../types";
+import type { Job } from "../types";
 import { Card } from "../ui/card";
 import { Chart } from "../ui/chart";
 import { labelOf, measureUnit } from "../views/measure";
@@ -13,7 +13,7 @@ export default function BenchmarkTab({ kind }: { kind: string }) {
   return <RunTab kind={kind} Live={Live} />;
 }
 
-function Live({ history }: { job: Job; history: Progress[] }) {
+function Live({ history }: { job: Job; history: Charted[] }) {
   const ended = history.filter((event) => typeof event.done === "number");
   if (ended.length < 2) return null;
   const x = { label: "time", unit: "s", values: secondsOf(ended) };
