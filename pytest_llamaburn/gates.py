@@ -22,7 +22,7 @@ from pytest_llamaburn.measures import Measure, Observed
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from pytest_llamaburn.documents import ChangeVerdict, GateVerdict
+    from pytest_llamaburn.documents import ChangeVerdict, Decision, GateVerdict
 
 THRESHOLD = "--threshold"
 _HUGE = 1e5  # percent; more is written in powers of ten
@@ -122,7 +122,9 @@ def decide(gate: Gate, observed: Observed, mode: str) -> GateVerdict:
     gate fails.
     """
     value, interval, reason, _ = _settled(gate, observed)
-    verdict = "undecided" if value is None or reason else _verdict(gate, value, interval, mode)
+    verdict: Decision = "undecided"
+    if value is not None and not reason:
+        verdict = _verdict(gate, value, interval, mode)
     if verdict == "undecided" and not reason:
         reason = "the 95 % interval contains the bound" if interval else "no interval"
     sign = 1 if gate.operator in ("<", "<=") else -1
@@ -152,7 +154,7 @@ def bound_of(expression: str) -> tuple[str, float]:
 
 def weigh_change(
     change: dict[str, Any], bound: float, better: str, undecided: str
-) -> tuple[str, str | None]:
+) -> tuple[Decision, str | None]:
     """Return the verdict on a change, and the reason of an undecided one.
 
     The gate passes only if the whole 95 % interval is no worse than the bound. `undecided` is the
@@ -242,7 +244,7 @@ def _settled(gate: Gate, observed: Observed) -> Observed:
     return Observed(min(observed.within, key=lambda end: abs(end - gate.bound)))
 
 
-def _verdict(gate: Gate, value: float, interval: Sequence[float] | None, mode: str) -> str:
+def _verdict(gate: Gate, value: float, interval: Sequence[float] | None, mode: str) -> Decision:
     if mode == "point":
         return "pass" if gate.holds(value) else "fail"
     if interval is None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
-from pytest_llamaburn.documents import Document
+from pytest_llamaburn.documents import Document, ModelFacts, ServerFacts
 from pytest_llamaburn.measures import REASONS
 from pytest_llamaburn.texts import counted
 
@@ -39,57 +39,6 @@ class Part(BaseModel):
     model_config = ConfigDict(extra="allow", allow_inf_nan=False)
 
 
-class Distribution(Part):
-    """A distribution; `certified` lists the percentiles for which `n` samples are enough."""
-
-    unit: str
-    n: int
-    mean: float | None
-    std: float | None
-    cv: float | None
-    min: float | None
-    p50: float | None
-    p90: float | None
-    p95: float | None
-    p99: float | None
-    p99_9: float | None
-    max: float | None
-    ci95: tuple[float, float] | None
-    ci95_method: str | None = None
-    certified: list[str]
-    reason: str | None = None
-
-
-class ModelFacts(Part):
-    """The model under test."""
-
-    id: str
-    name: str
-    quantization: str | None
-    family: str | None
-    parameter_size: str | None
-    digest: str | None
-    context_length: int | None
-
-
-class ServerFacts(Part):
-    """The server under test."""
-
-    kind: str
-    version: str | None
-    host: str
-    local: bool
-
-
-class RunError(Part):
-    """Why a request failed; `message` is the server's."""
-
-    kind: str
-    phase: str
-    status: int | None
-    message: str
-
-
 class RunFile(Part):
     """The fields that the result files of all kinds of run share."""
 
@@ -106,18 +55,6 @@ class RunFile(Part):
     telemetry: Document
     system_profile: list[Document]
     insights: list[Document]
-
-
-class ComparisonGate(Part):
-    """The verdict of one --fail-if on one file."""
-
-    expression: str
-    file: str
-    change: float | None
-    interval: tuple[float, float] | None
-    verdict: Literal["pass", "fail", "undecided"]
-    reason: str | None
-    unit: str | None = None
 
 
 def status(record: Record, succeeded: int, *, done: bool) -> str:

@@ -11,10 +11,11 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_llamaburn import metrics
+from pytest_llamaburn.documents import Document, Failure
 from pytest_llamaburn.energy import timeline
 from pytest_llamaburn.errors import StoppedError
 from pytest_llamaburn.kinds import _energy
-from pytest_llamaburn.kinds._file import Part, RunError, by_kind, opening, status, totals
+from pytest_llamaburn.kinds._file import Part, by_kind, opening, status, totals
 from pytest_llamaburn.kinds._run import Run, row_of
 from pytest_llamaburn.load import prompts
 from pytest_llamaburn.load.driver import closed_loop
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
     from pytest_llamaburn.backends._base import Message
     from pytest_llamaburn.backends._http import Wire
-    from pytest_llamaburn.documents import Document
     from pytest_llamaburn.store.journal import Record
     from pytest_llamaburn.trace import Trace
 
@@ -56,7 +56,7 @@ class RequestFacts(Part):
     chunks: int
     flags: list[str]
     null_reasons: dict[str, str]
-    error: RunError | None
+    error: Failure | None
 
 
 class SingleRun(Run):

@@ -8,14 +8,12 @@ from pydantic import Field, create_model
 
 from pytest_llamaburn import datasets, documents, flags, gates, measures, registry
 from pytest_llamaburn.backends._failures import NOT_THE_MODELS
-from pytest_llamaburn.documents import Document
+from pytest_llamaburn.documents import Distribution, Document, Failure, Interval
 from pytest_llamaburn.energy import profiles
 from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.kinds import _energy
 from pytest_llamaburn.kinds._file import (
-    Distribution,
     Part,
-    RunError,
     RunFile,
     by_kind,
     opening,
@@ -53,7 +51,7 @@ class _RunFacts(Part):
     chunks: int
     flags: list[str]
     null_reasons: dict[str, str]
-    error: RunError | None
+    error: Failure | None
     answer: str | None = None
     media_tokens: int | None = None
 
@@ -190,7 +188,7 @@ def _between_runs(rows: Sequence[BenchmarkRow]) -> Document:
     return variation
 
 
-def _under(interval: list[float] | None, goal: float) -> str:
+def _under(interval: Interval | None, goal: float) -> str:
     if interval is None or interval[0] <= goal < interval[1]:
         return "undecided"
     return "met" if interval[1] <= goal else "not met"

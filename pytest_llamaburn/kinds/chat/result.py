@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field, create_model
 
 from pytest_llamaburn import documents, gates, metrics
+from pytest_llamaburn.documents import Distribution, Document
 from pytest_llamaburn.kinds import _single
-from pytest_llamaburn.kinds._file import Distribution, Part, RunFile
+from pytest_llamaburn.kinds._file import Part, RunFile
 from pytest_llamaburn.kinds.chat import insights, overflow
 from pytest_llamaburn.kinds.chat.comparable import Comparison
 from pytest_llamaburn.kinds.chat.measures import MEASURES
@@ -20,7 +21,6 @@ from pytest_llamaburn.stats import samples
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_llamaburn.documents import Document
     from pytest_llamaburn.store.journal import Record
 
 _TTFT = "time_to_first_token_ms"

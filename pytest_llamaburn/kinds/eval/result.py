@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from pydantic import Field
 
 from pytest_llamaburn import flags, gates
-from pytest_llamaburn.documents import Document, GateVerdict
+from pytest_llamaburn.documents import Distribution, Document, Failure, GateVerdict
 from pytest_llamaburn.kinds import _energy
 from pytest_llamaburn.kinds._file import (
-    Distribution,
     Part,
-    RunError,
     RunFile,
     by_kind,
     opening,
@@ -108,7 +106,7 @@ class Answer(Part):
     answer: str | None
     thinking: str | None
     finish_reason: str | None
-    error: RunError | None
+    error: Failure | None
     cached: bool
     flags: list[str]
     null_reasons: dict[str, str]

@@ -10,12 +10,11 @@ from pydantic import Field
 
 from pytest_llamaburn import datasets, gates
 from pytest_llamaburn.capacity import degradation, slo, sustained
-from pytest_llamaburn.documents import Document
+from pytest_llamaburn.documents import Distribution, Document
 from pytest_llamaburn.energy import profiles, timeline
 from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.kinds import _energy
 from pytest_llamaburn.kinds._file import (
-    Distribution,
     Part,
     RunFile,
     by_kind,
