@@ -22,7 +22,7 @@ from pytest_llamaburn.measures import Measure, Observed
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from pytest_llamaburn.documents import ChangeVerdict, Decision, GateVerdict
+    from pytest_llamaburn.documents import ChangeVerdict, Decision, Document, GateVerdict
 
 THRESHOLD = "--threshold"
 _HUGE = 1e5  # percent; more is written in powers of ten
@@ -113,6 +113,23 @@ def judged(
     """Return the entries of `results.gates[]`: the verdict of each gate on a document."""
     gates = [parse(expression, table) for expression in expressions]
     return [decide(gate, gate.of.observed(document), mode) for gate in gates]
+
+
+def of_run(
+    document: Document, table: Mapping[str, Measure], of_tests: Sequence[GateVerdict]
+) -> list[GateVerdict]:
+    """Return `results.gates[]` of a run: the verdicts of its tests, then those of --threshold."""
+    config = document["config"]
+    return [*of_tests, *judged(document, table, config["threshold"], config["gate_mode"])]
+
+
+def of_test(
+    results: Document, table: Mapping[str, Measure], expressions: Iterable[str], mode: str
+) -> None:
+    """Raise AssertionError if a gate of a test does not pass on the results of that test."""
+    broken = not_passed(judged({"results": results}, table, expressions, mode))
+    if broken:
+        raise AssertionError("; ".join(broken))
 
 
 def decide(gate: Gate, observed: Observed, mode: str) -> GateVerdict:

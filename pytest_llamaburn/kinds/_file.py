@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model
 
-from pytest_llamaburn.documents import Document, ModelFacts, ServerFacts
+from pytest_llamaburn.documents import Document, Failure, ModelFacts, ServerFacts
 from pytest_llamaburn.measures import REASONS
+from pytest_llamaburn.metrics import REQUEST
 from pytest_llamaburn.texts import counted
 
 if TYPE_CHECKING:
@@ -37,6 +38,26 @@ class Part(BaseModel):
     """Base of all parts: unknown fields are kept, numbers are finite."""
 
     model_config = ConfigDict(extra="allow", allow_inf_nan=False)
+
+
+class RequestFacts(Part):
+    """The fields of a request that do not depend on the kind."""
+
+    timestamp: str
+    finish_reason: str | None
+    chunks: int
+    flags: list[str]
+    null_reasons: dict[str, str]
+    error: Failure | None
+
+
+def request_model(name: str, base: type[RequestFacts]) -> type[RequestFacts]:
+    """Return the model of a timed request: the fields of `base`, and all metrics of a request."""
+    numbers: dict[str, Any] = {
+        measure.name: (float | None, Field(description=f"{measure.unit}: {measure.formula}"))
+        for measure in REQUEST.values()
+    }
+    return create_model(name, __base__=base, __doc__="One timed request.", **numbers)
 
 
 class RunFile(Part):

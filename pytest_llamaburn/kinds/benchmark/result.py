@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import Field, create_model
+from pydantic import Field
 
 from pytest_llamaburn import datasets, documents, flags, gates, measures, registry
 from pytest_llamaburn.backends._failures import NOT_THE_MODELS
-from pytest_llamaburn.documents import Distribution, Document, Failure, Interval
+from pytest_llamaburn.documents import Distribution, Document, Interval
 from pytest_llamaburn.energy import profiles
 from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.kinds import _energy
 from pytest_llamaburn.kinds._file import (
     Part,
+    RequestFacts,
     RunFile,
     by_kind,
     opening,
+    request_model,
     status,
     totals,
     without_counts,
@@ -32,36 +34,25 @@ from pytest_llamaburn.stats import samples
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from pytest_llamaburn.documents import BenchmarkRow, GateVerdict
+    from pytest_llamaburn.documents import BenchmarkRow
     from pytest_llamaburn.store.journal import Record
 
 REPEATABLE = ("time_to_first_token_ms", "inter_token_latency_ms", "tokens_per_sec")
 VARIANCE_GOAL = 0.05  # maximum coefficient of variation (CV) between runs
 
 
-class _RunFacts(Part):
+class _RunFacts(RequestFacts):
     prompt_id: str
     category: str
     prompt_sha256: str
     repeat: int
     iteration: int
     start: Literal["warm", "cold"]
-    timestamp: str
-    finish_reason: str | None
-    chunks: int
-    flags: list[str]
-    null_reasons: dict[str, str]
-    error: Failure | None
     answer: str | None = None
     media_tokens: int | None = None
 
 
-_numbers: dict[str, Any] = {
-    m.name: (float | None, Field(description=f"{m.unit}: {m.formula}")) for m in REQUEST.values()
-}
-BenchmarkRun = create_model(
-    "BenchmarkRun", __base__=_RunFacts, __doc__="One timed request.", **_numbers
-)
+BenchmarkRun = request_model("BenchmarkRun", _RunFacts)
 
 
 class BenchmarkResults(Part):
@@ -156,14 +147,9 @@ def build(record: Record) -> Document:
         "system_profile": profile.samples(),
         "insights": [],
     }
-    document["results"]["gates"] = [*record.gates, *_gates(document)]
+    document["results"]["gates"] = gates.of_run(document, MEASURES, record.gates)
     document["insights"] = insights.find(document)
     return document
-
-
-def _gates(document: Document) -> list[GateVerdict]:
-    config = document["config"]
-    return gates.judged(document, MEASURES, config["threshold"], config["gate_mode"])
 
 
 def _run(row: BenchmarkRow, context: flags.Context) -> Document:

@@ -269,7 +269,7 @@ def build(record: Record) -> Document:
         **_energy.seen(record.profile),
     }
     document["telemetry"] |= {k: v for k, v in record.facts.items() if k != "type"}
-    document["results"]["gates"] = [*record.gates, *_gates(document)]
+    document["results"]["gates"] = _gates(document, record.gates)
     document["insights"] = insights.find(document)
     return document
 
@@ -315,11 +315,11 @@ def modern(document: Document) -> Document:
     return document
 
 
-def _gates(document: Document) -> list[GateVerdict]:
-    config, results, table = document["config"], document["results"], measures.of(document)
-    found = gates.judged(document, table, config["threshold"], config["gate_mode"])
+def _gates(document: Document, of_tests: Sequence[GateVerdict]) -> list[GateVerdict]:
+    results, table = document["results"], measures.of(document)
+    found = gates.of_run(document, table, of_tests)
     if results["n_total"] or scores.missing(results["correct"]):
-        limit = f"unscored<={config['max_unscored']:g}"
+        limit = f"unscored<={document['config']['max_unscored']:g}"
         found += gates.judged(document, table, [limit], "point")
     return found
 
