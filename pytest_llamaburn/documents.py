@@ -6,14 +6,10 @@ result files use the same types, so pydantic checks the same fields.
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterable, Mapping, Sequence  # noqa: TC003 - pydantic reads the types
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, NotRequired
 
-if sys.version_info >= (3, 12):
-    from typing import TypedDict
-else:  # pydantic needs it to read a TypedDict
-    from typing_extensions import TypedDict
+from typing_extensions import TypedDict  # pydantic cannot read that of Python 3.11
 
 Document = dict[str, Any]  # the content of a result file, or a part of it
 Decision = Literal["pass", "fail", "undecided"]  # of a gate
@@ -93,7 +89,7 @@ class BenchmarkRow(RequestRow):
 
 
 class Distribution(TypedDict):
-    """The summary of a sample; `stats.samples.distribution` defines each field.
+    """The summary of a sample; without values it has a reason.
 
     `certified` lists the percentiles for which `n` samples are enough.
     """
