@@ -98,7 +98,7 @@ def test_duration_that_is_no_number_is_a_fault() -> None:
     assert [name for name, _ in render.faults(asked(seconds="long"))] == ["seconds"]
 
 
-def item(correct: bool | None, state: str = "scored", **details: Any) -> dict[str, Any]:
+def item(correct: bool | None, state: str = "scored", **details: Any) -> Any:
     verdict = {"correct": correct, "state": state, "details": details}
     return {"question": {"scorer": "render"}, "verdict": verdict, "more_samples": []}
 
