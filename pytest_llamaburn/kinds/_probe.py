@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn.errors import ServerError
+from pytest_llamaburn.option import changed
 
 if TYPE_CHECKING:
     from pytest_llamaburn.backends._base import Backend, Model, Server
@@ -47,11 +48,11 @@ async def sent(backend: Backend, model: Model, modality: Any) -> dict[str, Any]:
 
 async def _asked(backend: Backend, model: Model, media: list[Medium]) -> Trace:
     """Return the trace of a request for one token, with these media."""
-    usual: Any = backend.settings
+    usual = backend.settings
     message = {"role": "user", "content": _TEXT, **({"media": media} if media else {})}
     wire = backend.wire()
     try:
-        backend.settings = usual.model_copy(update={"max_tokens": 1, "think": "off"})
+        backend.settings = changed(usual, {"max_tokens": 1, "think": "off"})
         return await backend.stream(wire, backend.payload(model, [message]))
     finally:
         backend.settings = usual

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pytest_llamaburn.documents import BenchmarkRow
+    from pytest_llamaburn.kinds.benchmark.settings import Benchmark
     from pytest_llamaburn.store.journal import Record
 
 REPEATABLE = ("time_to_first_token_ms", "inter_token_latency_ms", "tokens_per_sec")
@@ -80,7 +81,7 @@ class File(RunFile):
     results: BenchmarkResults
 
 
-def check(settings: Any) -> None:
+def check(settings: Benchmark) -> None:
     """Raise SettingsError for an unknown metric, or for settings that contradict each other."""
     for expression in settings.threshold:
         gates.parse(expression, MEASURES)
@@ -94,7 +95,7 @@ def check(settings: Any) -> None:
         raise SettingsError(f"--precision-metric: {words}")
 
 
-def _check_limit(settings: Any) -> None:
+def _check_limit(settings: Benchmark) -> None:
     """Raise SettingsError if the settings need more requests than --max-iterations allows."""
     name = "numbers" if settings.mode == "correctness" else "iterations"
     requests = getattr(settings, name) * (2 if settings.start == "both" else 1)

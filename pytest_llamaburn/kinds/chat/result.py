@@ -19,6 +19,7 @@ from pytest_llamaburn.stats import samples
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pytest_llamaburn.kinds.chat.settings import Chat
     from pytest_llamaburn.store.journal import Record
 
 _TTFT = "time_to_first_token_ms"
@@ -91,7 +92,7 @@ class File(RunFile):
     results: ChatResults
 
 
-def check(settings: Any) -> None:
+def check(settings: Chat) -> None:
     """Raise SettingsError for a gate that has no meaning."""
     for expression in settings.threshold:
         gates.parse(expression, MEASURES)

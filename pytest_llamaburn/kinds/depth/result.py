@@ -19,6 +19,7 @@ from pytest_llamaburn.stats import slopes
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from pytest_llamaburn.kinds.depth.settings import Depth
     from pytest_llamaburn.store.journal import Record
 
 _CACHED = 0.5  # share of the depth that must come from the cache
@@ -80,7 +81,7 @@ class File(RunFile):
     results: DepthResults
 
 
-def check(settings: Any) -> None:
+def check(settings: Depth) -> None:
     """Raise SettingsError for depths, lengths or gates that have no meaning."""
     plan.depths(settings), plan.lengths(settings)
     for expression in settings.threshold:

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
+    from pytest_llamaburn.kinds.stress.settings import Stress
     from pytest_llamaburn.load.rows import Row
     from pytest_llamaburn.store.journal import Record
 
@@ -110,7 +111,7 @@ class File(RunFile):
     results: StressResults
 
 
-def check(settings: Any) -> None:
+def check(settings: Stress) -> None:
     """Raise SettingsError for options that contradict each other or have no meaning."""
     asked = plan.checked(settings)
     with naming("--prompts"):
@@ -125,7 +126,7 @@ def check(settings: Any) -> None:
             raise SettingsError(f"--fail-if: '{gate.expression}' is refused: {reason}")
 
 
-def check_gates(expressions: Iterable[str], settings: Any) -> None:
+def check_gates(expressions: Iterable[str], settings: Stress) -> None:
     """Raise SettingsError for a gate that the load of these settings can never decide."""
     measures.check(expressions, settings)
 

@@ -128,7 +128,8 @@ def test_without_a_success_the_rate_is_unknown_with_a_reason() -> None:
     assert found["programs"]["measured"]["fps"]["reason"] == "no answer is right"
     (sheet,) = programs.sheets(found["programs"])
     assert (sheet.rows, sheet.empty) == ([], "no answer is right")
-    assert programs.of([{**item(True), "question": {"scorer": "exact"}}]) == {}
+    other: Any = {**item(True), "question": {"scorer": "exact"}}
+    assert programs.of([other]) == {}
 
 
 def test_picture_is_kept_beside_the_result(tmp_path: Path) -> None:
