@@ -169,9 +169,9 @@ class Header(TypedDict):
     timestamp: str
     model: ModelFacts
     server: ServerFacts
-    config: dict[str, Any]
+    config: Document
     contended: bool
-    environment: dict[str, Any]
+    environment: Document
 
 
 def values(rows: Iterable[Mapping[str, Any]], metric: str) -> list[float]:

@@ -181,7 +181,7 @@ def margin_of(text: str) -> float:
 
 
 def weigh_change(
-    change: dict[str, Any], bound: float, better: str, undecided: str
+    change: Document, bound: float, better: str, undecided: str
 ) -> tuple[Decision, str | None]:
     """Return the verdict on a change, and the reason of an undecided one.
 

@@ -9,6 +9,7 @@ from pytest_llamaburn.option import changed
 
 if TYPE_CHECKING:
     from pytest_llamaburn.backends._base import Backend, Model, Server
+    from pytest_llamaburn.documents import Document
     from pytest_llamaburn.media import Medium
     from pytest_llamaburn.trace import Trace
 
@@ -27,7 +28,7 @@ def check_capability(model: Model, server: Server, modality: Any) -> None:
         )
 
 
-async def sent(backend: Backend, model: Model, modality: Any) -> dict[str, Any]:
+async def sent(backend: Backend, model: Model, modality: Any) -> Document:
     """Send a small medium; return its size and its tokens, or None where these are not counted.
 
     The tokens are those of the prompt with the medium less those without it. Raises ServerError if

@@ -42,7 +42,7 @@ class Question(NamedTuple):
     being timed, unless the last request had the same `place`.
     """
 
-    key: dict[str, Any]
+    key: Document
     messages: list[Message]
     max_tokens: int
     place: Any = None

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from pytest_llamaburn import datasets, documents, flags, gates, measures, registry
 from pytest_llamaburn.backends._failures import NOT_THE_MODELS
-from pytest_llamaburn.documents import Distribution, Document, Interval
+from pytest_llamaburn.documents import Distribution, Document, GateVerdict, Interval
 from pytest_llamaburn.energy import profiles
 from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.kinds import _energy
@@ -71,7 +71,7 @@ class BenchmarkResults(Part):
     energy_by_repeat: list[Document] = Field(default=[])
     errors: dict[str, int]
     cost: Document
-    gates: list[Document]
+    gates: list[GateVerdict]
 
 
 class File(RunFile):

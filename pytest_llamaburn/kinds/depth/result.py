@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from pytest_llamaburn import gates, metrics
-from pytest_llamaburn.documents import Distribution, Document
+from pytest_llamaburn.documents import Distribution, Document, GateVerdict
 from pytest_llamaburn.kinds import _single
 from pytest_llamaburn.kinds._file import Part, RequestFacts, RunFile, request_model
 from pytest_llamaburn.kinds.depth import insights, plan
@@ -71,7 +71,7 @@ class DepthResults(Part):
     summary: dict[str, Distribution]
     totals: dict[str, int]
     errors: dict[str, int]
-    gates: list[dict[str, Any]]
+    gates: list[GateVerdict]
 
 
 class File(RunFile):

@@ -6,7 +6,7 @@ They are plain dicts at runtime, as those of `documents.py`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NotRequired
+from typing import NotRequired
 
 from typing_extensions import TypedDict
 
@@ -26,7 +26,7 @@ class QuestionFields(TypedDict):
     rubric: str | None
     scorer: str | None
     criteria: Sequence[str]
-    options: dict[str, Any]
+    options: Document
     definitions: NotRequired[Sequence[Document]]
     context: NotRequired[Sequence[str]]
     media: NotRequired[Sequence[Document]]
@@ -88,7 +88,7 @@ class Verdict(TypedDict):
     state: str
     reason: str
     extracted: str | None
-    details: dict[str, Any]
+    details: Document
 
 
 class Judged(TypedDict):

@@ -111,7 +111,7 @@ class EvalResults(Part):
     summary: dict[str, Distribution]
     totals: dict[str, int | None]
     errors: dict[str, int]
-    gates: list[Document]
+    gates: list[GateVerdict]
 
 
 class File(RunFile):

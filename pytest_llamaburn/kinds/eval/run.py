@@ -66,7 +66,7 @@ class EvalRun(Run):
         self._is_opponent = False
         self._warned = False
         self._is_limit_ours = False
-        self._probed: dict[str, Any] | None = None  # what a first medium showed
+        self._probed: Document | None = None  # what a first medium showed
         self._notes: list[str] = []  # on media that are not those of the set
 
     async def prepare(self, model: str | None, planned: dict[str, int], about: Document) -> None:

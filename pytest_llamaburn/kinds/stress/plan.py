@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
 
     from pytest_llamaburn.capacity.search import FailurePoint
+    from pytest_llamaburn.documents import Document
     from pytest_llamaburn.kinds.stress.settings import Stress
     from pytest_llamaburn.load.rows import Request
     from pytest_llamaburn.load.step import Burst, Step
@@ -142,7 +143,7 @@ def checked(asked: Stress) -> Stress:
     contradict each other.
     """
     rates = (asked.rate, asked.max_rate) if asked.mode != "spike" else ()
-    update: dict[str, Any] = {}
+    update: Document = {}
     if asked.mode == "spike" or any(rates):
         update["arrival"] = asked.arrival or "poisson"
     if asked.osl:

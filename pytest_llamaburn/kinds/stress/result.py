@@ -10,7 +10,7 @@ from pydantic import Field
 
 from pytest_llamaburn import datasets, gates
 from pytest_llamaburn.capacity import degradation, slo, sustained
-from pytest_llamaburn.documents import Distribution, Document
+from pytest_llamaburn.documents import Distribution, Document, GateVerdict
 from pytest_llamaburn.energy import profiles, timeline
 from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.kinds import _energy
@@ -101,7 +101,7 @@ class StressResults(Part):
     errors: dict[str, int]
     client_health: Document
     stop_reason: str | None
-    gates: list[Document]
+    gates: list[GateVerdict]
 
 
 class File(RunFile):
