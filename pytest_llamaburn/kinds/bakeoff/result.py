@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import Field, create_model
+from pydantic import Field
 
 from pytest_llamaburn import gates, metrics
+from pytest_llamaburn.documents import Distribution, GateVerdict, ModelFacts
 from pytest_llamaburn.energy import profiles
 from pytest_llamaburn.kinds import _single
-from pytest_llamaburn.kinds._file import Distribution, ModelFacts, Part, RunFile, by_kind, totals
+from pytest_llamaburn.kinds._file import (
+    Part,
+    RequestFacts,
+    RunFile,
+    by_kind,
+    request_model,
+    totals,
+)
 from pytest_llamaburn.kinds.bakeoff import insights, plan, ranking
 from pytest_llamaburn.kinds.bakeoff.measures import MEASURES
-from pytest_llamaburn.metrics import REQUEST
 from pytest_llamaburn.stats import samples
 
 if TYPE_CHECKING:
@@ -55,7 +62,7 @@ class Candidate(Part):
     size_mb: float | None
     gpu_share: float | None
     energy_wh_per_1k_tokens: float | None
-    requirements: list[dict[str, Any]]
+    requirements: list[GateVerdict]
     quality: Quality | None
 
 
@@ -73,7 +80,7 @@ class PairOfModels(Part):
     verdict: Literal["faster", "slower", "same", "open"]
 
 
-class _Facts(_single.RequestFacts):
+class _Facts(RequestFacts):
     model: str
     round: int
     prompt_id: str
@@ -83,12 +90,7 @@ class _Facts(_single.RequestFacts):
     gpu_share: float | None
 
 
-_numbers: dict[str, Any] = {
-    m.name: (float | None, Field(description=f"{m.unit}: {m.formula}")) for m in REQUEST.values()
-}
-BakeoffRequest = create_model(
-    "BakeoffRequest", __base__=_Facts, __doc__="One timed request.", **_numbers
-)
+BakeoffRequest = request_model("BakeoffRequest", _Facts)
 
 
 class BakeoffResults(Part):
@@ -103,7 +105,7 @@ class BakeoffResults(Part):
     summary: dict[str, Distribution]
     totals: dict[str, int]
     errors: dict[str, int]
-    gates: list[dict[str, Any]]
+    gates: list[GateVerdict]
 
 
 class File(RunFile):
