@@ -72,7 +72,7 @@ class Answering:
         try:
             record = await self._searched(question)
         except ServerError as err:
-            facts = _facts(_unsearched(str(err)), question.prompt)
+            facts = facts_of(_unsearched(str(err)), question.prompt)
             return _row(about, facts, _cited(None, question, "", []))
         hits = [*(_record.hits_of(record) if record else ()), *task.documents(question)]
         facts = await self._answer(question, number, hits)
@@ -125,7 +125,7 @@ class Answering:
         sent = (self.backend, self.model, question, media, self.settings)
         trace, measured = await self.modality.ask(*sent)
         _refused(trace)
-        facts = _facts(trace, prompt)
+        facts = facts_of(trace, prompt)
         facts["measured"], facts["media_tokens"] = measured, trace.usage.media
         return facts
 
@@ -160,7 +160,7 @@ class Answering:
         if by_letter and trace.text and not likely:
             words = "the answer came without log probabilities"
             trace.failure = Failed(trace.end_ns, "no_logprobs", "stream", 200, words)
-        facts = _facts(trace, "\n".join(message["content"] for message in messages))
+        facts = facts_of(trace, "\n".join(message["content"] for message in messages))
         if question.media:
             facts["media_tokens"] = trace.usage.media
         if by_letter and likely:
@@ -194,7 +194,7 @@ def thought_in(trace: Trace | None) -> bool:
     return trace is not None and bool(trace.thinking or split_thinking(trace.text)[1])
 
 
-def _facts(trace: Trace, prompt: str) -> AnswerFacts:
+def facts_of(trace: Trace, prompt: str) -> AnswerFacts:
     """Return the facts of an answer; its thinking is kept apart."""
     text, thought = split_thinking(whole(trace.text))
     facts: Document = {

@@ -57,7 +57,7 @@ _TIMED = (
 def sheets(document: Document, path: Path) -> Iterator[Sheet]:
     """Yield the scores, the comparison if there is one, the categories, and the timing."""
     found = document["results"]
-    facts = [server(document), machine(document["environment"]), *_facts(document)]
+    facts = [server(document), machine(document["environment"]), *facts_of(document)]
     about = f"{title(document)} on {found['eval_set']['name']}"
     rows = [*_criteria(found["criteria"]), *_shares(found)]
     notes = [*_notes(document), (FILE, f"file {path}")]
@@ -202,7 +202,8 @@ def _macro(found: Document) -> Iterator[str]:
         )
 
 
-def _facts(document: Document) -> Iterator[str]:
+def facts_of(document: Document) -> Iterator[str]:
+    """Yield the lines above the table of an eval."""
     found, config = document["results"], document["config"]
     totals, asked = found["totals"], found["eval_set"]
     answers = max(totals["requests"], totals.get("planned_answers") or 0)
@@ -281,7 +282,7 @@ def _scoring(document: Document) -> Iterator[str]:
     """Yield why scores are missing, and how answers were read."""
     found = document["results"]
     yield from _reasons(found)
-    yield from _unread(document)
+    yield from unread_of(document)
     yield from _letters(found["items"])
     yield from _unmarked(document)
 
@@ -302,7 +303,7 @@ def _reasons(found: Document) -> Iterator[str]:
             yield f"{name}: does not apply to {len(left)} of {answers}: {why}"
 
 
-def _unread(document: Document) -> Iterator[str]:
+def unread_of(document: Document) -> Iterator[str]:
     """Yield why answers were not read, and how many of them were cut at the limit of tokens."""
     found = document["results"]
     states = {k: v for k, v in found["correct"]["by_state"].items() if k != "scored"}

@@ -576,10 +576,10 @@ def test_planned_answers_are_the_planned_rows_without_the_scores(
 def test_the_table_of_a_cut_eval_says_how_many_answers_were_planned() -> None:
     document = results.load(GOLDEN)
     document["results"]["totals"]["planned_answers"] = 10
-    assert "6 of 10 answers" in next(table._facts(document))
+    assert "6 of 10 answers" in next(table.facts_of(document))
 
 
 def test_table_says_why_answers_could_not_be_scored() -> None:
     items: Any = [{**one, "finish_reason": "stop"} for one in marked("right", "unavailable")]
     document = {"results": {"items": items, **eval_scores.correctness(items)}, "insights": []}
-    assert "unavailable: no sandbox" in [*table._unread(document)]
+    assert "unavailable: no sandbox" in [*table.unread_of(document)]
