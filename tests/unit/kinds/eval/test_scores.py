@@ -351,7 +351,7 @@ def test_missing_verdicts_of_scorers_count_as_unscored_where_judges_miss_fewer()
     assert unscored == Observed(0.5, stats.wilson(1, 2))
     nothing = {"n_total": 0, **eval_scores.correctness([])}
     none = MEASURES["unscored"].observed({"results": nothing})
-    assert none == Observed(reason="nothing was marked")
+    assert none == Observed(reason="nothing was scored or judged")
 
 
 @pytest.mark.parametrize(
@@ -461,7 +461,7 @@ def test_only_the_questions_that_both_have_are_compared_and_what_differs_is_said
     assert texts == [
         "judge is none, claude in the baseline",
         "system_prompt is “Answer with a number.”, none in the baseline",
-        "the eval set is another one: only questions that are the same are compared",
+        "the eval sets differ: only the questions that both have are compared",
     ]
 
 
