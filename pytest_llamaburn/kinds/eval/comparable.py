@@ -132,13 +132,8 @@ class Comparison(_comparable.Comparison):
     def estimate(self, other: ScoredEval, column: Column) -> Estimate:
         """Return the mean difference over the questions for which both sides have the score."""
         shared = self._shared(other)
-        scored = (
-            (
-                _score(self.baseline.items[key], column.metric),
-                _score(other.items[key], column.metric),
-            )
-            for key in shared
-        )
+        was, now, name = self.baseline.items, other.items, column.metric
+        scored = ((_score(was[key], name), _score(now[key], name)) for key in shared)
         pairs = [(a, b) for a, b in scored if a is not None and b is not None]
         sides = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
         if column.metric == _F_SCORE:
