@@ -50,7 +50,7 @@ def test_judge_that_refuses_pictures_is_asked_without_and_that_is_told() -> None
         asyncio.run(judge.send(PICTURED))
     assert (refused.value.kind, refused.value.transient) == ("parameter", True)
     assert asyncio.run(judge.send(PICTURED)).text == "fine"
-    assert [*judge.notes] == ["ollama:blind takes no pictures: it judged the code alone"]
+    assert [*judge.notes] == ["ollama:blind does not accept pictures: it judged the code alone"]
 
 
 def test_other_refusals_do_not_take_the_picture_away() -> None:
