@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 SCHEMA_VERSION = 1
 PREFIX = "llamaburn/"
 _NAME_BYTES = 120
-_EARLIER_FILES = 50  # enough to estimate the noise of a machine
+EARLIER_FILES = 50  # enough to estimate the noise of a machine
 
 
 @cache
@@ -361,7 +361,7 @@ def earlier(results_dir: Path, wanted: set[tuple[str, str]], kind: str) -> Itera
 
     Damaged files are skipped.
     """
-    left = _EARLIER_FILES
+    left = EARLIER_FILES
     for path in _of_kind(results_dir, kind) if wanted else ():
         if not left:
             return
