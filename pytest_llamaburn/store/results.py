@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 SCHEMA_VERSION = 1
 PREFIX = "llamaburn/"
 _NAME_BYTES = 120
-_EARLIER_FILES = 50  # enough to estimate the noise of a machine
+EARLIER_FILES = 50  # enough to estimate the noise of a machine
 
 
 @cache
@@ -118,7 +118,7 @@ def write(results_dir: Path, document: Document) -> Path:
     text = _indented(document)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        temporary = files.written(folder / f".{document['run_id']}.tmp", text)
+        temporary = files.written(folder / f".{document['run_id']}.tmp", text.encode())
         earlier = of_run(results_dir, document)
         if earlier is not None:
             return temporary.replace(earlier)
@@ -370,7 +370,7 @@ def earlier(results_dir: Path, wanted: set[tuple[str, str]], kind: str) -> Itera
 
     Damaged files are skipped.
     """
-    left = _EARLIER_FILES
+    left = EARLIER_FILES
     for path in _of_kind(results_dir, kind) if wanted else ():
         if not left:
             return

@@ -405,7 +405,7 @@ def test_check_that_breaks_leaves_the_others_alone(
         raise ZeroDivisionError("by nothing")
 
     monkeypatch.setitem(_checks.CHECKS, "disk.free", broken)
-    found = doctor._checked("disk.free", scene())
+    found = doctor.finding_of("disk.free", scene())
     assert found.level == "warn"
     assert found.finding == "could not be checked: ZeroDivisionError: by nothing"
-    assert doctor._checked("results.writable", scene(results_dir=str(tmp_path))).level == "ok"
+    assert doctor.finding_of("results.writable", scene(results_dir=str(tmp_path))).level == "ok"
