@@ -77,9 +77,7 @@ def contexts(browser: Browser) -> Iterator[dict[str, BrowserContext]]:
 
 
 @pytest.fixture
-def opened(
-    browser: Browser, contexts: dict[str, BrowserContext]
-) -> Iterator[Callable[..., Page]]:
+def opened(browser: Browser, contexts: dict[str, BrowserContext]) -> Iterator[Callable[..., Page]]:
     """Return a function that opens a page of a server, each of a test in a browser of its own.
 
     `opened(served, "#/results", viewport=NARROW, color_scheme="dark")`. What its console says and

@@ -25,12 +25,12 @@ from typing import Any
 OWN = "pytest_llamaburn"
 APART = {"__main__", "_child", "_remote", "_embedded_server", "_metronome"}  # of other processes
 # What the command imports once it is asked to do something.
-LAZY = (
-    *("_strptime", "anyio._backends._asyncio", "anyio.to_thread", "cProfile", "encodings.idna"),
-    *("filelock", "html.parser", "httpcore", "httpx", "importlib.metadata", "msgspec"),
-    *("num2words", "numpy.ma", "numpy.random", "packaging.version", "pdb", "platformdirs.unix"),
-    *("psutil", "pytest", "rich.live", "rich.progress", "rich.table", "uvloop", "zoneinfo"),
-)
+LAZY = """
+    _strptime anthropic anyio._backends._asyncio anyio.to_thread cProfile encodings.idna
+    filelock html.parser httpcore httpx importlib.metadata jsonschema msgspec num2words
+    numpy.ma numpy.random openai packaging.version pdb platformdirs.unix psutil pytest
+    rich.live rich.progress rich.table uvloop zoneinfo
+"""
 
 
 def load() -> None:
@@ -40,7 +40,7 @@ def load() -> None:
     home = importlib.import_module(OWN).__path__
     own = [found.name for found in pkgutil.walk_packages(home, f"{OWN}.")]
     plugins = [f"_pytest.{name}" for name in default_plugins]
-    for name in (*LAZY, *plugins, *own):
+    for name in (*LAZY.split(), *plugins, *own):
         if name.rpartition(".")[2] not in APART:
             importlib.import_module(name)
     gc.collect()
