@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from pytest_llamaburn.errors import SettingsError
 
 if TYPE_CHECKING:
-    from importlib.metadata import EntryPoint
+    from importlib.metadata import EntryPoint, EntryPoints
 
 _PACKAGE = "pytest_llamaburn"
 
@@ -92,7 +92,12 @@ def unknown(what: str, name: str, valid: tuple[str, ...] | list[str]) -> str:
 
 @cache
 def _foreign(folder: str) -> "dict[str, EntryPoint]":
-    from importlib import metadata  # takes 20 ms, so only when needed
-
-    found = metadata.entry_points(group=f"llamaburn.{folder}")
+    found = _advertised().select(group=f"llamaburn.{folder}")
     return {entry.name.replace("_", "-"): entry for entry in found}
+
+
+@cache
+def _advertised() -> "EntryPoints":
+    from importlib import metadata  # takes 20 ms, and so does each reading; only when needed
+
+    return metadata.entry_points()
