@@ -26,7 +26,7 @@ _PACKAGE = "pytest_llamaburn"
 @cache
 def names(folder: str) -> tuple[str, ...]:
     """Return the sorted names of a folder's members, as used on the command line."""
-    return tuple(sorted({*own(folder), *_foreign(folder)}))
+    return tuple(sorted({*own(folder), *foreign(folder)}))
 
 
 @cache
@@ -48,9 +48,9 @@ def load(folder: str, name: str) -> ModuleType:
     """
     if name in own(folder):
         return importlib.import_module(f"{package(folder)}.{name.replace('-', '_')}")
-    if name not in _foreign(folder):
+    if name not in foreign(folder):
         raise SettingsError(unknown(f"{folder} member", name, names(folder)))
-    module: ModuleType = _foreign(folder)[name].load()
+    module: ModuleType = foreign(folder)[name].load()
     return module
 
 
@@ -58,9 +58,9 @@ def load(folder: str, name: str) -> ModuleType:
 def package(folder: str) -> str:
     """Return the full name of a folder's package, of LlamaBurn or of another distribution."""
     parent, _, name = folder.replace("_", "-").rpartition(".")
-    if not parent or name in own(parent) or name not in _foreign(parent):
+    if not parent or name in own(parent) or name not in foreign(parent):
         return f"{_PACKAGE}.{folder.replace('-', '_')}"
-    return _foreign(parent)[name].module
+    return foreign(parent)[name].module
 
 
 def _modules(place: str) -> list[str]:
@@ -91,13 +91,15 @@ def unknown(what: str, name: str, valid: tuple[str, ...] | list[str]) -> str:
 
 
 @cache
-def _foreign(folder: str) -> "dict[str, EntryPoint]":
-    found = _advertised().select(group=f"llamaburn.{folder}")
+def foreign(folder: str) -> "dict[str, EntryPoint]":
+    """Return the members of a folder that other distributions add, by name."""
+    found = advertised().select(group=f"llamaburn.{folder}")
     return {entry.name.replace("_", "-"): entry for entry in found}
 
 
 @cache
-def _advertised() -> "EntryPoints":
-    from importlib import metadata  # takes 20 ms, and so does each reading; only when needed
+def advertised() -> "EntryPoints":
+    """Return all that the distributions of this interpreter advertise; reading it takes 20 ms."""
+    from importlib import metadata  # takes as long, so only when needed
 
     return metadata.entry_points()
