@@ -13,7 +13,7 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn.errors import SettingsError
 
@@ -93,13 +93,16 @@ def unknown(what: str, name: str, valid: tuple[str, ...] | list[str]) -> str:
 @cache
 def foreign(folder: str) -> "dict[str, EntryPoint]":
     """Return the members of a folder that other distributions add, by name."""
-    found = advertised().select(group=f"llamaburn.{folder}")
+    found: EntryPoints = advertised().select(group=f"llamaburn.{folder}")
     return {entry.name.replace("_", "-"): entry for entry in found}
 
 
 @cache
-def advertised() -> "EntryPoints":
-    """Return all that the distributions of this interpreter advertise; reading it takes 20 ms."""
+def advertised() -> Any:
+    """Return what all distributions advertise, to `select` from; reading it takes 20 ms.
+
+    Its type is another in Python 3.11 than in later versions.
+    """
     from importlib import metadata  # takes as long, so only when needed
 
     return metadata.entry_points()
