@@ -119,7 +119,7 @@ def _unscored(_measure: Measure, document: Document, *_: Any) -> Observed:
         return Observed(reason="nothing was scored or judged")
     worst = max(asked, key=lambda one: scores.missing(one) / one["n_total"])
     total, cut = worst["n_total"], worst["by_state"].get(scores.UNFINISHED, 0)
-    why = f"the run was cut before {cut} of {counted(total, 'verdict')}" if cut else ""
+    why = f"the run was cut: {cut} of {counted(total, 'verdict')} missing" if cut else ""
     missing = scores.missing(worst)
     return Observed(missing / total, samples.wilson(missing, total), why)
 
