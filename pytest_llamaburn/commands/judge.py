@@ -64,7 +64,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--format",
         choices=_calibration.formats(),
-        help="format of labels of others: mtbench is its human_judgments, as JSON or JSONL",
+        help="format of labels from another project: mtbench is the human_judgments of MT-Bench",
     )
     for name in _GATES:
         parser.add_argument(
