@@ -320,15 +320,22 @@ def eval_set_model() -> type[BaseModel]:
         make: dict[str, Any]
         sha256: str
 
+    class Case(BaseModel):
+        """What a program gets as its standard input, and what it prints."""
+
+        model_config = ConfigDict(extra="forbid")
+        input: str
+        output: str
+
     class EvalQuestion(BaseModel):
         """One question; the fields from `accept` on are for its scorer.
 
         Without a scorer, or with `judge`, only judges can score the answer. `accept` has further
         right answers besides the reference, `choices` the texts of A, B, C … in the prompt, `tests`
-        Python statements that call `entry_point`, `audio` the path of a recording, and `options`
-        further settings of a scorer. `context` has the documents that the model gets with the
-        question, or the only one. `media` has paths of its images, recordings or videos, from the
-        directory of the set.
+        Python statements that call `entry_point`, `cases` what a whole program in `language` prints
+        for an input, `audio` the path of a recording, and `options` further settings of a scorer.
+        `context` has the documents that the model gets with the question, or the only one. `media`
+        has paths of its images, recordings or videos, from the directory of the set.
         """
 
         model_config = ConfigDict(extra="forbid")
@@ -348,6 +355,8 @@ def eval_set_model() -> type[BaseModel]:
         schema_: Annotated[dict[str, Any] | None, Field(alias="schema")] = None
         entry_point: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_]\w*$")] | None = None
         tests: list[code] | None = None
+        language: Literal["python", "javascript", "c"] | None = None
+        cases: Annotated[list[Case], Field(min_length=1)] | None = None
         audio: text | None = None
         media: list[text | MadeMedium] = []
         options: dict[str, Any] = {}

@@ -141,10 +141,8 @@ def _loader(program: str) -> list[str]:
     """Return the path of the loader that a program of the system names, if it names one."""
     with Path(program).open("rb") as file:
         begin = file.read(64)
-        if len(begin) < 64 or begin[:5] != b"\x7fELF\x02":
-            return []
-        (table,) = struct.unpack_from("=Q", begin, 32)
-        size, count = struct.unpack_from("=HH", begin, 54)
+        is_program = len(begin) == 64 and begin[:5] == b"\x7fELF\x02"
+        table, size, count = struct.unpack("=32xQ14xHH6x", begin) if is_program else (0, 0, 0)
         for number in range(count):
             file.seek(table + number * size)
             kind, at, length = struct.unpack("=I4xQ16xQ", file.read(40))

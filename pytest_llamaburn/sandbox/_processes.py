@@ -136,7 +136,7 @@ def _started(parts: list[Part], folder: str, limits: Limits) -> Record:
             reader, writer = map(stack.enter_context, pipe())
             reports.append(reader)
             line = [one.fileno() for one in part.pipes]
-            watch = 0 if line else theirs.fileno()  # with a line, we end the program
+            watch = theirs.fileno() if part is parts[-1] else 0
             passed = (writer.fileno(), *line, *filter(None, [watch]))
             child = _spawned(folder, printing, passed)
             children.append(child)

@@ -11,10 +11,10 @@ from pytest_llamaburn import registry
 from pytest_llamaburn.kinds.eval import scores
 from pytest_llamaburn.program_measures import PROGRAMS
 from pytest_llamaburn.stats import samples
-from pytest_llamaburn.tables import Sheet, measured
+from pytest_llamaburn.tables import Sheet, measured, number
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     Row = dict[str, Any]
@@ -24,23 +24,34 @@ SCREENSHOTS = "screenshots"
 
 def of(items: Iterable[Any]) -> dict[str, Any]:
     """Return the field `programs` of the results; nothing if no scorer measures programs."""
-    values: dict[str, list[float]] = {}
-    renderers: Counter[str] = Counter()
-    for item in items:
-        names = _measured(item["question"]["scorer"])
-        for name in names.values():
-            values.setdefault(name, [])
-        for details in _right(item):
-            for key, name in names.items():
-                if details.get(key) is not None:
-                    values[name].append(details[key])
-            renderers.update([details["renderer"]] if details.get("renderer") else [])
-    if not values:
+    asked = [item for item in items if _measured(item["question"]["scorer"])]
+    if not asked:
         return {}
-    why = "no answer is right"
+    groups: dict[str, list[Any]] = {}
+    for item in asked:
+        groups.setdefault(item["question"]["category"], []).append(item)
+    renderers = Counter(d["renderer"] for i in asked for d in _right(i) if d.get("renderer"))
+    return {
+        "programs": {
+            "measured": _distributions(asked),
+            "by_category": {name: _distributions(group) for name, group in groups.items()},
+            "renderers": dict(renderers),
+        }
+    }
+
+
+def _distributions(items: Sequence[Any]) -> dict[str, Any]:
+    """Return what was measured of programs that are right, by the names of the measures."""
+    found: dict[str, list[float]] = {}
+    reasons: Counter[str] = Counter()
+    for item in items:
+        for key, name in _measured(item["question"]["scorer"]).items():
+            values = found.setdefault(name, [])
+            values += [one[key] for one in _right(item) if one.get(key) is not None]
+        reasons.update(d["memory_reason"] for d in _right(item) if d.get("memory_reason"))
     units = {one.name: one.unit for one in PROGRAMS}
-    found = {name: samples.distribution(v, units[name], why) for name, v in values.items()}
-    return {"programs": {"measured": found, "renderers": dict(renderers)}}
+    why = next((reason for reason, _ in reasons.most_common(1)), "no answer is right")
+    return {name: samples.distribution(v, units[name], why) for name, v in found.items()}
 
 
 def values(document: Mapping[str, Any], name: str) -> list[float]:
@@ -55,12 +66,37 @@ def values(document: Mapping[str, Any], name: str) -> list[float]:
 
 
 def sheets(found: Row | None) -> Iterator[Sheet]:
-    """Yield the table of what programs did, if there is any."""
-    if found is not None:
-        facts = [f"renderer: {name} ({n} answers)" for name, n in found["renderers"].items()]
-        rows = [measured(name, one) for name, one in found["measured"].items()]
-        known = [row for row, one in zip(rows, found["measured"].values(), strict=True) if one["n"]]
-        yield Sheet("programs that are right", facts, known, [], empty="no answer is right")
+    """Yield the tables of what programs did, in all and by category, if there is any."""
+    if found is None:
+        return
+    facts = [f"renderer: {name} ({n} answers)" for name, n in found["renderers"].items()]
+    known = {name: one for name, one in found["measured"].items() if one["n"]}
+    if known:
+        facts += [
+            f"{n}: not measured: {one['reason']}"
+            for n, one in found["measured"].items()
+            if n not in known
+        ]
+    rows = [measured(name, one) for name, one in known.items()]
+    yield Sheet("programs that are right", facts, rows, [], empty="no answer is right")
+    groups = found.get("by_category", {})  # not in files of earlier versions
+    if known and len(groups) > 1:
+        yield _by_category(groups, [*known])
+
+
+def _by_category(groups: Row, names: Sequence[str]) -> Sheet:
+    """Return the table of medians by category."""
+    rows = [
+        (category, str(max(one[name]["n"] for name in names)), *(_median(one[n]) for n in names))
+        for category, one in groups.items()
+    ]
+    columns = ("category", "right", *(f"{name} p50" for name in names))
+    title = "programs that are right, by category"
+    return Sheet(title, [], rows, [], columns, 1, least=(), wrapped=("category",))
+
+
+def _median(found: Row) -> str:
+    return number(found["p50"])
 
 
 def keep_picture(score: Any, folder: Path, name: str) -> str | None:
