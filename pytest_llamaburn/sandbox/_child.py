@@ -10,6 +10,7 @@ the program's process loads the program and then serves the calls of the tests (
 from __future__ import annotations
 
 import builtins
+import json  # noqa: F401 - for the report; memory may be short then
 import linecache
 import marshal
 import os

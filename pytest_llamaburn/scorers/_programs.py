@@ -25,6 +25,7 @@ TAGS: Final = {
     "c": ("c", "c99", "c11", "c17", "ansi"),
 }
 _MARKS: Final = {  # of programs without a fence, and of the block that is the program
+    "python": re.compile(r"\b(?:print|sys\.stdout\.write)\s*\("),
     "javascript": re.compile(r"\b(?:console\.\w+|process\.stdout\.write)\s*\("),
     "c": re.compile(r"\bmain\s*\("),
 }
@@ -61,7 +62,7 @@ def _are_cases(cases: Any) -> bool:
 
 
 def chosen(said: str, asked: str) -> str | None:
-    """Return the program of an answer in JavaScript or C; None if there is none.
+    """Return the program of an answer; None if there is none.
 
     It is the last block that prints, or has a `main`; else the last one.
     """

@@ -106,11 +106,12 @@ def _whole(said: str, cases: list[dict[str, str]], question: Question) -> Score:
 def _program(said: str, question: Question) -> str | None:
     """Return the whole program of an answer; None if there is none."""
     asked = _programs.language(question)
-    if asked != "python":
-        return _programs.chosen(said, asked)
-    blocks = _blocks(said, None)
-    program = _chosen(blocks, None)
-    return program if program is None or _fault(program) else _joined(program, blocks, "", "")
+    program = _programs.chosen(said, asked)
+    if asked != "python" or program is None:
+        return program
+    if _fault(program):
+        return None if program == said else program
+    return _joined(program, _blocks(said, None), "", "")
 
 
 def ready() -> None:

@@ -92,6 +92,8 @@ def test_an_answer_in_another_language_is_wrong(wanted: str, given: str) -> None
         ("c", f"```C\n{RIGHT['c']}\n```\n```\n3\n```"),
         ("c", f"```c\n{RIGHT['c']}\n```\nIts heart:\n```c\na + b;\n```"),
         ("python", RIGHT["python"]),
+        ("python", "```python\nprint(sum(map(int, input().split())))\n```"),
+        ("python", "```python\nprint(sum(map(int, input().split())))\n```\n```python\nsum\n```"),
         (
             "python",
             "```py\ndef add(a, b): return a + b\n```\n```py\na, b = map(int, input().split())\nprint(add(a, b))\n```",
@@ -103,7 +105,9 @@ def test_the_program_is_found(language: str, text: str) -> None:
 
 
 @pytest.mark.parametrize("language", sandbox.LANGUAGES)
-@pytest.mark.parametrize("text", ["I cannot do that.", "```\n3\n```", "```bash\nls\n```"])
+@pytest.mark.parametrize(
+    "text", ["I cannot do that.", "I cannot print (that).", "```\n3\n```", "```bash\nls\n```"]
+)
 def test_text_without_a_program_is_unparsable(language: str, text: str) -> None:
     found = code.score(text, asked(language))
     assert (found.correct, found.state) == (False, "unparsable")
