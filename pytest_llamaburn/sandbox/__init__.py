@@ -158,6 +158,15 @@ def tool(language: str) -> str:
     return _languages.tool(language)
 
 
+def missing() -> dict[str, tuple[str, str]]:
+    """Return the languages that this machine cannot run: what each needs, and how to install it."""
+    return {
+        name: (one.noun, one.install)
+        for name, one in _languages.TOOLS.items()
+        if _languages.found(name) is None
+    }
+
+
 _TRIALS = {
     "python": "print(6 * 7)",
     "javascript": "console.log(6 * 7)",
