@@ -262,7 +262,7 @@ def _score(program: str, outcome: sandbox.Outcome) -> Score:
         output=outcome.output[:_MOST_OUTPUT],
         runtime_ms=outcome.runtime_ms,
         peak_memory_mb=outcome.peak_memory_mb,
-        memory_reason=outcome.memory_reason,
+        null_reasons={"program_peak_memory_mb": why} if (why := outcome.memory_reason) else {},
     )
 
 

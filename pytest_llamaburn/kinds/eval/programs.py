@@ -1,4 +1,4 @@
-"""What programs of answers did: how fast they drew or ran, over the answers that are right."""
+"""Measurements of the programs in answers, over the right answers: frame rates and run times."""
 
 from __future__ import annotations
 
@@ -8,26 +8,27 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn import registry
-from pytest_llamaburn.kinds.eval import scores
+from pytest_llamaburn.kinds.eval import measured, scores
 from pytest_llamaburn.program_measures import PROGRAMS
-from pytest_llamaburn.stats import samples
-from pytest_llamaburn.tables import Sheet, measured, number
+from pytest_llamaburn.tables import Sheet, number
+from pytest_llamaburn.tables import measured as row_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    Row = dict[str, Any]
+    from pytest_llamaburn.documents import Document
+    from pytest_llamaburn.kinds.eval.documents import Item
 
 SCREENSHOTS = "screenshots"
 
 
-def of(items: Iterable[Any]) -> dict[str, Any]:
+def of(items: Sequence[Item]) -> Document:
     """Return the field `programs` of the results; nothing if no scorer measures programs."""
     asked = [item for item in items if _measured(item["question"]["scorer"])]
     if not asked:
         return {}
-    groups: dict[str, list[Any]] = {}
+    groups: dict[str, list[Item]] = {}
     for item in asked:
         groups.setdefault(item["question"]["category"], []).append(item)
     renderers = Counter(d["renderer"] for i in asked for d in _right(i) if d.get("renderer"))
@@ -40,32 +41,20 @@ def of(items: Iterable[Any]) -> dict[str, Any]:
     }
 
 
-def _distributions(items: Sequence[Any]) -> dict[str, Any]:
+def _distributions(items: Sequence[Item]) -> Document:
     """Return what was measured of programs that are right, by the names of the measures."""
-    found: dict[str, list[float]] = {}
-    reasons: Counter[str] = Counter()
-    for item in items:
-        for key, name in _measured(item["question"]["scorer"]).items():
-            values = found.setdefault(name, [])
-            values += [one[key] for one in _right(item) if one.get(key) is not None]
-        reasons.update(d["memory_reason"] for d in _right(item) if d.get("memory_reason"))
-    units = {one.name: one.unit for one in PROGRAMS}
-    why = next((reason for reason, _ in reasons.most_common(1)), "no answer is right")
-    return {name: samples.distribution(v, units[name], why) for name, v in found.items()}
+    names = {name for item in items for name in _measured(item["question"]["scorer"]).values()}
+    units = {one.name: one.unit for one in PROGRAMS if one.name in names}
+    return measured.distributions(_numbers(items), units, "no answer is right")
 
 
 def values(document: Mapping[str, Any], name: str) -> list[float]:
     """Return the values of a measure of programs, one for each right answer that has it."""
-    return [
-        details[key]
-        for item in document["results"]["items"]
-        for key, one in _measured(item["question"]["scorer"]).items()
-        for details in _right(item)
-        if one == name and details.get(key) is not None
-    ]
+    numbers = _numbers(document["results"]["items"])
+    return [one[name] for one in numbers if one.get(name) is not None]
 
 
-def sheets(found: Row | None) -> Iterator[Sheet]:
+def sheets(found: Document | None) -> Iterator[Sheet]:
     """Yield the tables of what programs did, in all and by category, if there is any."""
     if found is None:
         return
@@ -77,14 +66,14 @@ def sheets(found: Row | None) -> Iterator[Sheet]:
             for n, one in found["measured"].items()
             if n not in known
         ]
-    rows = [measured(name, one) for name, one in known.items()]
+    rows = [row_of(name, one) for name, one in known.items()]
     yield Sheet("programs that are right", facts, rows, [], empty="no answer is right")
     groups = found.get("by_category", {})  # not in files of earlier versions
     if known and len(groups) > 1:
         yield _by_category(groups, [*known])
 
 
-def _by_category(groups: Row, names: Sequence[str]) -> Sheet:
+def _by_category(groups: Document, names: Sequence[str]) -> Sheet:
     """Return the table of medians by category."""
     rows = [
         (category, str(max(one[name]["n"] for name in names)), *(_median(one[n]) for n in names))
@@ -95,7 +84,7 @@ def _by_category(groups: Row, names: Sequence[str]) -> Sheet:
     return Sheet(title, [], rows, [], columns, 1, least=(), wrapped=("category",))
 
 
-def _median(found: Row) -> str:
+def _median(found: Document) -> str:
     return number(found["p50"])
 
 
@@ -128,7 +117,21 @@ def _measured(scorer: str | None) -> dict[str, str]:
     return getattr(registry.load("scorers", scorer), "MEASURED", {}) if known and scorer else {}
 
 
-def _right(item: Any) -> Iterator[Row]:
+def _right(item: Item) -> Iterator[Document]:
+    """Yield the details of each right answer."""
     for one in scores.samples(item):
         if one["verdict"] and one["verdict"]["correct"]:
             yield one["verdict"]["details"]
+
+
+def _numbers(items: Iterable[Item]) -> list[Document]:
+    """Return what was measured of each right answer, by the names of the measures."""
+    return [
+        {
+            **{name: details.get(key) for key, name in names.items()},
+            "null_reasons": details.get("null_reasons", {}),
+        }
+        for item in items
+        if (names := _measured(item["question"]["scorer"]))
+        for details in _right(item)
+    ]
