@@ -43,7 +43,7 @@ def faults(question: Question) -> Iterator[tuple[str, str]]:
     if asked not in sandbox.LANGUAGES:
         yield "language", f"{asked!r} is not one of {', '.join(sandbox.LANGUAGES)}"
     elif cases is None and tests in (None, []):
-        yield "tests", "the scorer code needs them, or cases"
+        yield "tests", "the scorer code needs it"
     elif cases is not None and tests:
         yield "cases", "are given with tests: leave out one of them"
     elif tests and asked != "python":

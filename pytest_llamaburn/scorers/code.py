@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from pytest_llamaburn.scorers._base import Question
 
+NEEDS = ()  # either tests or cases
 ADVICE = "Ask for one block of the language between ``` marks"
 MEASURED = {  # by the detail that has it
     "runtime_ms": "program_runtime_ms",

@@ -79,7 +79,7 @@ def _by_category(groups: Document, names: Sequence[str]) -> Sheet:
         (category, str(max(one[name]["n"] for name in names)), *(_median(one[n]) for n in names))
         for category, one in groups.items()
     ]
-    columns = ("category", "right", *(f"{name} p50" for name in names))
+    columns = ("category", "right", *(f"{n.replace('_', ' ')} p50" for n in names))
     title = "programs that are right, by category"
     return Sheet(title, [], rows, [], columns, 1, least=(), wrapped=("category",))
 

@@ -221,7 +221,7 @@ def test_no_trick_makes_a_wrong_program_pass(trick: str) -> None:
             {"language": "ruby", "cases": CASES},
             [("language", "'ruby' is not one of python, javascript, c")],
         ),
-        ({}, [("tests", "the scorer code needs them, or cases")]),
+        ({}, [("tests", "the scorer code needs it")]),
         (
             {"tests": ["assert f()"], "cases": CASES},
             [("cases", "are given with tests: leave out one of them")],
