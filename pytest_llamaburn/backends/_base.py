@@ -80,7 +80,7 @@ class Held(NamedTuple):
 
     total_bytes: int | None = None
     gpu_bytes: int | None = None
-    parts: Mapping[str, int] = {}  # noqa: RUF012 - never written to
+    parts: Mapping[str, int] = {}
     reason: str | None = None
 
 

@@ -1,8 +1,8 @@
 """The child process that serves one GGUF file with llama.cpp on a free loopback port.
 
-`python -m pytest_llamaburn.backends._embedded_server MODEL.gguf NUM_CTX SLOTS OPTIONS [MMPROJ.gguf]`
-prints one line of JSON when it is ready; OPTIONS is a JSON object. It ends when its standard input closes, so that it never outlives
-the process that started it.
+`python -m pytest_llamaburn.backends._embedded_server MODEL.gguf NUM_CTX SLOTS JSON [MMPROJ.gguf]`
+prints one line of JSON when it is ready; JSON is an object with values for OPTIONS. It ends when
+its standard input closes, so that it never outlives the process that started it.
 """
 
 from __future__ import annotations

@@ -37,6 +37,7 @@ GUIDES = (
     "depth.md",
     "eval.md",
     "eval_sets.md",
+    "fit.md",
     "judging.md",
     "power.md",
     "stress.md",
@@ -44,7 +45,7 @@ GUIDES = (
 )
 WRITTEN = {"README.md": README, **PAGES}
 ENVIRONMENTS = {"py311", "py312", "py313", "py314", "lint", "types", "live", "docs", "pkg", "bench"}
-RUNS = ("benchmark", "chat", "depth", "eval", "stress")
+RUNS = ("benchmark", "chat", "depth", "eval", "fit", "stress")
 
 
 def commands(program: str) -> Iterator[str]:

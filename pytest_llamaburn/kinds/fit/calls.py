@@ -21,7 +21,7 @@ def measure(run: FitRun, item: Item, session: Session) -> Callable[[], Document]
 
     def measured() -> Document:
         rows = session.run(run.measure(f"{item.node.nodeid}#1"))
-        results = found(rows, run.steps, run.foreseen)
+        results = found(rows, run.steps, run.foreseen, run.ends)
         wanted = item.keywords.get("thresholds", ())
         document = {"results": {**results, "runs": rows}}
         broken = not_passed(judged(document, MEASURES, wanted, run.settings.gate_mode))

@@ -16,8 +16,6 @@ from pytest_llamaburn.tables import ABSENT, number
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pytest_llamaburn.documents import Document
-
 _COLUMNS = ("context", "KV cache", "weights MB", "KV MB", "compute MB", "all MB", "fits")
 
 
@@ -98,24 +96,24 @@ def lines(settings: Any) -> Iterator[str]:
     for model in settings.model or (None,):
         with ThreadPoolExecutor(1) as thread:  # a loop may run in this one
             sight = thread.submit(asyncio.run, of(settings, model)).result()
-        yield f"{model or 'the only model'}: {said(sight['facts'])}"
+        yield f"{model or 'the only model'}: {'; '.join(said(sight['facts']))}"
         yield grids.text(grids.Table(_COLUMNS, [*_rows(settings, sight)], 2))
 
 
-def said(facts: Foreseen) -> str:
-    """Return the prediction as a sentence."""
+def said(facts: Foreseen) -> Iterator[str]:
+    """Yield the prediction in sentences."""
     if facts["reason"]:
-        return f"no prediction: {facts['reason']}"
+        yield f"no prediction: {facts['reason']}"
+        return
     per_token = ", ".join(
         f"{kv} {number(size / 1000)} kB" if size else f"{kv} is not possible"
         for kv, size in facts["kv_bytes_per_token"].items()
     )
     weights = facts["weights_bytes"]
     told = f"{number(weights / 1e6)} MB of weights" if weights else "weights of unknown size"
-    return (
-        f"{facts['layers']} layers, {facts['heads']} heads of which {facts['kv_heads']} have keys "
-        f"and values, {told}, KV cache for each token: {per_token}; {_edges(facts)}"
-    )
+    yield f"{facts['layers']} layers, {facts['heads']} heads, {facts['kv_heads']} KV heads, {told}"
+    yield f"KV cache for each token: {per_token}"
+    yield _edges(facts)
 
 
 def _edges(facts: Foreseen) -> str:
@@ -124,7 +122,9 @@ def _edges(facts: Foreseen) -> str:
         return "how much memory is free is not known"
     where = {"gpu": "on the GPU", "ram": "in RAM"}[facts["memory"]]
     found = (f"{n or 'none'} with {kv}" for kv, n in facts["largest_context"].items())
-    return f"{number(size / 1e9)} GB may be used {where}: largest context {', '.join(found)}"
+    return (
+        f"largest context in the {number(size / 1e9)} GB that are free {where}: {', '.join(found)}"
+    )
 
 
 def _largest(settings: Any, shape: Shape, facts: Foreseen, kv_type: str) -> int | None:
@@ -165,8 +165,3 @@ def _short(numbers: tuple[int, ...]) -> int | list[int] | None:
     if not numbers:
         return None
     return numbers[0] if len({*numbers}) == 1 else [*numbers]
-
-
-def document(sight: Sight) -> Document:
-    """Return a prediction as the result file has it."""
-    return {**sight["facts"]}

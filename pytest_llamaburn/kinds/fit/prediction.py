@@ -21,9 +21,43 @@ BATCH = 512  # tokens that are read at once, by default
 _FLOAT, _HALF = 4, 2  # bytes
 # Architectures whose layers all keep a key and a value for each token of the context.
 _PLAIN = frozenset(
-    "llama qwen2 qwen2moe qwen3 qwen3moe gemma stablelm falcon starcoder2 gpt2 gptneox phi2 olmo "
-    "olmo2 olmoe command-r granite granitemoe internlm2 orion baichuan minicpm smollm3 glm4 exaone "
-    "nemotron deci openelm xverse refact codeshell mpt bloom plamo arcee".split()
+    [
+        "llama",
+        "qwen2",
+        "qwen2moe",
+        "qwen3",
+        "qwen3moe",
+        "gemma",
+        "stablelm",
+        "falcon",
+        "starcoder2",
+        "gpt2",
+        "gptneox",
+        "phi2",
+        "olmo",
+        "olmo2",
+        "olmoe",
+        "command-r",
+        "granite",
+        "granitemoe",
+        "internlm2",
+        "orion",
+        "baichuan",
+        "minicpm",
+        "smollm3",
+        "glm4",
+        "exaone",
+        "nemotron",
+        "deci",
+        "openelm",
+        "xverse",
+        "refact",
+        "codeshell",
+        "mpt",
+        "bloom",
+        "plamo",
+        "arcee",
+    ]
 )
 # What a key of the metadata says about layers that keep something else.
 _ODD = {
@@ -121,8 +155,9 @@ def need(model: Shape, asked: Asked) -> Need:
     """Return the memory that a model will take."""
     per_token = model.kv_bytes_per_token(asked.kv_type)
     cells = -(-asked.num_ctx // CELLS) * CELLS
+    batch = min(asked.batch, cells * asked.slots)
     kv = None if per_token is None else round(per_token * cells * asked.slots)
-    compute = None if model.reason else _compute(model, cells, min(asked.batch, cells * asked.slots))
+    compute = None if model.reason else _compute(model, cells, batch)
     if model.weights_bytes is None or kv is None or compute is None:
         return Need(model.weights_bytes, kv, compute, None, None)
     total = model.weights_bytes + kv + compute

@@ -156,36 +156,46 @@ def build(record: Record) -> Document:
     config = record.opened["config"]
     steps = _seen(record.others.get("step", ()), record.profile)
     facts = record.facts.pop("prediction", None) or _NOTHING
-    document = _single.content(record, _found(record.rows, steps, facts))
+    ends = record.facts.pop("ends", (1, 1, 1))
+    document = _single.content(record, _found(record.rows, steps, facts, ends))
     judged = gates.judged(document, MEASURES, config["threshold"], config["gate_mode"])
     document["results"]["gates"] = [*record.gates, *judged]
     document["insights"] = insights.find(document)
     return document
 
 
-_NOTHING = {
-    **dict.fromkeys(
-        ("architecture", "context_length", "layers", "heads", "kv_heads", "key_length")
-        + ("value_length", "weights_bytes", "layer_bytes", "memory_bytes")
-    ),
-    **{"kv_bytes_per_token": {}, "largest_context": {}, "memory": "unknown"},
+_UNKNOWN = (
+    *("architecture", "context_length", "layers", "heads", "kv_heads", "key_length"),
+    *("value_length", "weights_bytes", "layer_bytes", "memory_bytes"),
+)
+_NOTHING: dict[str, Any] = {
+    **dict.fromkeys(_UNKNOWN),
+    "kv_bytes_per_token": {},
+    "largest_context": {},
+    "memory": "unknown",
     "reason": "the run ended before the prediction",
 }
 
 
-def found(rows: Sequence[Any], steps: Sequence[Document], sight: Any) -> Document:
+def found(
+    rows: Sequence[Any], steps: Sequence[Document], sight: Any, ends: tuple[int, int, int]
+) -> Document:
     """Return what a run found, without what the sensors showed."""
-    return _found(rows, [{**step, **_UNSEEN} for step in steps], {**sight["facts"]})
+    return _found(rows, [{**step, **_UNSEEN} for step in steps], {**sight["facts"]}, ends)
 
 
-def _found(rows: Sequence[Any], steps: Sequence[Document], foreseen: Document) -> Document:
+def _found(
+    rows: Sequence[Any], steps: Sequence[Document], foreseen: Document, ends: Sequence[int]
+) -> Document:
     made = [_step(step, rows) for step in sorted(steps, key=lambda s: int(s["num_ctx"]))]
     types = list(dict.fromkeys(step["kv_type"] for step in steps))
+    good: list[Any] = _single.good(rows)
+    by_type = {kv: [step for step in made if step["kv_type"] == kv] for kv in types}
     return {
         "foreseen": foreseen,
-        "series": [_series(kv, [s for s in made if s["kv_type"] == kv], foreseen) for kv in types],
+        "series": [_series(kv, own, foreseen, ends) for kv, own in by_type.items()],
         "steps": sorted(made, key=lambda step: types.index(step["kv_type"])),
-        "summary": metrics.summary(_single.good(rows), rows),
+        "summary": metrics.summary(good, rows),
     }
 
 
@@ -232,13 +242,15 @@ def _difference(step: Document) -> float | None:
     return wanted / total - 1 if total and wanted is not None else None
 
 
-def _series(kv_type: str, steps: Sequence[Document], foreseen: Document) -> Document:
-    search = plan.Search(1, 1, 1)
+def _series(
+    kv_type: str, steps: Sequence[Document], foreseen: Document, ends: Sequence[int]
+) -> Document:
+    search = plan.Search(*ends)
     for step in steps:
         search.tell(step["num_ctx"], step["place"])
     largest, beyond = search.largest, search.beyond
     by_ctx = {step["num_ctx"]: step for step in steps}
-    loss, ends = _loss(by_ctx.get(largest), by_ctx.get(beyond))
+    loss, between = _loss(by_ctx.get(largest), by_ctx.get(beyond))
     return {
         "kv_type": kv_type,
         "memory": _memory(by_ctx.get(largest)),
@@ -246,8 +258,8 @@ def _series(kv_type: str, steps: Sequence[Document], foreseen: Document) -> Docu
         "beyond": beyond,
         "foreseen_context": foreseen["largest_context"].get(kv_type),
         "spill_loss": loss,
-        "spill_loss_ci95": ends,
-        "reason": _why(by_ctx.get(beyond)),
+        "spill_loss_ci95": between,
+        "reason": _why(by_ctx.get(beyond)) if search.next() is None else _NOT_ENDED,
     }
 
 
@@ -274,7 +286,8 @@ def _loss(
     """Return the share of the decode rate that is lost past the edge, with its interval."""
     if whole is None or beyond is None:
         return None, None
-    (fast, spread), (slow, other) = ((s["decode"]["mean"], s["decode"]["ci95"]) for s in (whole, beyond))
+    rates = [(step["decode"]["mean"], step["decode"]["ci95"]) for step in (whole, beyond)]
+    (fast, spread), (slow, other) = rates
     if not fast or slow is None:
         return None, None
     if not spread or not other or spread[0] <= 0:

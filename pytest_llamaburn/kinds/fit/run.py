@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import time
+from contextlib import suppress
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -50,7 +51,8 @@ class FitRun(SingleRun):
         self._room: memory.Room
         self._at: At | None = None
         self._known: dict[At, Document] = {}
-        self._load_s = 0.0
+        self.ends = (0, 0, 0)
+        self._load_s: float | None = None
         self._started = perf_counter()
 
     async def prepare(self, model: str | None, planned: dict[str, int], extra: Document) -> None:
@@ -59,7 +61,7 @@ class FitRun(SingleRun):
         Raises UsageError before anything is written.
         """
         self.foreseen = await foresight.of(self.settings, model)
-        self._progress.say(foresight.said(self.foreseen["facts"]))
+        self._progress.say("; ".join(foresight.said(self.foreseen["facts"])))
         first, _ = plan.ends(self.settings, self.foreseen["facts"]["context_length"])
         self.settings = self.settings.model_copy(update={"num_ctx": first})
         await super().prepare(model, planned, extra)
@@ -70,7 +72,8 @@ class FitRun(SingleRun):
         `key` is the name of this call in the journal's plan.
         """
         first, longest = self._ends()
-        self.write("facts", {"prediction": foresight.document(self.foreseen)})
+        self.ends = (first, longest, self.settings.edge)
+        self.write("facts", {"prediction": {**self.foreseen["facts"]}, "ends": self.ends})
         steps = plan.most(first, longest, self.settings.edge) * len(self.settings.kv_type)
         self._progress.say(self._estimate(steps))
         self.write("planned", {"items": {key: 0}})
@@ -99,7 +102,7 @@ class FitRun(SingleRun):
 
     async def _step(self, at: At) -> Document:
         """Load the model anew and return what the server says of its size."""
-        started_ns, began = time.time_ns(), perf_counter()
+        started_ns = time.time_ns()
         why, held = await self._load(at), Held()
         if why is None:
             held = await self.backend.held(self.model)
@@ -107,7 +110,7 @@ class FitRun(SingleRun):
             **at._asdict(),
             "place": why[0] if why else _place(held),
             "reason": why[1] if why else held.reason,
-            "load_ms": None if why else (perf_counter() - began) * 1e3,
+            "load_ms": self._load_s and self._load_s * 1e3,
             "total_bytes": held.total_bytes,
             "gpu_bytes": held.gpu_bytes,
             "parts": dict(held.parts),
@@ -121,18 +124,20 @@ class FitRun(SingleRun):
         """Load the model with a context; return why it was not, or None."""
         if at == self._at or not self.backend.can_unload:
             return None
-        self._at = None
+        self._at = self._load_s = None
         await self.backend.free(self.model)
         refused = self._room.refusal(self._wanted(at))
         if refused:
             return plan.REFUSED, refused
         self._use(at)
+        began = perf_counter()
         try:
             await self._room.watched(self.backend.load(self.model))
         except (ModelError, ServerError) as err:
-            await self.backend.free(self.model)
+            with suppress(ServerError):
+                await self.backend.free(self.model)
             return plan.REFUSED if isinstance(err, memory.TooFullError) else plan.FAILED, str(err)
-        self._at = at
+        self._at, self._load_s = at, perf_counter() - began
         return None
 
     def _wanted(self, at: At) -> float | None:
@@ -145,12 +150,13 @@ class FitRun(SingleRun):
         facts = self.foreseen["facts"]
         on_gpu = (facts["memory_bytes"] or 0) if facts["memory"] == "gpu" else 0
         if own.total is not None:
-            return own.total - on_gpu
+            return float(own.total - on_gpu)
         if len(known) < 2:
             return None
         one, two = sorted(known, key=lambda step: int(step["num_ctx"]))[-2:]
         slope = (two["total_bytes"] - one["total_bytes"]) / (two["num_ctx"] - one["num_ctx"])
-        return float(two["total_bytes"] + slope * (at.num_ctx - two["num_ctx"]) - on_gpu)
+        more: float = slope * (at.num_ctx - two["num_ctx"]) - on_gpu
+        return more + float(two["total_bytes"])
 
     async def _answered(self, at: At, step: Document, key: str) -> Document:
         """Return the step after its answers; it failed if all of them failed."""
@@ -205,7 +211,6 @@ class FitRun(SingleRun):
 
     async def _warm_up(self) -> None:
         """Load with the first context and warm up."""
-        began = perf_counter()
         first, _ = self._ends()
         at = At(self.settings.kv_type[0], first)
         if self.backend.can_unload:
@@ -213,7 +218,6 @@ class FitRun(SingleRun):
             await self._idle(timeline.IDLE_BEFORE_LOAD)
         with self._profiler.phase("load"):
             why = await self._load(at)
-        self._load_s = perf_counter() - began
         if why is None:
             with self._profiler.phase("warmup"):
                 for _ in range(self.settings.warmup):
@@ -226,7 +230,7 @@ class FitRun(SingleRun):
         token_ms = self.token_ms()
         if token_ms is None:
             return f"{what}: no estimate, the warm-up showed no speed"
-        seconds = steps * self._load_s + answers * self.settings.osl * token_ms / 1e3
+        seconds = steps * (self._load_s or 0.0) + answers * self.settings.osl * token_ms / 1e3
         return f"{what}: about {min(seconds, self.settings.budget or math.inf):.0f} s"
 
     def _continue(self, record: Record) -> None:

@@ -115,7 +115,7 @@ def _lost(series: Document) -> str:
 
 
 def _predicted(foreseen: Document) -> Iterator[str]:
-    yield foresight.said(foreseen)  # type: ignore[arg-type]
+    yield from foresight.said(foreseen)  # type: ignore[arg-type]
 
 
 def _absent(document: Document) -> Iterator[str]:

@@ -11,7 +11,7 @@ from pytest_llamaburn.kinds import _kind
 from pytest_llamaburn.kinds._kind import Item
 from pytest_llamaburn.option import model_of
 
-REQUESTS = {"depth": 5 * 4 * 5, "chat": 3 * 15 + 2}
+REQUESTS = {"depth": 5 * 4 * 5, "chat": 3 * 15 + 2, "fit": 3 * 5}
 
 
 @pytest.mark.parametrize("name", REQUESTS)
