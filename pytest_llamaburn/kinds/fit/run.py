@@ -46,6 +46,7 @@ class FitRun(SingleRun):
     def __init__(self, *args: Any) -> None:
         """Take the arguments of Run."""
         super().__init__(*args)
+        self._asked = self.settings  # the steps change the context in `settings`
         self.steps: list[Document] = []
         self.foreseen: foresight.Sight
         self._room: memory.Room
@@ -69,7 +70,7 @@ class FitRun(SingleRun):
     async def measure(self, key: str) -> list[Document]:
         """Find the edge for each type of the KV cache; return the rows of all answers.
 
-        `key` is the name of this call in the journal's plan.
+        `key` is the name of this call in the journal's plan; a second call finds the same steps.
         """
         first, longest = self._ends()
         self.ends = (first, longest, self.settings.edge)
@@ -77,14 +78,15 @@ class FitRun(SingleRun):
         steps = plan.most(first, longest, self.settings.edge) * len(self.settings.kv_type)
         self._progress.say(self._estimate(steps))
         self.write("planned", {"items": {key: 0}})
-        self._started, began = perf_counter(), len(self.rows)
+        self._started, began, self.steps = perf_counter(), len(self.rows), []
         for kv_type in self.settings.kv_type:
-            await self._search(kv_type, Search(first, longest, self.settings.edge), key)
+            await self._search(kv_type, Search(first, longest, self.settings.edge))
         if self.backend.can_unload:
             await self.backend.free(self.model)
+            self._at = None
         return self.rows[began:]
 
-    async def _search(self, kv_type: str, search: Search, key: str) -> None:
+    async def _search(self, kv_type: str, search: Search) -> None:
         longest_s = 0.0
         while (num_ctx := search.next()) is not None:
             at = At(kv_type, num_ctx)
@@ -93,9 +95,10 @@ class FitRun(SingleRun):
                 return
             step = self._known.get(at) or await self._step(at)
             if step["place"] not in (plan.FAILED, plan.REFUSED):
-                step = await self._answered(at, step, key)
+                step = await self._answered(at, step)
             self.steps.append(step)
             if at not in self._known:
+                self._known[at] = step
                 self.write("step", step)
                 longest_s = max(longest_s, perf_counter() - self._started - spent)
             search.tell(num_ctx, step["place"])
@@ -158,10 +161,11 @@ class FitRun(SingleRun):
         more: float = slope * (at.num_ctx - two["num_ctx"]) - on_gpu
         return more + float(two["total_bytes"])
 
-    async def _answered(self, at: At, step: Document, key: str) -> Document:
+    async def _answered(self, at: At, step: Document) -> Document:
         """Return the step after its answers; it failed if all of them failed."""
-        name, number = f"{key}/{at.kv_type}/{at.num_ctx}", self.settings.iterations
-        rows = await self.take(name, self._questions(at), number, number)
+        number = self.settings.iterations
+        rows = await self.take(f"{at.kv_type}/{at.num_ctx}", self._questions(at), number, number)
+        self._done.update({tuple(row[name] for name in self.keys): row for row in rows})
         errors = [row["error"] for row in rows if row["error"]]
         if errors and len(errors) == len(rows):
             words = f"failed with {errors[0]['kind']}: {errors[0]['message']}"
@@ -183,7 +187,7 @@ class FitRun(SingleRun):
     def _ends(self) -> tuple[int, int]:
         """Return the first and the longest context to try."""
         trained = self.foreseen["facts"]["context_length"] or self.model.context_length
-        first, longest = plan.ends(self.settings, trained)
+        first, longest = plan.ends(self._asked, trained)
         if not self.backend.can_unload:
             self.write("facts", {"limit": _FIXED})
             only = self.model.context_length or first
