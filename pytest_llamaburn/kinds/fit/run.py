@@ -95,7 +95,7 @@ class FitRun(SingleRun):
                 return
             step = self._known.get(at) or await self._step(at)
             if step["place"] not in (plan.FAILED, plan.REFUSED):
-                step = await self._answered(at, step)
+                step = self._known.get(at, await self._answered(at, step))
             self.steps.append(step)
             if at not in self._known:
                 self._known[at] = step
