@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from pytest_llamaburn.settings import Run
 
 DEFAULT_NUM_CTX = 4096  # Ollama's own default varies with the machine's memory
+# The options with which Ollama starts its model runner; it silently ignores names it does not know.
+RUNNER_OPTIONS = ("num_ctx", "num_batch", "num_gpu", "main_gpu", "num_thread", "use_mmap")
 _UNLOAD_WITHIN_S = 30.0
 _SHOW_WITHIN_S = 30.0
 _PULL_SILENCE_S = 300.0

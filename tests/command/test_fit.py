@@ -94,7 +94,7 @@ def test_arrays_are_asked_for_only_if_there_are_any() -> None:
 
     def script(request: Request) -> Steps:
         asked.append(request.json)
-        known = heads if request.json.get("verbose") else dict.fromkeys(heads, [])
+        known = heads if request.json.get("verbose") else {key: [] for key in heads}
         info = {**INFO, "llama.block_count": 6, **known}
         return [sized(200, {"model_info": info, "tensors": TENSORS})]
 

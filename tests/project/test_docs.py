@@ -41,11 +41,12 @@ GUIDES = (
     "judging.md",
     "power.md",
     "stress.md",
+    "tune.md",
     "web.md",
 )
 WRITTEN = {"README.md": README, **PAGES}
 ENVIRONMENTS = {"py311", "py312", "py313", "py314", "lint", "types", "live", "docs", "pkg", "bench"}
-RUNS = ("benchmark", "chat", "depth", "eval", "fit", "stress")
+RUNS = ("benchmark", "chat", "depth", "eval", "fit", "stress", "tune")
 
 
 def commands(program: str) -> Iterator[str]:

@@ -10,7 +10,6 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pytest_llamaburn.backends import _gguf
 from pytest_llamaburn.backends._base import Held
 from pytest_llamaburn.errors import ServerError
 from support.rated_server import Cost, Rated, RatedBackend
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 
 LAYERS, WIDTH, INNER, HEADS, KV_HEADS = 4, 256, 512, 4, 2
 PER_TOKEN = LAYERS * 2 * KV_HEADS * (WIDTH // HEADS) * 2  # bytes of keys and values
-INFO = {
+INFO: dict[str, Any] = {
     "general.architecture": "llama",
     "llama.block_count": LAYERS,
     "llama.context_length": 32768,
@@ -32,7 +31,7 @@ INFO = {
     "llama.attention.head_count_kv": KV_HEADS,
     "llama.vocab_size": 1000,
 }
-TENSORS = [
+TENSORS: list[Any] = [
     {"name": "token_embd.weight", "type": "F16", "shape": [WIDTH, 1000]},
     *({"name": f"blk.{n}.ffn_up.weight", "type": "F16", "shape": [WIDTH, 9000]} for n in range(4)),
 ]

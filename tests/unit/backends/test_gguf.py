@@ -57,7 +57,7 @@ def test_keys_and_sizes_are_those_that_were_written(file: Path) -> None:
 
 def test_types_have_the_numbers_and_blocks_of_the_formats_own_package() -> None:
     theirs = {kind.name: (int(kind), *size) for kind, size in gguf.GGML_QUANT_SIZES.items()}
-    assert _gguf.TYPES == {name: theirs[name] for name in _gguf.TYPES}
+    assert {name: theirs[name] for name in _gguf.TYPES} == _gguf.TYPES
     assert _gguf.tensor_bytes("Q4_K", [4096, 2]) == 4096 * 2 // 256 * 144
     assert _gguf.tensor_bytes("Q99", [4096]) is None
     assert _gguf.row_bytes("q8_0", 64) == 68

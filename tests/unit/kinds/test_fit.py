@@ -38,7 +38,7 @@ from pytest_llamaburn.progress import Silent
 from pytest_llamaburn.store.journal import Record
 
 MIB = 1 << 20
-SIZES = {t["name"]: tensor_bytes(t["type"], t["shape"]) for t in TENSORS}
+SIZES: dict[str, int | None] = {t["name"]: tensor_bytes(t["type"], t["shape"]) for t in TENSORS}
 HEADER = Header(INFO, SIZES)
 GB = 10**9
 
@@ -70,7 +70,7 @@ LOGGED = [
 def test_prediction_is_what_llama_cpp_logs(
     keys: dict[str, Any], num_ctx: int, kv: float, compute: float
 ) -> None:
-    wanted = prediction.need(prediction.shape(Header(keys, {"a": 1000})), Asked(num_ctx))
+    wanted: Any = prediction.need(prediction.shape(Header(keys, {"a": 1000})), Asked(num_ctx))
     assert wanted.kv == kv * MIB
     assert wanted.compute == pytest.approx(compute * MIB, rel=0.005)
     assert wanted.total == 1000 + wanted.kv + wanted.compute
@@ -106,7 +106,7 @@ def test_the_table_of_inputs_is_not_on_the_gpu_unless_it_is_the_output_too() -> 
     sizes = {"token_embd.weight": 700, "blk.0.attn_q.weight": 50, "blk.0.attn_k.weight": 30}
     tied = prediction.need(prediction.shape(Header(keys, sizes)), Asked(512))
     apart = prediction.shape(Header(keys, {**sizes, "output.weight": 700}))
-    own = prediction.need(apart, Asked(512))
+    own: Any = prediction.need(apart, Asked(512))
     assert tied.total == tied.gpu
     assert own.total - own.gpu == 700
     assert apart.layer_bytes == 80
@@ -163,7 +163,7 @@ def test_the_edge_is_found_wherever_it_is(
     first: int, longest: int, edge: int, truth: int, beyond: str
 ) -> None:
     first = min(first, longest)
-    search = plan.Search(first, longest, edge)
+    search: Any = plan.Search(first, longest, edge)
     while (num_ctx := search.next()) is not None:
         assert num_ctx not in search.places
         search.tell(num_ctx, plan.GPU if num_ctx <= truth else beyond)
@@ -384,7 +384,7 @@ def test_several_cache_types_are_searched_one_after_another() -> None:
 
 
 def test_a_load_that_takes_the_reserve_is_stopped() -> None:
-    room = memory.Room(0.5)
+    room: Any = memory.Room(0.5)
     room.left = lambda: 0
     ended = []
 
@@ -394,7 +394,7 @@ def test_a_load_that_takes_the_reserve_is_stopped() -> None:
         finally:
             ended.append(True)
 
-    with pytest.raises(memory.TooFullError, match="loading was stopped: less than .* were left"):
+    with pytest.raises(memory.TooFullError, match=r"loading was stopped: less than .* were left"):
         asyncio.run(room.watched(load()))
     assert ended == [True]
 
@@ -432,7 +432,7 @@ def test_gates_name_a_context() -> None:
         assert MEASURES[name].observed(made, None, 7.0).reason == "no context of 7 was tried"
     assert MEASURES["error_rate"].observed(made).value == 0
     assert MEASURES["spill_loss"].observed(made).value == pytest.approx(0.5, rel=1e-6)
-    none = {"results": {"series": [], "steps": [], "runs": []}}
+    none: Any = {"results": {"series": [], "steps": [], "runs": []}}
     assert MEASURES["prediction_error"].observed(none).value is None
     assert MEASURES["memory_mb"].observed(none).reason == "no context was tried"
 
@@ -460,7 +460,9 @@ def test_table_has_a_row_for_each_context_and_says_where_the_edge_is(tmp_path: A
     assert sheet.rows[0][1:8] == ("f16", "GPU", "31.0", "31.0", "+0.0%", "100%", "100")
     assert {row[2] for row in sheet.rows} == {"GPU", "GPU and RAM", "RAM"}
     (largest,) = sheet.sections()["largest context"]
-    assert largest.startswith("KV cache f16: 8192 tokens wholly on the GPU; with 8448 tokens, 25.0%")
+    assert largest.startswith(
+        "KV cache f16: 8192 tokens wholly on the GPU; with 8448 tokens, 25.0%"
+    )
     assert largest.endswith(", and it writes 50% (50% to 50%) slower")
     assert len([*table.rows(made)]) == 3 * len(sheet.rows)
 
@@ -487,7 +489,7 @@ def test_table_says_why_there_is_no_size_rate_or_longer_context(tmp_path: Any) -
 
 def test_charts_show_memory_and_rate_over_the_context() -> None:
     made = document(measured(Gpu(holds=8192), edge=256))
-    plots = [*charts.charts(made)]
+    plots: list[Any] = [*charts.charts(made)]
     assert [plot.title for plot in plots] == [
         "Memory by context, KV cache f16",
         "Decode rate by context, KV cache f16",
