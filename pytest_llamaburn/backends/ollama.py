@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 DEFAULT_NUM_CTX = 4096  # Ollama's own default varies with the machine's memory
 # The options with which Ollama starts its model runner; it silently ignores names it does not know.
 RUNNER_OPTIONS = ("num_ctx", "num_batch", "num_gpu", "main_gpu", "num_thread", "use_mmap")
-_UNLOAD_WITHIN_S = 30.0
+UNLOAD_WITHIN_S = 30.0
 _SHOW_WITHIN_S = 30.0
 _PULL_SILENCE_S = 300.0
 _GUARD_CHUNKS = 30  # Ollama ends a stream after this many equal chunks, without an error
@@ -136,7 +136,7 @@ class Backend(_base.Backend):
     async def unload(self, model: Model) -> float | None:
         """Unload and wait until the server no longer lists the model."""
         await self.post("/api/chat", {"model": model.id, "messages": [], "keep_alive": 0})
-        deadline = asyncio.get_running_loop().time() + _UNLOAD_WITHIN_S
+        deadline = asyncio.get_running_loop().time() + UNLOAD_WITHIN_S
         while model.id in dict(await self._listing("/api/ps")):
             if asyncio.get_running_loop().time() > deadline:
                 raise ServerError(f"{self.address.url} still holds {model.id} after 30 s")
