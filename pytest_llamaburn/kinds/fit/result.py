@@ -4,24 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import Field, create_model
+from pydantic import Field
 
-from pytest_llamaburn import documents, gates, metrics
+from pytest_llamaburn import gates, metrics
 from pytest_llamaburn.backends import _gguf
+from pytest_llamaburn.documents import Distribution, Document, GateVerdict
 from pytest_llamaburn.energy import profiles
 from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.kinds import _single
-from pytest_llamaburn.kinds._file import Distribution, Part, RunFile
+from pytest_llamaburn.kinds._file import Part, RequestFacts, RunFile, request_model
 from pytest_llamaburn.kinds.fit import insights, plan
 from pytest_llamaburn.kinds.fit.comparable import Comparison
 from pytest_llamaburn.kinds.fit.measures import MEASURES
-from pytest_llamaburn.metrics import REQUEST
-from pytest_llamaburn.stats import samples
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from pytest_llamaburn.documents import Document
+    from pytest_llamaburn.kinds.fit.settings import Fit
     from pytest_llamaburn.store.journal import Record
 
 _NO_LIMIT = "the longest context fits"
@@ -102,16 +101,13 @@ class Series(Part):
     reason: str | None
 
 
-class _Facts(_single.RequestFacts):
+class _Facts(RequestFacts):
     kv_type: str
     num_ctx: int
     iteration: int
 
 
-_numbers: dict[str, Any] = {
-    m.name: (float | None, Field(description=f"{m.unit}: {m.formula}")) for m in REQUEST.values()
-}
-FitRequest = create_model("FitRequest", __base__=_Facts, __doc__="One timed request.", **_numbers)
+FitRequest = request_model("FitRequest", _Facts)
 
 
 class FitResults(Part):
@@ -124,7 +120,7 @@ class FitResults(Part):
     summary: dict[str, Distribution]
     totals: dict[str, int]
     errors: dict[str, int]
-    gates: list[dict[str, Any]]
+    gates: list[GateVerdict]
 
 
 class File(RunFile):
@@ -134,7 +130,7 @@ class File(RunFile):
     results: FitResults
 
 
-def check(settings: Any) -> None:
+def check(settings: Fit) -> None:
     """Raise SettingsError for contexts, types or gates that have no meaning."""
     for kv_type in settings.kv_type:
         if _gguf.row_bytes(kv_type, 256) is None:
@@ -153,13 +149,11 @@ def check(settings: Any) -> None:
 
 def build(record: Record) -> Document:
     """Return the content of a result file, made from its journal."""
-    config = record.opened["config"]
     steps = _seen(record.others.get("step", ()), record.profile)
     facts = record.facts.pop("prediction", None) or _NOTHING
     ends = record.facts.pop("ends", (1, 1, 1))
     document = _single.content(record, _found(record.rows, steps, facts, ends))
-    judged = gates.judged(document, MEASURES, config["threshold"], config["gate_mode"])
-    document["results"]["gates"] = [*record.gates, *judged]
+    document["results"]["gates"] = gates.of_run(document, MEASURES, record.gates)
     document["insights"] = insights.find(document)
     return document
 
@@ -168,7 +162,7 @@ _UNKNOWN = (
     *("architecture", "context_length", "layers", "heads", "kv_heads", "key_length"),
     *("value_length", "weights_bytes", "layer_bytes", "memory_bytes"),
 )
-_NOTHING: dict[str, Any] = {
+_NOTHING: Document = {
     **dict.fromkeys(_UNKNOWN),
     "kv_bytes_per_token": {},
     "largest_context": {},
@@ -223,15 +217,13 @@ def _most(seen: Sequence[Any]) -> Document:
 
 def _step(step: Document, rows: Sequence[Any]) -> Document:
     own = [r for r in rows if (r["kv_type"], r["num_ctx"]) == (step["kv_type"], step["num_ctx"])]
-    values = documents.values(_single.good(own), "tokens_per_sec")
-    missing = next((why for row in own if (why := row["null_reasons"].get("tokens_per_sec"))), None)
     kept = {k: v for k, v in step.items() if k not in ("started_ns", "ended_ns")}
     total, gpu = step["total_bytes"], step["gpu_bytes"]
     return {
         **kept,
         "gpu_share": gpu / total if total and gpu is not None else None,
         "difference": _difference(step),
-        "decode": samples.distribution(values, "tokens/s", step["reason"] or missing),
+        "decode": _single.spread(_single.good(own), "tokens_per_sec", step["reason"]),
     }
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_llamaburn.backends._base import Held
 from pytest_llamaburn.energy import timeline
 from pytest_llamaburn.errors import ModelError, ServerError, SettingsError
+from pytest_llamaburn.kinds._limits import Limits
 from pytest_llamaburn.kinds._single import Question, SingleRun
 from pytest_llamaburn.kinds.fit import KIND, foresight, memory, plan
 from pytest_llamaburn.kinds.fit.plan import At, Search
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from pytest_llamaburn.documents import Document
     from pytest_llamaburn.store.journal import Record
 
+_MANY = 10**9  # failures in a row: none ends the run
 _STORY = "Tell a long story about a ship, its crew and a storm. Do not stop early."
 _LOG_LEVEL = 4  # at which the embedded engine logs the sizes of its buffers
 _REMOTE = (
@@ -46,6 +48,7 @@ class FitRun(SingleRun):
     def __init__(self, *args: Any) -> None:
         """Take the arguments of Run."""
         super().__init__(*args)
+        self._limits = Limits(self.settings.budget, _MANY)  # a step that fails is a finding
         self._asked = self.settings  # the steps change the context in `settings`
         self.steps: list[Document] = []
         self.foreseen: foresight.Sight
@@ -241,9 +244,6 @@ class FitRun(SingleRun):
         super()._continue(record)
         for step in record.others.get("step", ()):
             self._known[At(step["kv_type"], step["num_ctx"])] = step
-
-    def _stop_if_hopeless(self) -> None:
-        """Go on: a step that fails is a finding, and ends the search for longer contexts."""
 
 
 def _place(held: Held) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_llamaburn.gates import judged, not_passed
+from pytest_llamaburn.gates import of_test
 from pytest_llamaburn.kinds.tune.measures import MEASURES
 from pytest_llamaburn.kinds.tune.result import found
 
@@ -24,10 +24,7 @@ def measure(run: TuneRun, item: Item, session: Session) -> Callable[[], Document
         about = (run.server.kind, run.model.id)
         results = found(rows, run.settings.model_dump(), about, run.failed, run.left_out)
         wanted = item.keywords.get("thresholds", ())
-        document = {"results": {**results, "runs": rows}}
-        broken = not_passed(judged(document, MEASURES, wanted, run.settings.gate_mode))
-        if broken:
-            raise AssertionError("; ".join(broken))
+        of_test({**results, "runs": rows}, MEASURES, wanted, run.settings.gate_mode)
         return results
 
     return measured

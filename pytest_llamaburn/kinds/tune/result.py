@@ -6,21 +6,21 @@ import math
 from statistics import fmean
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import Field, create_model
+from pydantic import Field
 
 from pytest_llamaburn import gates, metrics
+from pytest_llamaburn.documents import Distribution, Document, GateVerdict
 from pytest_llamaburn.kinds import _single
-from pytest_llamaburn.kinds._file import Distribution, Part, RunFile
+from pytest_llamaburn.kinds._file import Part, RequestFacts, RunFile, request_model
 from pytest_llamaburn.kinds.tune import insights, plan, started, trials
 from pytest_llamaburn.kinds.tune.comparable import Comparison
 from pytest_llamaburn.kinds.tune.measures import MEASURES
-from pytest_llamaburn.metrics import REQUEST
 from pytest_llamaburn.stats import samples
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from pytest_llamaburn.documents import Document
+    from pytest_llamaburn.kinds.tune.settings import Tune
     from pytest_llamaburn.store.journal import Record
 
 
@@ -75,16 +75,13 @@ class Best(Part):
     keep: list[str]
 
 
-class _Facts(_single.RequestFacts):
+class _Facts(RequestFacts):
     setting: str
     round: int
     iteration: int
 
 
-_numbers: dict[str, Any] = {
-    m.name: (float | None, Field(description=f"{m.unit}: {m.formula}")) for m in REQUEST.values()
-}
-TuneRequest = create_model("TuneRequest", __base__=_Facts, __doc__="One timed request.", **_numbers)
+TuneRequest = request_model("TuneRequest", _Facts)
 
 
 class TuneResults(Part):
@@ -99,7 +96,7 @@ class TuneResults(Part):
     summary: dict[str, Distribution]
     totals: dict[str, int]
     errors: dict[str, int]
-    gates: list[dict[str, Any]]
+    gates: list[GateVerdict]
 
 
 class File(RunFile):
@@ -109,7 +106,7 @@ class File(RunFile):
     results: TuneResults
 
 
-def check(settings: Any) -> None:
+def check(settings: Tune) -> None:
     """Raise SettingsError for options, a command or gates that have no meaning."""
     plan.settings(settings.option)
     if settings.server_command is not None:
@@ -126,8 +123,7 @@ def build(record: Record) -> Document:
     fates = record.facts.pop("failed", {}), record.facts.pop("left_out", {})
     about = (kind, header["model"]["id"])
     document = _single.content(record, found(record.rows, config, about, *fates))
-    judged = gates.judged(document, MEASURES, config["threshold"], config["gate_mode"])
-    document["results"]["gates"] = [*record.gates, *judged]
+    document["results"]["gates"] = gates.of_run(document, MEASURES, record.gates)
     document["insights"] = insights.find(document)
     return document
 

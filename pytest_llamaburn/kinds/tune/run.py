@@ -16,6 +16,7 @@ from pytest_llamaburn import registry
 from pytest_llamaburn.backends import _embedded_server
 from pytest_llamaburn.backends.ollama import RUNNER_OPTIONS
 from pytest_llamaburn.errors import LlamaBurnError, ModelError, ServerError, SettingsError
+from pytest_llamaburn.kinds._limits import Limits
 from pytest_llamaburn.kinds._single import Question, SingleRun
 from pytest_llamaburn.kinds.tune import KIND, plan, result, trials
 from pytest_llamaburn.kinds.tune.started import Started
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from pytest_llamaburn.backends._base import Message
     from pytest_llamaburn.documents import Document
 
+_MANY = 10**9  # failures in a row: none ends the run
 _OPTIONS = {
     "ollama": RUNNER_OPTIONS,
     "embedded": tuple(name for name in _embedded_server.OPTIONS if name != "log_level"),
@@ -41,6 +43,7 @@ class TuneRun(SingleRun):
     def __init__(self, *args: Any) -> None:
         """Take the arguments of Run."""
         super().__init__(*args)
+        self._limits = Limits(self.settings.budget, _MANY)  # a setting that fails is a finding
         self.tried = {plan.name(one): one for one in plan.settings(self.settings.option)}
         self.failed: dict[str, str] = {}
         self.left_out: dict[str, int] = {}  # each with its number of rounds
@@ -184,6 +187,3 @@ class TuneRun(SingleRun):
         each_ms = self.settings.isl * read_ms + self.settings.osl * token_ms
         seconds = visits * (self._load_s + self._each * each_ms / 1e3)
         return f"{what}: about {min(seconds, self.settings.budget or math.inf):.0f} s"
-
-    def _stop_if_hopeless(self) -> None:
-        """Go on: a setting that fails is a finding."""

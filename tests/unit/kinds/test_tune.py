@@ -295,7 +295,7 @@ def test_answers_without_a_time_are_null_with_their_reason() -> None:
 )
 def test_bad_input_is_one_sentence(asked: dict[str, Any], words: str) -> None:
     with pytest.raises(SettingsError) as refused:
-        result.check(model_of(Tune)(**{"option": OPTIONS, **asked}))
+        result.check(cast("Any", model_of(Tune)(**{"option": OPTIONS, **asked})))
     assert words in str(refused.value)
     assert "\n" not in str(refused.value)
 
