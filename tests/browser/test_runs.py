@@ -270,7 +270,7 @@ class Registry(OllamaFacade):
         if request.path != "/api/pull":
             return super().__call__(request)
         begun = {"status": "pulling", "total": 400_000_000, "completed": 40_000_000}
-        words = {
+        words: dict[str, Steps] = {
             "slow": [head(200), ndjson(begun), Pause(100)],
             "tiny": [sized(200, ndjson(begun) + ndjson({"status": "success"}))],
         }
