@@ -338,10 +338,9 @@ def test_table_names_the_best_what_it_is_worth_and_how_to_keep_it(tmp_path: Any)
     assert sheet.rows[0][0] == "num_batch=512 num_thread=2"
     assert [row[5] for row in sheet.rows][:2] == ["1", "2"]
     sections = sheet.sections()
-    assert sections["best setting"] == [
-        "num_batch=512 num_thread=2: no other is as fast",
-        "to keep it: FROM tiny; PARAMETER num_batch 512; PARAMETER num_thread 2",
-    ]
+    assert sections["best setting"] == ["num_batch=512 num_thread=2: no other is as fast"]
+    keep = ["FROM tiny", "PARAMETER num_batch 512", "PARAMETER num_thread 2"]
+    assert sections["to keep it"] == keep
     batch, thread = sections["what each option is worth"]
     assert batch.startswith("num_batch: 512 is best; 128 takes +")
     assert thread.startswith("num_thread: 2 is best; 4 takes +5")
@@ -365,6 +364,12 @@ def test_table_says_what_cannot_be_told_apart_and_what_is_not_known(tmp_path: An
     few = document(measured(Tuned(FACTORS)))
     few["results"]["effects"][0]["levels"][1] |= {"more": None, "more_ci95": None}
     (sheet,) = table.sheets(few, tmp_path / "f.json")
+    few["results"]["effects"][1]["levels"][1]["apart"] = False
+    (sheet,) = table.sheets(few, tmp_path / "f.json")
+    assert (
+        "num_thread: 2, 4 are best and cannot be told apart; 4 takes +5"
+        in (sheet.sections()["what each option is worth"][1])
+    )
     assert "128 not known" in sheet.sections()["what each option is worth"][0]
 
 
