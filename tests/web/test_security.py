@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from support.web_api import ORIGIN, TOKEN, serving
 
-from pytest_llamaburn.kinds import _kind
-from pytest_llamaburn.web import app, forms, security
+from pytest_llamaburn.web import app, security
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -177,8 +176,3 @@ async def test_no_schema_offers_a_client_the_results_directory(tmp_path: Path) -
         schema = (await api.get("/schema/benchmark")).json()
     assert "results_dir" not in str(document)
     assert "results_dir" not in schema["properties"]
-
-
-@pytest.mark.parametrize("name", ["server_command", "results_dir"])
-def test_a_client_can_set_no_command_and_no_directory_of_the_server(name: str) -> None:
-    assert name not in forms.allowed(_kind.named("tune"))  # type: ignore[arg-type]

@@ -34,6 +34,7 @@ from pytest_llamaburn.load.prompts import Ruler
 from pytest_llamaburn.option import model_of
 from pytest_llamaburn.progress import Silent
 from pytest_llamaburn.store.journal import Record
+from pytest_llamaburn.web import forms
 
 OPTIONS = ("num_batch=128,512", "num_thread=1,2,4")
 FACTORS = {"num_batch=128": 1.1, "num_thread=1": 2.0, "num_thread=4": 1.05}
@@ -430,3 +431,8 @@ def test_requests_are_counted_before_a_run() -> None:
     assert plan.requests(model_of(Tune)(option=OPTIONS)) == 6 * 5 * 2
     assert plan.order(["a", "b", "c"], 1, 0) == plan.order(["a", "b", "c"], 1, 0)
     started.check(COMMAND)
+
+
+@pytest.mark.parametrize("name", ["server_command", "results_dir"])
+def test_a_client_of_the_page_can_set_no_command_and_no_directory(name: str) -> None:
+    assert name not in forms.allowed(TuneRun.kind)
