@@ -204,7 +204,7 @@ def test_criterion_in_other_words_is_another_one(room: Room) -> None:
         ("--criteria=acuracy", "--criteria: unknown criterion 'acuracy'; did you mean 'accuracy'?"),
         ("--criterion=Politeness=kind", "--criterion: 'Politeness' is refused: a name has lower"),
         ("--criterion=accuracy=kind", "--criterion: 'accuracy' is refused: it is built in"),
-        ("--criterion=win_rate=kind", "--criterion: 'win_rate' is refused: a measure has this"),
+        ("--criterion=win_rate=kind", "--criterion: 'win_rate' is refused: a measure already has this"),
         ("--criterion=politeness", "--criterion: 'politeness' is refused: write NAME=DESCRIPTION"),
         ("--threshold=polite.mean>4", "unknown metric 'polite'; did you mean 'politeness'?"),
     ],
