@@ -75,12 +75,15 @@ def heading(page: Page, text: str | re.Pattern[str]) -> Locator:
 
 
 EMBEDDED = {
-    "benchmark": ({"iterations": "3", "max_tokens": "8"}, "time to first token, p50"),
+    "benchmark": (
+        {"iterations": "2", "warmup": "0", "max_tokens": "8"},
+        "time to first token, p50",
+    ),
     "stress": (
-        {"mode": "sweep", "levels": "1,2", "level_requests": "4", "max_tokens": "4"},
+        {"mode": "sweep", "levels": "1,2", "level_requests": "1", "warmup": "0", "max_tokens": "4"},
         "highest throughput",
     ),
-    "eval": ({"limit": "3", "max_tokens": "8"}, "right answers"),
+    "eval": ({"limit": "2", "max_tokens": "8"}, "right answers"),
 }
 
 
