@@ -205,7 +205,7 @@ def pack(folder: Path) -> None:
     """Give each picture 256 colours, which are enough for it, so that it is small."""
     for path in folder.glob("*.png"):
         with Image.open(path) as picture:
-            small = picture.convert("RGB").quantize(256)
+            small = picture.convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE)
         small.save(path, optimize=True)
 
 
