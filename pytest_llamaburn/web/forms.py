@@ -6,6 +6,7 @@ import asyncio
 import os
 import re
 import shlex
+from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_llamaburn import options
@@ -38,7 +39,7 @@ def allowed(kind: RunKind) -> dict[str, Option]:
 
 def schema(kind: RunKind) -> dict[str, Any]:
     """Return the JSON Schema of a kind's settings, with what a form needs to know of each."""
-    found = model_of(kind.settings_class).model_json_schema()
+    found = _fields(kind.settings_class)
     known = allowed(kind)
     properties = {
         name: _described(field, known[name])
@@ -52,6 +53,13 @@ def schema(kind: RunKind) -> dict[str, Any]:
         "additionalProperties": False,
         "properties": properties,
     }
+
+
+@cache
+def _fields(settings_class: type) -> dict[str, Any]:
+    """Return the JSON Schema of a settings class, of which others make copies."""
+    found: dict[str, Any] = model_of(settings_class).model_json_schema()
+    return found
 
 
 def _described(field: Mapping[str, Any], option: Option) -> dict[str, Any]:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from pytest_llamaburn import gates, metrics
-from pytest_llamaburn.documents import Distribution, Document, GateVerdict
+from pytest_llamaburn.documents import Distribution, Document
 from pytest_llamaburn.kinds import _single
-from pytest_llamaburn.kinds._file import Part, RequestFacts, RunFile, request_model
+from pytest_llamaburn.kinds._file import Part, RequestFacts, Results, RunFile, request_model
 from pytest_llamaburn.kinds.tune import insights, plan, started, trials
 from pytest_llamaburn.kinds.tune.comparable import Comparison
 from pytest_llamaburn.kinds.tune.measures import MEASURES
@@ -88,7 +88,7 @@ class _Facts(RequestFacts):
 TuneRequest = request_model("TuneRequest", _Facts)
 
 
-class TuneResults(Part):
+class TuneResults(Results):
     """The results by setting, fastest first."""
 
     objective: Literal["total", "prefill", "decode"]
@@ -97,10 +97,6 @@ class TuneResults(Part):
     effects: list[Effect]
     noise: float | None
     runs: list[TuneRequest]  # type: ignore[valid-type]
-    summary: dict[str, Distribution]
-    totals: dict[str, int]
-    errors: dict[str, int]
-    gates: list[GateVerdict]
 
 
 class File(RunFile):
