@@ -556,7 +556,7 @@ def test_nothing_on_the_gpu_and_no_rate_past_the_edge_are_said() -> None:
 
 
 def test_how_much_memory_another_machine_has_is_not_known() -> None:
-    facts = {**seen(model_of(Fit)())["facts"], "memory": "unknown", "memory_bytes": None}
+    facts: Any = {**seen(model_of(Fit)())["facts"], "memory": "unknown", "memory_bytes": None}
     assert [*foresight.said(facts)][-1] == "how much memory is free is not known"
 
 
@@ -574,9 +574,10 @@ def test_free_memory_of_gpus_is_what_their_sensors_leave(monkeypatch: pytest.Mon
 
 def test_a_prediction_names_the_largest_context_of_each_cache_type() -> None:
     settings: Any = model_of(Fit)(kv_type=("f16", "q8_0"), edge=1024)
-    facts = {**seen(settings)["facts"], "memory_bytes": taken(10240) + 1}
+    facts: Any = {**seen(settings)["facts"], "memory_bytes": taken(10240) + 1}
     shape = prediction.shape(HEADER)
-    assert foresight._largest(settings, shape, cast("Any", facts), "f16") == 10240
-    assert foresight._largest(settings, shape, cast("Any", facts), "q8_0") > 10240
+    assert foresight._largest(settings, shape, facts, "f16") == 10240
+    smaller: Any = foresight._largest(settings, shape, facts, "q8_0")
+    assert smaller > 10240
     none: Any = {**facts, "memory_bytes": 1}
     assert foresight._largest(settings, shape, none, "f16") is None
