@@ -7,11 +7,14 @@ A modality's module has
 - `check(path)`, which raises DatasetError for a file that cannot be used;
 - `encode(path, settings)`, which returns the `media.Medium` that a request carries;
 - `make(spec, path)`, which makes a medium of a shipped set from its description;
-- `probe()`, which returns a small medium, to find out whether a server takes any;
+- `probe(settings)`, which returns a small medium, to find out whether a server takes any;
 - `size_of(facts)`, which returns the group of a medium in the table by size, and a number by which
   groups are sorted;
 - `fingerprint(path)`, a digest of the content of a made medium; `MADE_SUFFIX`, its file suffix;
 - `ready()`, which raises MissingExtraError if a library is missing.
+
+It may also have `settled(settings, model, server)`, which returns the settings that it decides by
+what the server says that the model takes; it raises ServerError.
 
 It may also have `ask(backend, model, question, media, settings)`, a coroutine for models that are
 not asked by a chat request. It returns a Trace and a dict of what it measured besides, which is

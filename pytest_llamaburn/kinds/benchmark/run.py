@@ -98,6 +98,8 @@ class BenchmarkRun(Run):
         given = modalities.given(self.settings)
         for modality in given:
             _probe.check_capability(self.model, self.server, modality)
+            decided = _probe.settled(self.settings, self.model, self.server, modality)
+            self.settings = self.backend.settings = self.settings.model_copy(update=decided)
         self._media = [
             medium
             for modality in given

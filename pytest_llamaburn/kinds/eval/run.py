@@ -188,7 +188,9 @@ class EvalRun(Run):
         """Put what the settings leave open into them, so that it is recorded."""
         self._is_limit_ours = self.settings.max_tokens is None
         thinks = asking.can_think(self.settings, self.model)
-        self._limit(thinks, "can think", system_prompt=asking.recorded(system_prompt))
+        shown = _probe.settled(self.settings, self.model, self.server, self._modality)
+        decided = {**shown, "system_prompt": asking.recorded(system_prompt)}
+        self._limit(thinks, "can think", **decided)
 
     def _limit(self, thinks: bool, seen: str, **decided: Any) -> None:
         """Set the limit of tokens if the user has not; say what it is for a model that thinks."""
