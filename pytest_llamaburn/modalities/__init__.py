@@ -9,7 +9,7 @@ A modality's module has
 - `make(spec, path)`, which makes a medium of a shipped set from its description;
 - `probe(settings)`, which returns a small medium, to find out whether a server takes any;
 - `size_of(facts)`, which returns the group of a medium in the table by size, and a number by which
-  groups are sorted;
+  groups are sorted; `GROUPED_BY` names what they are grouped by, if it is not the size;
 - `fingerprint(path)`, a digest of the content of a made medium; `MADE_SUFFIX`, its file suffix;
 - `ready()`, which raises MissingExtraError if a library is missing.
 

@@ -23,6 +23,7 @@ from pytest_llamaburn.kinds.eval import (
     insights,
     measures,
     programs,
+    room,
     scoring,
     task,
 )
@@ -182,6 +183,7 @@ class EvalRun(Run):
             self._search,
             self.messages,
             self._modality,
+            tell=self._progress.say,
         )
 
     def _decide(self, system_prompt: str | None) -> None:
@@ -221,6 +223,7 @@ class EvalRun(Run):
         sends = hasattr(modality, "probe")  # not where the answers are programs
         if sends and not all(modalities.asks(modality, one, self.settings) for one in asked):
             self._probed = await _probe.sent(self.backend, self.model, self._modality)
+            self._answering.room = room.of(self._probed)
         if self.settings.choice_by == "logprob":
             await self._answering.check_logprobs(self._questions)
 
