@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import io
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, Final
 
 from pytest_llamaburn.modalities import _drawing, _footage, _scenes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
     from PIL.Image import Image
 
@@ -27,10 +27,11 @@ _KEY_FRAME_S = 10  # between two key frames, to which readers seek
 _BLOCK = 4096  # samples of sound that are encoded at a time
 
 
-def film(spec: Mapping[str, Any], target: Path | io.BytesIO) -> None:
+def film(spec: Mapping[str, Any], target: Path | IO[bytes]) -> None:
     """Write the clip of a description as MP4."""
     av = _footage.library()
-    with av.open(target if isinstance(target, io.BytesIO) else str(target), "w", format="mp4") as c:
+    place = str(target) if isinstance(target, Path) else target
+    with av.open(place, "w", format="mp4") as c:
         rate = Fraction(spec["frames_per_second"]).limit_denominator(1000)
         pictures = c.add_stream(_CODEC, rate=rate, options=_LOSSLESS)
         pictures.width, pictures.height = spec["size"]

@@ -45,7 +45,9 @@ _SHARES: dict[str, Callable[[Document], bool | None]] = {
 }
 # The shares of answers that are left out of another share, and that share.
 _WITH = {"unparsable": "correct_of_parsed", "not_attempted": "correct_given_attempted"}
-_BEFORE = {"few_shot": 0, "choice_by": "text"}  # what files of earlier versions do not say
+_SAMPLING = {"video_rate": 1.0, "video_frames": 16, "video_as": "frames", "video_sound": "auto"}
+# What files of earlier versions do not say.
+_BEFORE = {"few_shot": 0, "choice_by": "text", **_SAMPLING}
 _F_SCORE = "f_score"
 _ON_A_SCALE = "1 to 5"
 
@@ -55,7 +57,7 @@ class Marked(Subject):
 
     alike = (
         *("judge", "judge_repeats", "temperature", "max_tokens", "web_search", "samples", "seed"),
-        *("system_prompt", "few_shot", "choice_by"),
+        *("system_prompt", "few_shot", "choice_by", "image_size", *_SAMPLING),
     )
 
     @cached_property

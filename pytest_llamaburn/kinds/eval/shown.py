@@ -53,8 +53,8 @@ def _media(items: Sequence[Item], modality: str | None) -> Document:
     answers = [one for item in items for one in scores.samples(item) if one.get("media")]
     if modality is None or not answers:
         return {}
-    media = [one for answer in answers for one in answer["media"]]
-    prepared = [float(one["prepare_ms"]) for one in media]
+    prepared = [float(one["prepare_ms"]) for answer in answers for one in answer["media"]]
+    media = [one for answer in answers if not _kept_back(answer) for one in answer["media"]]
     return {
         "media": {
             "modality": modality,
@@ -67,6 +67,11 @@ def _media(items: Sequence[Item], modality: str | None) -> Document:
             "by_size": _by_size(answers, modalities.named(modality).size_of),
         }
     }
+
+
+def _kept_back(answer: Answer) -> bool:
+    """Return whether a request was not sent, because its media do not fit."""
+    return answer["error"] is not None and answer["error"]["phase"] == "request"
 
 
 def _frames(media: Sequence[Document]) -> Document:
