@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 SOUND_RATE: Final = 16_000  # samples a second; what speech models hear
 _SEEK_S = 1.0  # a picture that is nearer is reached by decoding
 _TAIL_S = 1.5  # a file whose pictures end so much earlier than its header says is cut off
+_NEAR_S = 2.0  # more than decoders hold back
 _SOON_S = 1e-3  # clocks of files are rounded
 _MP3_BITS = 48_000  # a second
 
@@ -107,6 +108,9 @@ class Footage:
                 if self._at <= before:  # all pictures in between need those before them
                     self._seek_over_s = max(self._seek_over_s, 2 * (time - self._at))
             while True:
+                # Far from the picture that is wanted, those that no other needs are left out.
+                far = time - self._at > _NEAR_S
+                self._stream.codec_context.skip_frame = "NONREF" if far else "DEFAULT"
                 coming = next(frames, None) if coming is None else coming
                 if coming is None or self._time(coming) > time + _SOON_S:
                     break

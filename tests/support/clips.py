@@ -6,6 +6,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import av
+import numpy as np
 from PIL import Image
 
 from pytest_llamaburn.modalities import _filming
@@ -41,7 +42,7 @@ def other(path: Path, codec: str, seconds: int = 4, **options: str) -> Path:
     """
     turned, key = int(options.pop("turned", "0")), int(options.pop("key", "4"))
     with av.open(str(path), "w", options=options) as container:
-        stream = container.add_stream(codec, rate=4)
+        stream: Any = container.add_stream(codec, rate=4)
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
         stream.gop_size = key
         if turned:
@@ -52,11 +53,27 @@ def other(path: Path, codec: str, seconds: int = 4, **options: str) -> Path:
     return path
 
 
+def shades(path: Path, codec: str, frames: int, key: int, **options: str) -> Path:
+    """Write frames of different noise, ten a second."""
+    with av.open(str(path), "w") as container:
+        stream: Any = container.add_stream(codec, rate=10, options=options)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.gop_size = key
+        for index in range(frames):
+            noise = np.random.RandomState(index // 3).randint(0, 255, (48, 64, 3)).astype(np.uint8)
+            frame: Any = av.VideoFrame.from_ndarray(noise // 2 + index % 100, format="rgb24")
+            frame.pts, frame.time_base = index, Fraction(1, 10)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
 def tones(path: Path) -> Path:
     """Write an MP4 with sound alone."""
     with av.open(str(path), "w") as container:
         stream: Any = container.add_stream("aac", rate=16_000, layout="mono")
-        frame = av.AudioFrame(format="fltp", layout="mono", samples=1024)
+        silence = np.zeros((1, 1024), np.float32)
+        frame = av.AudioFrame.from_ndarray(silence, format="fltp", layout="mono")
         frame.sample_rate = 16_000
         container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
@@ -67,6 +84,6 @@ def _frames(count: int) -> Iterator[Any]:
     names: Sequence[str] = ("red", "blue")
     for index in range(count):
         image = Image.new("RGB", SIZE, names[2 * index // count])
-        frame = av.VideoFrame.from_image(image)
+        frame: Any = av.VideoFrame.from_ndarray(np.asarray(image), format="rgb24")
         frame.pts, frame.time_base = index, Fraction(1, 4)
         yield frame
