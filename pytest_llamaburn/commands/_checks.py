@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_llamaburn import options
 from pytest_llamaburn.backends._address import CONTAINER_HOST, LOOPBACK_ONLY
-from pytest_llamaburn.errors import LlamaBurnError, SettingsError
+from pytest_llamaburn.errors import LlamaBurnError, SettingsError, installing
 from pytest_llamaburn.kinds import _kind
 from pytest_llamaburn.settings import Display, Run
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from pytest_llamaburn.commands._look import Look
+    from pytest_llamaburn.documents import Document
 
 FAIL_BELOW_MB, WARN_BELOW_MB = 100, 1000
 BUSY_PERCENT = 10
@@ -43,7 +44,7 @@ class Context:
     seen: Look
 
     @cached_property
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> Document:
         """The facts about this machine."""
         from pytest_llamaburn.environment import facts
 
@@ -345,9 +346,9 @@ def extras(context: Context) -> CheckResult:
     missing = [name for name, here in parts.items() if not here]
     if not missing:
         return CheckResult("ok", ", ".join(shown))
-    line = f"pip install 'pytest-llamaburn[{','.join(missing)}]'"
+    fix = f"Install with: {installing(*missing)}"
     needed = "embedded" in missing and context.seen.server is None
-    return CheckResult("warn" if needed else "ok", ", ".join(shown), f"Install with: {line}")
+    return CheckResult("warn" if needed else "ok", ", ".join(shown), fix)
 
 
 def sensor_of(name: str) -> Callable[[Context], CheckResult]:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel, ValidationError
 
     from pytest_llamaburn.criteria import Criterion
+    from pytest_llamaburn.documents import Document
 
 VERDICTS = {"A": 1, "tie": 0, "B": -1}  # verdicts of a comparison, as ratings
 _WORDS = {**VERDICTS, **{word: value for value, word in enumerate(YES_NO)}}
@@ -45,8 +46,8 @@ class Label(NamedTuple):
 
     Ratings are scores from 1 to 5, which may be fractions; of comparisons they are 1, 0 and −1 for
     A, tie and B. `recorded` is the verdict of a judge in the file, None if the judge gave none;
-    `judged` says whether the file has the field at all. `scale` has the scores that an answer can
-    get; yes is 1 and no is 0.
+    `judged` says whether the file has the field at all. `scale` has the possible scores; yes is 1
+    and no is 0.
     """
 
     question: str
@@ -91,7 +92,7 @@ def imported(path: Path, form: str) -> tuple[list[Label], int]:
 
 
 def _alike(labels: list[Label], path: Path) -> list[Label]:
-    """Return the labels; raises DatasetError without any, or for scores beside comparisons."""
+    """Return the labels; raises DatasetError if there are none, or both scores and comparisons."""
     if not labels:
         raise DatasetError(f"--labels: {path} has no labels")
     for label in labels:
@@ -112,7 +113,7 @@ def recorded(labels: Sequence[Label]) -> list[float | None]:
 
 def report(
     labels: Sequence[Label], verdicts: Sequence[float | None], minima: Mapping[str, float | None]
-) -> dict[str, Any]:
+) -> Document:
     """Return the agreement of verdicts with the labels, by criterion, and the gates.
 
     A verdict is None if the judge gave none. `minima` has the lower bound of each figure.
@@ -144,7 +145,7 @@ class Preference(NamedTuple):
     picks: int
 
 
-def pairwise(found: Sequence[Preference]) -> dict[str, Any]:
+def pairwise(found: Sequence[Preference]) -> Document:
     """Return how often each side wins, and how consistent the judge is; each pair has one vote.
 
     Pairs of one question are not independent, so the intervals treat them as one cluster.
@@ -167,12 +168,12 @@ def pairwise(found: Sequence[Preference]) -> dict[str, Any]:
     }
 
 
-def _rate(found: Sequence[Preference], values: Sequence[float]) -> dict[str, Any]:
+def _rate(found: Sequence[Preference], values: Sequence[float]) -> Document:
     return figures.mean(values, [one.question for one in found], (0, 1)).as_dict()
 
 
-def _agreement(pairs: Sequence[tuple[Label, float | None]]) -> dict[str, Any]:
-    """Return the figures of one criterion, with those of one human and of a constant."""
+def _agreement(pairs: Sequence[tuple[Label, float | None]]) -> Document:
+    """Return the figures of one criterion, and for reference those of a human and of a constant."""
     scored = [(label, verdict) for label, verdict in pairs if verdict is not None]
     human = [agreement.consensus(label.human) for label, _ in scored]
     judge = [verdict for _, verdict in scored]
@@ -216,9 +217,7 @@ def _with_interval(
     return figures.mean(values.tolist(), questions, (float(min(ends)), float(max(ends))))
 
 
-def _gates(
-    criteria: Mapping[str, Any], minima: Mapping[str, float | None]
-) -> Iterator[dict[str, Any]]:
+def _gates(criteria: Mapping[str, Any], minima: Mapping[str, float | None]) -> Iterator[Document]:
     """Yield the verdict on each bound and criterion: the interval must be above the bound."""
     asked = {figure: minimum for figure, minimum in minima.items() if minimum is not None}
     for figure, minimum in asked.items():
@@ -272,7 +271,7 @@ def _label(content: Any, place: str, own: Mapping[str, Criterion]) -> Label:
 
 
 def _scale(entry: Any, place: str, own: Mapping[str, Criterion]) -> tuple[int, ...]:
-    """Return the ratings that a label's criterion has; raises DatasetError for another rating."""
+    """Return the possible ratings of a label's criterion; raises DatasetError for other ratings."""
     asked = own.get(entry.criterion) or named(entry.criterion)
     if asked.kind not in ("scale", "yes_no"):
         raise DatasetError(f"{place}: criterion: {entry.criterion} is not scored from 1 to 5")

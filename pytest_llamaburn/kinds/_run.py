@@ -24,6 +24,7 @@ from pytest_llamaburn.energy import timeline
 from pytest_llamaburn.energy.profiler import Profiler
 from pytest_llamaburn.errors import ServerError
 from pytest_llamaburn.load.prompts import conversation
+from pytest_llamaburn.option import changed
 from pytest_llamaburn.store import journal, results
 from pytest_llamaburn.store.resume import check_same
 
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 RECORDED_FIELDS = (
     *("id", "name", "quantization", "family", "parameter_size", "digest", "context_length"),
 )
-_WARMUP_PROMPT = "Say hello in one short sentence."
+WARMUP_PROMPT = "Say hello in one short sentence."
 _IDLE_S = 1.5  # how long the idle power is measured, both before and after the model is loaded
 
 
@@ -193,7 +194,7 @@ class Run:
         await self._idle(timeline.IDLE_LOADED)
         with self._profiler.phase("warmup"):
             for _ in range(self.settings.warmup):
-                self._last = await self.send_untimed(_WARMUP_PROMPT)
+                self._last = await self.send_untimed(WARMUP_PROMPT)
 
     async def _idle(self, name: str) -> None:
         """Measure the idle power, if there is a power sensor."""
@@ -222,7 +223,7 @@ class Run:
     def _backend_with(self, settings: Document) -> Backend:
         """Return the backend with some settings of the answers replaced."""
         other = copy.copy(self.backend)
-        other.settings = self.settings.model_copy(update=settings)
+        other.settings = changed(self.settings, settings)
         return other
 
     async def _loaded(self) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pytest_llamaburn import files, media
 from pytest_llamaburn.backends._turns import defused
@@ -14,6 +14,7 @@ from pytest_llamaburn.modalities import _footage
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from pytest_llamaburn.documents import Document
     from pytest_llamaburn.modalities._footage import Footage
 
 SUBTITLES: Final = ".srt"
@@ -27,7 +28,7 @@ _MARKUP = re.compile(r"<[^>]+>|\{\\[^}]*\}")
 class Track(NamedTuple):
     """What is sent of the sound: told before the frames, and a medium after them."""
 
-    facts: dict[str, Any]
+    facts: Document
     text: str = ""
     medium: Medium | None = None
 

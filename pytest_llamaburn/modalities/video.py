@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from pytest_llamaburn.backends._base import Model, Server
+    from pytest_llamaburn.documents import Document
     from pytest_llamaburn.modalities._footage import Footage
 
 KIND: Final = "video"
@@ -62,7 +63,7 @@ def check(path: Path) -> None:
         footage.check()
 
 
-def settled(settings: Any, model: Model, server: Server) -> dict[str, Any]:
+def settled(settings: Any, model: Model, server: Server) -> Document:
     """Return what becomes of `auto`, by what the server says that the model takes.
 
     Raises ServerError if it says that it takes no videos, or no sound, and the settings want that.

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
     from pathlib import Path
 
+    from pytest_llamaburn.documents import Document
+
 RANK: Final = 3
 HELP: Final = "Video-MME: a Parquet or JSON file with question, options, answer and videoID"
 _NEEDED = ("question", "options", "answer")
@@ -25,7 +27,7 @@ def finds(folder: Path) -> bool:
     return any(_is_one(path) for path in _candidates(folder))
 
 
-def read(folder: Path, suffixes: Collection[str]) -> list[dict[str, Any]]:
+def read(folder: Path, suffixes: Collection[str]) -> list[Document]:
     """Return an entry for each question; the length of a video is part of its options."""
     path = next(one for one in _candidates(folder) if _is_one(one))
     videos = {name.rpartition(".")[0]: one for name, one in _videos(folder, suffixes)}
@@ -72,7 +74,7 @@ def _videos(folder: Path, suffixes: Collection[str]) -> Iterator[tuple[str, str]
             yield name, path
 
 
-def _entry(row: Mapping[str, Any], where: str, videos: Mapping[str, str]) -> dict[str, Any]:
+def _entry(row: Mapping[str, Any], where: str, videos: Mapping[str, str]) -> Document:
     try:
         choices = [_without_letter(str(one), n) for n, one in enumerate(row["options"])]
         answer = str(row["answer"]).strip().upper()[:1]

@@ -1,4 +1,4 @@
-"""Having a model answer questions: the search before, the request, and the row of the answer."""
+"""How a model is asked questions: the search before, the request, and the row of the answer."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pytest_llamaburn.errors import ServerError
 from pytest_llamaburn.kinds._run import row_of
 from pytest_llamaburn.kinds.eval import answer_cache, asking, room, task
 from pytest_llamaburn.media import identified
+from pytest_llamaburn.option import changed
 from pytest_llamaburn.search import _evidence, _record
 from pytest_llamaburn.texts import whole
 from pytest_llamaburn.thinking import split_thinking
@@ -25,13 +26,14 @@ if TYPE_CHECKING:
     from pytest_llamaburn.evalsets import Question
     from pytest_llamaburn.kinds.eval.documents import AnswerFacts, AnswerRow, Cited
     from pytest_llamaburn.kinds.eval.room import Room
+    from pytest_llamaburn.kinds.eval.settings import Eval
     from pytest_llamaburn.media import Medium
     from pytest_llamaburn.search._base import Hit, Search
     from pytest_llamaburn.search._record import SearchRecord
 
 
 _LETTER_PROMPT = "Which letter comes first, A or B? Answer with the letter only."
-# As servers answer to a medium that they do not take, and to more media than fit.
+# How servers refuse a medium that they do not support, and more media than fit.
 _REFUSED = {
     "bad_request": "media_refused",
     "unsupported": "media_refused",
@@ -42,13 +44,13 @@ _ALTERNATIVES = (20, 5)  # likeliest tokens to ask for: the first number that a 
 
 @dataclass
 class Answering:
-    """One model, and how it is asked the questions of one set.
+    """Asks one model the questions of one set.
 
-    `conversation` returns the messages that send a text, with a fresh prefix if nothing is to come
-    from the server's cache.
+    `conversation` returns the messages that send a text. With --cache bust they begin with a fresh
+    prefix, so that nothing comes from the server's cache.
     """
 
-    settings: Any
+    settings: Eval
     backend: Backend
     model: Model
     server: Server
@@ -79,7 +81,7 @@ class Answering:
         try:
             record = await self._searched(question)
         except ServerError as err:
-            facts = _facts(_unsearched(str(err)), question.prompt)
+            facts = facts_of(_unsearched(str(err)), question.prompt)
             return _row(about, facts, _cited(None, question, "", []))
         hits = [*(_record.hits_of(record) if record else ()), *task.documents(question)]
         facts = await self._answer(question, number, hits)
@@ -110,7 +112,7 @@ class Answering:
         return await _record.look_up(self.search, question.prompt, self.settings.search_results)
 
     async def _answer(self, question: Question, number: int, hits: list[Hit]) -> AnswerFacts:
-        """Return the answer, which an earlier run may have got with the same request."""
+        """Return the answer of the model, or that of an earlier run to the same request."""
         prompt = _evidence.prompt_with(self.asking.text(question), hits)
         media = modalities.encoded(question.media, self.settings)
         if modalities.asks(self.modality, question, self.settings):
@@ -121,7 +123,7 @@ class Answering:
         body = (self._letter_body if by_letter else self._body)(messages, number)
         shown = {**_shown(media), **self._expected(media)}
         if too_long := self._overflow(media, body):
-            return cast("AnswerFacts", {**_facts(_unsent(too_long), prompt), **shown})
+            return cast("AnswerFacts", {**facts_of(_unsent(too_long), prompt), **shown})
         key = answer_cache.key_of(self.model, self.server, identified(body, media))
         cached = self._cache.get(key) if self.settings.cache_answers else None
         if cached is not None:
@@ -145,16 +147,16 @@ class Answering:
         return found
 
     async def _asked(self, question: Question, media: list[Medium], prompt: str) -> AnswerFacts:
-        """Return the answer of a model that the modality asks by a request of its own."""
+        """Return the answer to a request that the modality itself sends."""
         sent = (self.backend, self.model, question, media, self.settings)
         trace, measured = await self.modality.ask(*sent)
         _refused(trace)
-        facts = _facts(trace, prompt)
+        facts = facts_of(trace, prompt)
         facts["measured"], facts["media_tokens"] = measured, trace.usage.media
         return facts
 
     def _messages(self, question: Question, prompt: str, media: list[Medium]) -> list[Message]:
-        """Return the conversation that asks a question; a fresh prefix stands before all of it."""
+        """Return the conversation that asks a question; a fresh prefix is at its very start."""
         first, *rest = self.asking.messages(question, prompt)
         (fresh,) = self.conversation(first["content"])
         messages = [{**first, "content": fresh["content"]}, *rest]
@@ -165,7 +167,7 @@ class Answering:
     def _body(self, messages: list[Message], number: int, **update: Any) -> Body:
         """Return the request for an answer."""
         update["seed"] = self.settings.seed + number
-        self.backend.settings = self.settings.model_copy(update=update)
+        self.backend.settings = changed(self.settings, update)
         return self.backend.body(self.model, messages)
 
     def _letter_body(self, messages: list[Message], number: int) -> Body:
@@ -184,7 +186,7 @@ class Answering:
         if by_letter and trace.text and not likely:
             words = "the answer came without log probabilities"
             trace.failure = Failed(trace.end_ns, "no_logprobs", "stream", 200, words)
-        facts = _facts(trace, "\n".join(message["content"] for message in messages))
+        facts = facts_of(trace, "\n".join(message["content"] for message in messages))
         if question.media:
             facts["media_tokens"] = trace.usage.media
         if by_letter and likely:
@@ -203,23 +205,23 @@ class Answering:
 
 
 def _refused(trace: Trace) -> None:
-    """Give the refusal of a request with media its own kind of failure."""
+    """Set the kind of failure of a refused request with media."""
     if trace.failure:
         trace.failure.kind = _REFUSED.get(trace.failure.kind, trace.failure.kind)
 
 
 def _shown(media: list[Medium]) -> Document:
-    """Return what a row says of the media that were sent; nothing without any."""
+    """Return the field `media` of a row; nothing without media."""
     return {"media": [medium.facts for medium in media]} if media else {}
 
 
 def thought_in(trace: Trace | None) -> bool:
-    """Return whether the model thought in an answer; a server need not keep it apart."""
+    """Return whether an answer has thinking, separate from its text or within it."""
     return trace is not None and bool(trace.thinking or split_thinking(trace.text)[1])
 
 
-def _facts(trace: Trace, prompt: str) -> AnswerFacts:
-    """Return the facts of an answer; its thinking is kept apart."""
+def facts_of(trace: Trace, prompt: str) -> AnswerFacts:
+    """Return the facts of an answer; its thinking is separated from its text."""
     text, thought = split_thinking(whole(trace.text))
     facts: Document = {
         **row_of(trace, prompt),

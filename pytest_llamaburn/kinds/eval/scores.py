@@ -32,7 +32,7 @@ READ = ("scored", "not_attempted")  # the states of answers that scorers could r
 NO_ATTEMPT = ("not_attempted", "empty")  # the states of answers that are no attempt
 UNFINISHED = "unfinished"  # the state of a score that is missing because the run was cut
 MOST_INCONSISTENT = 0.3  # above this share the verdicts depend on the order of the answers
-MOST_BY_CHANCE = 0.05  # a sign test with a larger p shows nothing
+MOST_BY_CHANCE = 0.05  # a sign test with a larger p is not significant
 FEWEST_DECISIVE = 6  # 2 / 2**6 < MOST_BY_CHANCE < 2 / 2**5
 _MISSING: Verdict = {  # on an answer if the run was cut before its scorer
     "correct": None,
@@ -41,7 +41,7 @@ _MISSING: Verdict = {  # on an answer if the run was cut before its scorer
     "extracted": None,
     "details": {},
 }
-_TOO_FEW = "fewer than 6 questions have a winner, so the result can be chance"
+_TOO_FEW = "fewer than 6 questions have a winner, so the result may be due to chance"
 
 
 def criteria(items: Sequence[Item]) -> dict[str, Document]:
@@ -70,7 +70,7 @@ def _criterion(found: Sequence[ScoreFields], asked: Criterion) -> Document:
         "n_scored": len(scores),
         "by_state": dict(Counter(one["state"] for one in found)),
         "mean": middle.value,
-        "ci95": _listed(middle.ci95),
+        "ci95": middle.ci95,
         "reason": middle.reason if fit else _inapplicable(found),
         "bounds": bounds or None,
         "histogram": histogram(scores) if is_scale else None,
@@ -82,7 +82,7 @@ def _criterion(found: Sequence[ScoreFields], asked: Criterion) -> Document:
 def histogram(scores: Iterable[float]) -> dict[str, int]:
     """Return how often each score was given; a half point counts as the nearest even score.
 
-    So the histogram of the reversed scale is the reversed histogram.
+    With this rounding, reversing the scale reverses the histogram.
     """
     counts = Counter(map(round, scores))
     return {str(score): counts[score] for score in SCORES}
@@ -98,7 +98,7 @@ def grades(items: Sequence[Item]) -> dict[str, Document]:
     """Return the shares of SimpleQA's grades and its F-score, by the names of the measures.
 
     Empty if no answer was to be graded. `bounds` has the lowest and the highest value that each
-    measure has if all missing grades are the same.
+    measure can have if all missing grades are equal.
     """
     found = [i["scores"]["grade"] for i in items if "grade" in i["scores"]]
     fit = [one for one in found if one["state"] != NOT_APPLICABLE]
@@ -119,8 +119,12 @@ def _grade(name: str, given: Sequence[str], total: int, why: str | None) -> Docu
     ends = [figures.graded(name, [*given, *missing * [grade]]).value for grade in GRADES]
     known = [value for value in ends if value is not None]
     bounds = {"missing_at_0": min(known), "missing_at_1": max(known)} if known else None
-    interval = _listed(found.ci95)
-    return {"mean": found.value, "ci95": interval, "reason": why or found.reason, "bounds": bounds}
+    return {
+        "mean": found.value,
+        "ci95": found.ci95,
+        "reason": why or found.reason,
+        "bounds": bounds,
+    }
 
 
 def _alpha(found: Sequence[ScoreFields]) -> Document | None:
@@ -214,7 +218,7 @@ def _share_of(
         "n_scored": len(counted),
         "by_state": dict(Counter(verdict["state"] for _, verdict in asked)),
         "mean": found.value,
-        "ci95": _listed(found.ci95),
+        "ci95": found.ci95,
         "reason": found.reason and _why_none(verdict for _, verdict in asked),
     }
 
@@ -257,7 +261,7 @@ def pass_at_k(items: Sequence[Item], k: int | None) -> Document | None:
         "n_scored": len(values),
         "bounds": _bounds(sum(values), len(values), len(asked)),
         "mean": found.value,
-        "ci95": _listed(found.ci95),
+        "ci95": found.ci95,
         "reason": found.reason,
     }
 
@@ -288,7 +292,7 @@ def _category(group: Sequence[Item]) -> Document:
 
 
 def macro(items: Sequence[Item]) -> Document:
-    """Return the mean over categories of the share of right answers: each category counts alike."""
+    """Return the mean of the categories' shares of right answers: all have the same weight."""
     groups: dict[str, list[tuple[str, float]]] = {}
     for item in items:
         given = ((name, v["correct"]) for name, v in _verdicts(item) if v["correct"] is not None)
@@ -298,7 +302,7 @@ def macro(items: Sequence[Item]) -> Document:
     found = figures.macro([(rights, names) for names, rights in split])
     return {
         "mean": found.value,
-        "ci95": _listed(found.ci95),
+        "ci95": found.ci95,
         "reason": found.reason and "no answer was scored by a scorer",
         "categories": found.n,
     }
@@ -307,9 +311,9 @@ def macro(items: Sequence[Item]) -> Document:
 def pairwise(items: Sequence[Item], opponent: str | None) -> Document | None:
     """Return how the model compares with its opponent; None if answers were not compared.
 
-    Each question has one vote. There is no verdict if more than 30 % of the pairs have another
-    winner in the other order. The verdict is better or worse only if both the interval of the win
-    rate and the sign test show it; the sign test needs 6 questions with a winner.
+    Each question has one vote. There is no verdict if more than 30 % of the pairs have a
+    different winner in the other order. The verdict is better or worse only if both the interval of
+    the win rate and the sign test show it; the sign test needs 6 questions with a winner.
     """
     if opponent is None:
         return None
@@ -345,7 +349,7 @@ def _winner(found: Document) -> tuple[str | None, str | None]:
         return None, "no pair was judged"
     if 1 - consistency > MOST_INCONSISTENT:
         return None, (
-            f"{1 - consistency:.0%} of the pairs have another winner in the other order: "
+            f"{1 - consistency:.0%} of the pairs have a different winner in the other order: "
             "this judge cannot tell these models apart"
         )
     low, high = rate["ci95"] or (0.0, 1.0)
@@ -385,10 +389,6 @@ def samples(item: Item) -> Iterator[Answer]:
     """Yield the answers to a question, each with its score."""
     yield item
     yield from item["more_samples"]
-
-
-def _listed(interval: Sequence[float] | None) -> list[float] | None:
-    return None if interval is None else [*interval]
 
 
 def _mean(values: Iterable[float | None]) -> float | None:

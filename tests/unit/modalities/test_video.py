@@ -95,7 +95,8 @@ def test_frames_between_are_left_out_without_a_change_of_the_others(
 ) -> None:
     path = clips.shades(tmp_path / "a.mp4", "libx264", frames=300, key=key, bf="3", g=str(key))
     with av.open(str(path)) as container:
-        every = {float(f.time or 0): f.to_image().tobytes() for f in container.decode(video=0)}
+        decoded: list[Any] = [*container.decode(video=0)]
+        every = {float(frame.time): frame.to_image().tobytes() for frame in decoded}
     with _footage.opened(path) as footage:
         times = _footage.sampled(footage.seconds, 0.31, 100)
         found = {time: image.tobytes() for time, image in footage.pictures(times)}

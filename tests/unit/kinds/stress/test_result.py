@@ -48,9 +48,10 @@ def test_a_step_comes_back_from_json_as_it_went_in() -> None:
     ],
 )
 def test_what_means_nothing_is_refused_before_the_run(values: dict[str, Any]) -> None:
-    result.check(model_of(Stress)(slo="ttft_ms<500"))
+    checked: Any = model_of(Stress)
+    result.check(checked(slo="ttft_ms<500"))
     with pytest.raises(SettingsError):
-        result.check(model_of(Stress)(**values))
+        result.check(checked(**values))
 
 
 def test_a_mode_is_not_told_what_our_own_process_could_not_send(tmp_path: Path) -> None:
@@ -112,7 +113,7 @@ def test_of_a_level_taken_again_the_later_try_counts() -> None:
     for number, one in enumerate(rows):
         one.attempt = number % 2
     record = Record(None, 1, [], {}, [], False, others={"step": said})
-    (visit,) = result._visits(record, rows)
+    (visit,) = result.visits_of(record, rows)
     assert (visit.number, visit.started_ns, len(visit.rows)) == (1, 9, 6)
     assert visit.health == StepHealth(cpu_share=0.1)
     assert visit.load == Step(2, CLIENTS)
