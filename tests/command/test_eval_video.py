@@ -111,15 +111,9 @@ def test_more_frames_than_the_budget_are_spread_over_the_video(tmp_path: Path) -
     assert "1 of them at less than --video-rate" in done.stdout
 
 
-@pytest.mark.parametrize(
-    "sees",
-    [lambda seen: [*reversed(seen)], lambda seen: ["white"] * len(seen)],
-    ids=["shuffled", "blind"],
-)
-def test_a_model_that_sees_another_order_or_nothing_is_wrong(tmp_path: Path, sees: Any) -> None:
-    options = {"temporal": True}
-    videos(tmp_path, {"options": options}, {"id": "b", "prompt": "What is first?", "options": {}})
-    with watched(tmp_path, Watcher(sees=sees)) as where:
+def test_a_model_that_sees_another_order_is_wrong(tmp_path: Path) -> None:
+    videos(tmp_path, {"options": {"temporal": True}}, {"id": "b", "prompt": "What is first?"})
+    with watched(tmp_path, Watcher(sees=lambda seen: [*reversed(seen)])) as where:
         where.eval()
         shares = where.document["results"]
     assert shares["correct"]["right"] == 0
@@ -144,7 +138,7 @@ def test_accuracies_of_parts_can_be_gated_and_compared(tmp_path: Path) -> None:
 def test_sound_goes_to_a_model_that_hears(tmp_path: Path) -> None:
     folder = videos(tmp_path, {"options": {"audio_visual": True}})
     clips.colours(folder / "clip.mp4", *THREE, beep_at=1.0)
-    deaf, hearing = Watcher(), Watcher(senses=("vision", "audio"))
+    hearing = Watcher(senses=("vision", "audio"))
     with watched(tmp_path, hearing) as where:
         where.eval()
         (item,) = where.document["results"]["items"]
@@ -153,30 +147,6 @@ def test_sound_goes_to_a_model_that_hears(tmp_path: Path) -> None:
     assert sound["input_audio"]["format"] == "wav"
     assert item["media"][0]["sound"] == "audio/wav"
     assert where.document["results"]["rates"]["audio_visual_accuracy"]["mean"] == 1
-    with watched(tmp_path, deaf) as where:
-        where.eval()
-        (item,) = where.document["results"]["items"]
-        done = where.eval("--video-sound=sound", check=4)
-    assert [one for one in deaf.asked[0] if one["type"] == "input_audio"] == []
-    assert (item["media"][0]["sound"], "see --video-sound") == (
-        None,
-        item["media"][0]["sound_reason"].partition(": ")[2],
-    )
-    assert "says that tiny:latest has completion, vision, not audio" in done.stderr
-
-
-def test_subtitles_are_told_where_a_transcript_is_asked_for(tmp_path: Path) -> None:
-    folder = videos(tmp_path)
-    (folder / "clip.srt").write_text("1\n00:00:00,000 --> 00:00:01,500\n<i>Look,</i>\na bird.\n")
-    watcher = Watcher()
-    with watched(tmp_path, watcher) as where:
-        where.eval("--video-sound=transcript")
-        (item,) = where.document["results"]["items"]
-    assert watcher.asked[0][0]["text"].startswith("In the video is said: Look, a bird.\n\nA video")
-    assert (item["media"][0]["transcript"], item["media"][0]["transcript_by"]) == (
-        "Look, a bird.",
-        "clip.srt",
-    )
 
 
 def test_a_whole_file_goes_only_to_a_server_that_takes_videos(tmp_path: Path) -> None:
@@ -191,9 +161,6 @@ def test_a_whole_file_goes_only_to_a_server_that_takes_videos(tmp_path: Path) ->
     assert raw == (folder / "clip.mp4").read_bytes()
     assert [one["type"] for one in watcher.probes[0]] == ["video_url", "text"]
     assert (item["media"][0]["sent_as"], item["media"][0]["frames"]) == ("file", [])
-    with watched(tmp_path, Watcher()) as where:
-        done = where.eval("--video-as=file", check=4)
-    assert "--video-as file is refused" in done.stderr
 
 
 def test_ollama_gets_the_frames_in_order_and_their_times_before_the_question(
@@ -231,9 +198,6 @@ def test_a_long_video_is_a_failure_of_its_own_and_not_wrong(tmp_path: Path) -> N
     assert "use --video-frames 19" in item["error"]["message"]
     assert words in done.stderr
     assert len(item["media"][0]["frames"]) == 24
-    with watched(tmp_path, watcher) as where:
-        where.eval("--video-frames=19")
-    assert len(frames(watcher.asked[0])) == 19
 
 
 def test_what_the_server_says_of_too_many_frames_is_told_apart(tmp_path: Path) -> None:
@@ -246,38 +210,13 @@ def test_what_the_server_says_of_too_many_frames_is_told_apart(tmp_path: Path) -
     assert (found["a"]["correct"], found["b"]["correct"]) == (None, True)
 
 
-def test_frames_that_a_server_silently_cuts_are_flagged(tmp_path: Path) -> None:
-    folder = tmp_path / "videos"
-    folder.mkdir()
-    scene = {"at": 0, "items": [], "background": "red"}
-    clip = {"seconds": 8, "frames_per_second": 1, "size": [512, 288], "scenes": [scene]}
-    video.make(clip, folder / "a.mp4")
-    (folder / "a.txt").write_text("red")
-    for cut_to, flagged in ((0, False), (300, True)):
-        with watched(tmp_path, Watcher(cut_to=cut_to)) as where:
-            where.eval("--no-cache-answers")
-            (item,) = where.document["results"]["items"]
-        assert ("truncated_prompt" in item["flags"]) is flagged
-
-
-@pytest.mark.parametrize(
-    ("damage", "words"),
-    [
-        (lambda raw: b"", "clip.mp4 is empty (0 bytes): replace or remove it"),
-        (lambda raw: raw[: len(raw) // 2], "clip.mp4 cannot be decoded: it is no video"),
-        (lambda raw: b"no video at all", "clip.mp4 cannot be decoded: it is no video"),
-    ],
-    ids=["empty", "cut", "text"],
-)
-def test_a_bad_video_is_named_before_anything_is_asked(
-    tmp_path: Path, damage: Any, words: str
-) -> None:
+def test_a_bad_video_is_named_before_anything_is_asked(tmp_path: Path) -> None:
     path = videos(tmp_path) / "clip.mp4"
-    path.write_bytes(damage(path.read_bytes()))
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     watcher = Watcher()
     with watched(tmp_path, watcher) as where:
         done = where.eval(check=4)
-    assert words in done.stderr
+    assert "clip.mp4 cannot be decoded: it is no video" in done.stderr
     assert "Traceback" not in done.stderr
     assert (watcher.asked, watcher.probes) == ([], [])
     assert not (tmp_path / "results" / "multimodal").exists()

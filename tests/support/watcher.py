@@ -38,7 +38,6 @@ class Watcher(LlamaCppFacade):
     senses: tuple[str, ...] = ("vision",)
     sees: Callable[[Sequence[str]], Sequence[str]] = list
     replies: dict[str, Steps] = field(default_factory=dict)  # to questions with a word
-    cut_to: int = 0  # tokens of a prompt that the server silently cuts
     asked: list[Content] = field(default_factory=list)
     probes: list[Content] = field(default_factory=list)
 
@@ -56,7 +55,7 @@ class Watcher(LlamaCppFacade):
         (self.asked if is_question else self.probes).append(content)
         shown = frames(content)
         prompt = 20 + TOKENS * len(shown)
-        usage = {"prompt_tokens": min(prompt, self.cut_to or prompt), "completion_tokens": 5}
+        usage = {"prompt_tokens": prompt, "completion_tokens": 5}
         for word, steps in self.replies.items():
             if word in content[-1]["text"]:
                 return steps

@@ -19,7 +19,8 @@ from support import clips
 from support.refusals import refusal
 
 from pytest_llamaburn import modalities
-from pytest_llamaburn.errors import DatasetError, MissingExtraError
+from pytest_llamaburn.backends._base import Model, Server
+from pytest_llamaburn.errors import DatasetError, MissingExtraError, ServerError
 from pytest_llamaburn.evalsets import load_eval_set
 from pytest_llamaburn.media import identified
 from pytest_llamaburn.modalities import _footage, _quality, video
@@ -207,6 +208,32 @@ def test_subtitles_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     (tmp_path / "a.srt").write_bytes(b"\xff\xfe\x00bad\xd8")
     words = refusal(DatasetError, video.encode, path, asked(video_sound="transcript"))
     assert "a.srt cannot be read" in words
+
+
+@pytest.mark.parametrize(
+    ("told", "decided"),
+    [((), "none"), (("completion", "vision"), "none"), (("vision", "audio"), "sound")],
+)
+def test_sound_is_sent_if_the_server_says_that_the_model_hears(
+    told: tuple[str, ...], decided: str
+) -> None:
+    model, server = Model("eye", "eye", capabilities=told), Server("x", None, "here", local=True)
+    assert video.settled(asked(video_sound="auto"), model, server) == {"video_sound": decided}
+    assert video.settled(asked(video_sound="transcript"), model, server) == {}
+
+
+@pytest.mark.parametrize(
+    ("option", "capability"), [({"video_as": "file"}, "video"), ({"video_sound": "sound"}, "audio")]
+)
+def test_what_the_model_surely_does_not_take_is_refused(
+    option: dict[str, str], capability: str
+) -> None:
+    server = Server("x", None, "here", local=True)
+    deaf = Model("eye", "eye", capabilities=("completion", "vision"))
+    words = refusal(ServerError, video.settled, asked(**option), deaf, server)
+    assert f"here says that eye has completion, vision, not {capability}" in words
+    unknown = Model("eye", "eye")
+    assert video.settled(asked(**option), unknown, server) == {}
 
 
 def test_other_frames_are_another_request(tmp_path: Path) -> None:
