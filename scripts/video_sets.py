@@ -249,7 +249,7 @@ def about_long(number: int, minutes: int) -> list[Spec]:
     when = {"reference": f"{at:g}", "scorer": "number", "tolerance": near, **time}
     count = {"reference": str(right["dark"]), "scorer": "number", **time}
     word = {"reference": right["word"], "scorer": "includes", **seen}
-    hard = LEVELS[1 + number % 2]
+    hard = LEVELS[2 - number % 2]  # with 16 frames, the word of every other clip is not seen
     name = f"{minutes}min"
     star = f"About how many {unit} after the start of this video does a gray star appear? {COUNTED}"
     dark = f"How often does the whole screen turn black in this video? {COUNTED}"

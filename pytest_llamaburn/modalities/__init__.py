@@ -34,9 +34,11 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn import media, registry
 from pytest_llamaburn.errors import DatasetError
+from pytest_llamaburn.readers import listed
+from pytest_llamaburn.texts import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from pytest_llamaburn.media import Medium
 
@@ -86,6 +88,26 @@ def check(entries: Sequence[Entry]) -> list[str]:
                 differing.append(f"{path} is drawn differently by this version of its library")
         else:
             named(entry["kind"]).check(path)
+    return differing
+
+
+def check_all(media: Iterable[Sequence[Entry]]) -> list[str]:
+    """Check the media of all questions, each once; return a sentence for each that differs.
+
+    Raises DatasetError with the reason of the first that cannot be used, and a list of the others.
+    """
+    every = {json.dumps(one, sort_keys=True): one for entries in media for one in entries}
+    differing: list[str] = []
+    refused: dict[str, DatasetError] = {}
+    for entry in every.values():
+        try:
+            differing += check([entry])
+        except DatasetError as err:
+            refused[str(entry.get("path", "a medium of the set"))] = err
+    if refused:
+        first, *others = refused
+        more = f"; {counted(len(others), 'more file')}: {listed(others)}" if others else ""
+        raise DatasetError(f"{refused[first]}{more}")
     return differing
 
 

@@ -211,12 +211,14 @@ def test_what_the_server_says_of_too_many_frames_is_told_apart(tmp_path: Path) -
 
 
 def test_a_bad_video_is_named_before_anything_is_asked(tmp_path: Path) -> None:
-    path = videos(tmp_path) / "clip.mp4"
+    path = videos(tmp_path, {"id": "a"}, {"id": "b"}, {"id": "c", "media": "d.mp4"}) / "clip.mp4"
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    path.with_name("d.mp4").write_bytes(b"")
     watcher = Watcher()
     with watched(tmp_path, watcher) as where:
         done = where.eval(check=4)
     assert "clip.mp4 cannot be decoded: it is no video" in done.stderr
+    assert "; 1 more file: videos/d.mp4" in done.stderr
     assert "Traceback" not in done.stderr
     assert (watcher.asked, watcher.probes) == ([], [])
     assert not (tmp_path / "results" / "multimodal").exists()

@@ -151,8 +151,7 @@ class EvalRun(Run):
             self._modality.ready()
             if hasattr(self._modality, "TELLER"):
                 self._modality.TELLER.say = self._progress.say
-            for question in self._questions:
-                self._notes += modalities.check(question.media)
+            self._notes += modalities.check_all(question.media for question in self._questions)
 
     def _tell_unsearched(self) -> None:
         """Tell the user if an option asks for a search that will not happen."""
