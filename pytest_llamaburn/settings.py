@@ -188,8 +188,8 @@ class Showing(Settings):
 
     image_size: int | None = opt(
         None,
-        "longest side of an image as it is sent; larger ones are made smaller (default: as they "
-        "are; 512 for frames of a video)",
+        "longest side of an image that is sent; larger images are scaled down (default: not "
+        "scaled; 512 for frames of a video)",
         unit="pixels",
         bounds={"ge": 16, "le": 65_536},
         example=1024,
@@ -219,7 +219,7 @@ class Showing(Settings):
     )
     mmproj: str | None = opt(
         None,
-        "GGUF file of the embedded model's projector, with which it takes images or audio",
+        "GGUF file of the projector with which the embedded model reads images or audio",
         path=True,
         example="mmproj.gguf",
     )
