@@ -16,6 +16,8 @@ from pytest_llamaburn.kinds.trend import charts as drawn
 from pytest_llamaburn.kinds.trend import engine, table
 from pytest_llamaburn.kinds.trend.history import Wanted, changed
 from pytest_llamaburn.store import results
+from pytest_llamaburn.tables import ABSENT
+from pytest_llamaburn.trace import ServerTimings
 
 DRIVER = {"gpu_drivers": {"nvidia": "570.1"}}
 
@@ -162,6 +164,24 @@ def test_share_changes_are_points_and_zero_is_a_value(tmp_path: Path) -> None:
     assert scale.verdict(step, "lower") == "worse"
     assert table.change(0.5, "share") == "+50.0 points"
     assert table.change(-0.25, "1 to 5") == "−0.25"
+
+
+def test_change_from_zero_milliseconds_is_no_percentage(tmp_path: Path) -> None:
+    for day in range(1, 9):
+        waited = ServerTimings(queue_ms=0.0 if day < 5 else 5.0)
+        made = [row(trace_of(timings=waited))]
+        about = header("tiny", timestamp=f"2026-01-{day:02}T10:30:00Z", run_id=f"r{day}")
+        results.write(tmp_path, results.build(record(made, header=about)))
+    document = trend(tmp_path, columns=("queue_ms",), fail_if=("queue_ms:+5%",))
+    found = series(document, "queue_ms")
+    assert (found["overall"]["change"], found["overall"]["verdict"]) == (None, "worse")
+    assert found["overall"]["reason"] == engine.NO_RATIO
+    assert document["results"]["gates"][0]["verdict"] == "undecided"
+    (sheet,) = table.sheets(document, Path("trend.json"))
+    assert sheet.rows[0][3:] == ("worse", "8", "0.000 ± 0.000", "5.00 ± 0.000", *2 * [ABSENT])
+    notes = dict(sheet.notes)
+    assert notes["steps"].endswith("queueing from 0.000 to 5.00 ms")
+    assert notes["no percentage"] == f"queueing: {engine.NO_RATIO}"
 
 
 def test_conditions_that_are_equal_are_not_told() -> None:
