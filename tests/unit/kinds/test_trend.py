@@ -106,10 +106,14 @@ def test_files_that_are_left_out_are_counted_by_reason(tmp_path: Path) -> None:
     saved(tmp_path, 1)
     cut = json.loads(saved(tmp_path, 2).read_text())
     results.write(tmp_path, {**cut, "status": "interrupted"})
-    (tmp_path / "benchmarks" / "broken.json").write_text("{")
+    folder = tmp_path / "benchmarks"
+    (folder / "broken.json").write_text("{")
+    (folder / "nameless.json").write_text(json.dumps({k: cut[k] for k in cut if k != "model"}))
+    (folder / "copy.json").write_bytes(saved(tmp_path, 3).read_bytes())
     found = trend(tmp_path)
-    assert found["results"]["left_out"] == {"interrupted": 1, "unreadable": 1}
-    assert len(series(found)["runs"]) == 1
+    left_out = {"interrupted": 1, "unreadable": 2, "a copy of another file": 1}
+    assert found["results"]["left_out"] == left_out
+    assert len(series(found)["runs"]) == 2
 
 
 @pytest.mark.parametrize(
@@ -155,6 +159,8 @@ def test_unknown_names_are_refused_with_the_nearest(tmp_path: Path) -> None:
         trend(tmp_path, columns=("speed",))
     with pytest.raises(ResultsError, match="no complete run since 2027-01-01"):
         trend(tmp_path, since="2027-01-01")
+    with pytest.raises(ResultsError, match="no complete run of tiny, kind stress, since 2027-01"):
+        trend(tmp_path, "tiny", since="2027-01-01", kinds=("stress",))
 
 
 def test_share_changes_are_points_and_zero_is_a_value(tmp_path: Path) -> None:
