@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 NOBODY = "http://127.0.0.1:9"  # no server: one on this machine would change what is listed
 RUN_MS = 300_000  # the embedded model on a busy machine
-SOON_MS = 60_000
+SOON_MS = 180_000
 
 
 @pytest.fixture
@@ -270,7 +270,7 @@ class Registry(OllamaFacade):
         if request.path != "/api/pull":
             return super().__call__(request)
         begun = {"status": "pulling", "total": 400_000_000, "completed": 40_000_000}
-        words = {
+        words: dict[str, Steps] = {
             "slow": [head(200), ndjson(begun), Pause(100)],
             "tiny": [sized(200, ndjson(begun) + ndjson({"status": "success"}))],
         }

@@ -46,9 +46,13 @@ class Setting(Part):
 
 
 class Level(Part):
-    """A value of an option: how much more time it takes than the best value, as a share."""
+    """A value of an option: how much more time it takes than the best value, as a share.
+
+    `apart` is whether it can be told from the best one.
+    """
 
     value: int | float | str | bool
+    apart: bool
     more: float | None
     more_ci95: tuple[float, float] | None
 
@@ -243,6 +247,10 @@ def _several(tried: Mapping[str, plan.Setting]) -> dict[str, bool]:
     return {option: len({one[option] for one in tried.values()}) > 1 for option in names}
 
 
+def _level(level: trials.Level) -> Document:
+    return {"value": level.value, "apart": level.more.certain, **_more(level.more)}
+
+
 def _effects(tried: Mapping[str, plan.Setting], known: trials.Values) -> list[Document]:
     spread = trials.noise(known)
     made: list[Document] = []
@@ -255,7 +263,7 @@ def _effects(tried: Mapping[str, plan.Setting], known: trials.Values) -> list[Do
         made.append(
             {
                 "option": option,
-                "levels": [{"value": level.value, **_more(level.more)} for level in effect],
+                "levels": [_level(level) for level in effect],
                 "apart": any(level.more.certain for level in effect),
                 "reason": None if effect else "not all settings have a time",
             }

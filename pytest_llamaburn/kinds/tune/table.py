@@ -80,6 +80,7 @@ def _requests(document: Document) -> Iterator[str]:
 def _notes(document: Document) -> Iterator[tuple[str, str]]:
     found = document["results"]
     yield from under("best setting", _best(found))
+    yield from under("to keep it", found["best"]["keep"] if found["best"] else ())
     yield from under("what each option is worth", map(_worth, found["effects"]))
     yield from verdicts(document)
     yield from under("failures", failures(found["errors"], found["runs"]))
@@ -94,20 +95,21 @@ def _best(found: Mapping[str, Any]) -> Iterator[str]:
     others = "; ".join(together)
     told = f"it cannot be told apart from {others}" if together else "no other is as fast"
     yield f"{best['name']}: {told}"
-    yield f"to keep it: {'; '.join(best['keep'])}"
 
 
 def _worth(effect: Document) -> str:
     if effect["reason"]:
         return f"{effect['option']}: not known, {effect['reason']}"
     best, *rest = effect["levels"]
+    near = [str(one["value"]) for one in (best, *rest) if not one["apart"]]
+    if not effect["apart"]:
+        told = f"the values cannot be told apart; {best['value']} looked best"
+    elif len(near) > 1:
+        told = f"{', '.join(near)} are best and cannot be told apart"
+    else:
+        told = f"{best['value']} is best"
     others = (f"{level['value']} {_more(level)}" for level in rest)
-    head = (
-        f"{effect['option']}: {best['value']} is best"
-        if effect["apart"]
-        else (f"{effect['option']}: the values cannot be told apart; {best['value']} looked best")
-    )
-    return f"{head}; {', '.join(others)}"
+    return f"{effect['option']}: {told}; {', '.join(others)}"
 
 
 def _more(level: Mapping[str, Any]) -> str:
