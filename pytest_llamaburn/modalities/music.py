@@ -63,6 +63,6 @@ async def ask(
         "duration_error_s": seconds - asked,
         "spectral_flatness": flatness,
         **why,
-        "audio_path": _sounding.kept(outcome, settings, "music"),
+        **_sounding.kept(outcome, settings),
     }
     return _sounding.trace_of(exchange, outcome, f"{seconds:.2f} s"), measured

@@ -56,7 +56,7 @@ async def ask(
     measured = {
         **outcome.measured,
         **_scored(outcome),
-        "audio_path": _sounding.kept(outcome, settings, "speech"),
+        **_sounding.kept(outcome, settings),
     }
     text = _quality.understood(outcome.clip)
     return _sounding.trace_of(exchange, outcome, text), measured

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from pytest_llamaburn import modalities
 from pytest_llamaburn.errors import ServerError
+from pytest_llamaburn.kept_media import Keeper
 from pytest_llamaburn.kinds._run import row_of
 from pytest_llamaburn.kinds.eval import answer_cache, asking, task
 from pytest_llamaburn.media import identified
@@ -55,6 +56,7 @@ class Answering:
     def __post_init__(self) -> None:
         """Open the cache of earlier answers; it reads and writes nothing yet."""
         self._cache = answer_cache.Cache(Path(self.settings.results_dir))
+        self.keeper = Keeper(Path(self.settings.results_dir))
 
     async def row(self, question: Question, number: int) -> AnswerRow:
         """Return the row of an answer; `number` counts the samples of a question from 0."""
@@ -103,7 +105,7 @@ class Answering:
     async def _answer(self, question: Question, number: int, hits: list[Hit]) -> AnswerFacts:
         """Return the answer, which an earlier run may have got with the same request."""
         prompt = _evidence.prompt_with(self.asking.text(question), hits)
-        media = modalities.encoded(question.media, self.settings)
+        media = self._encoded(question)
         if modalities.asks(self.modality, question, self.settings):
             facts = await self._asked(question, media, prompt)
             return cast("AnswerFacts", {**facts, **_shown(media)})
@@ -117,6 +119,13 @@ class Answering:
         facts = await self._answer_to(question, body, messages)
         self._cache.put(key, facts)
         return cast("AnswerFacts", {**facts, **_shown(media)})
+
+    def _encoded(self, question: Question) -> list[Medium]:
+        """Return the media of a question; what is recorded of each has the id of its copy."""
+        media = modalities.encoded(question.media, self.settings)
+        for medium in media:
+            medium.facts["id"] = self.keeper.of_sent(medium)
+        return media
 
     async def _asked(self, question: Question, media: list[Medium], prompt: str) -> AnswerFacts:
         """Return the answer of a model that the modality asks by a request of its own."""
