@@ -257,7 +257,7 @@ class Json(Counter):
 
     def tell(self, event: str, facts: Mapping[str, Any]) -> None:
         """Write what happened as an event."""
-        self._write(json.dumps({"event": event, **facts}))
+        self._write(json.dumps({"event": event, "at": round(time(), 3), **facts}))
 
     def step(self, event: Event) -> None:
         """Count one finished unit and write the event."""

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 NOUN: Final = "requests for music"
 CAPABILITY: Final = "music"
+OWN: Final = "prompt"
+SETTINGS: Final = ("duration",)
 SUFFIXES: Final = {".txt": "text/plain"}
 MEASURED: Final = {
     **_sounding.MEASURED,

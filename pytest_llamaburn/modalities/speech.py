@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 NOUN: Final = "requests for speech"
 CAPABILITY: Final = "speech"
+OWN: Final = "text"
+SETTINGS: Final = ("voice", "speech_format")
 SUFFIXES: Final = {".txt": "text/plain"}
 MEASURED: Final = {**_sounding.MEASURED, "audio_quality_score": "score"}
 _PATH = "/audio/speech"
