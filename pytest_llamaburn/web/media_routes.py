@@ -40,7 +40,8 @@ router = APIRouter(tags=["media"], responses={422: _REFUSED})
 class MediaSet(BaseModel):
     """A set of questions about media, or whose answers are media.
 
-    `takes` has the suffixes of files that a client may upload for it; `own` is the setting with a
+    `takes` has the suffixes of files that a client may upload for it, and `asks` is what is asked
+    about those that come without a question; `own` is the setting with a
     text of one's own that is asked instead of the set, if there is one. `settings` come first in
     a form; `needs` are settings that the set does not work without.
     """
@@ -52,6 +53,7 @@ class MediaSet(BaseModel):
     questions: int
     categories: list[str]
     takes: list[str]
+    asks: str | None
     own: str | None
     settings: list[str]
     needs: dict[str, Any]
@@ -171,7 +173,8 @@ def _set_of(found: evalsets.EvalSet) -> MediaSet:
         kind=getattr(modality, "KIND", None),
         questions=len(found.questions),
         categories=sorted({one.category for one in found.questions}),
-        takes=uploads.suffixes_of(name),
+        takes=uploads.suffixes_of(name) if found.input else [],
+        asks=found.input.get("prompt"),
         own=getattr(modality, "OWN", None),
         settings=[*getattr(modality, "SETTINGS", ())],
         needs={"render": True} if rendered else {},

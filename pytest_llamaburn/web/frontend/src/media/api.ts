@@ -10,6 +10,8 @@ export interface MediaSet {
   questions: number;
   categories: string[];
   takes: string[];
+  /** What is asked about files that come without a question. */
+  asks: string | null;
   own: string | null;
   settings: string[];
   needs: Record<string, unknown>;

@@ -15,12 +15,12 @@ const MICROPHONE = { modality: "live", settings: ["reference", "duration", "lang
 /** Return all choices that the server's sets give. */
 export function choicesOf(sets: MediaSet[]): Choice[] {
   const firsts = [...new Map([...sets].reverse().map((set) => [set.modality, set])).values()].reverse();
-  const files = firsts.filter((set) => set.takes.length > 0 && set.kind);
+  const files = sets.filter((set) => set.takes.length > 0);
   const texts = firsts.filter((set) => set.own);
   const heard = firsts.find((set) => set.kind === "audio");
   return [
     ...sets.map((set) => choice("set", set, "Sets", `${set.name}: ${set.questions} ${set.noun}`)),
-    ...files.map((set) => choice("files", set, "Your own files", `Your own ${set.noun}`)),
+    ...files.map((set) => choice("files", set, "Your own files", `Your own ${set.noun}, asked as ${set.name}`)),
     ...texts.map((set) => choice("text", set, "One text of your own", `${capital(set.modality)} of your own ${set.own}`)),
     ...(heard
       ? [choice("microphone", { ...heard, ...MICROPHONE }, "Live", "The microphone, transcribed while you speak")]
@@ -29,12 +29,7 @@ export function choicesOf(sets: MediaSet[]): Choice[] {
 }
 
 function choice(how: Choice["how"], set: MediaSet, group: string, label: string): Choice {
-  return { id: how === "set" ? set.name : `${how}-${set.modality}`, group, label, how, set };
-}
-
-/** Return the sets whose questions can be asked about files of a modality. */
-export function askedAs(sets: MediaSet[], modality: string): MediaSet[] {
-  return sets.filter((set) => set.modality === modality && set.takes.length > 0);
+  return { id: how === "set" ? set.name : `${how}-${set.name}`, group, label, how, set };
 }
 
 /** Return the settings that a choice decides; `null` hides a setting that does not belong to it. */

@@ -56,6 +56,7 @@ export function useDropped(set: MediaSet | null): Dropped {
 
   const add = async (files: Iterable<File>) => {
     if (!set) return;
+    const all = [...files]; // a list of files is empty once its field is
     setProblem("");
     try {
       upload.current ??= await begin(set.modality);
@@ -63,7 +64,7 @@ export function useDropped(set: MediaSet | null): Dropped {
       setProblem(sentence(error));
       return;
     }
-    const { media, texts } = sorted([...files], upload.current.takes);
+    const { media, texts } = sorted(all, upload.current.takes);
     const added = media.map((file): Item => {
       count.current += 1;
       return { key: count.current, file, sent: null, problem: null, prompt: "", reference: "" };
@@ -158,7 +159,7 @@ export function DropFiles({ set, dropped }: DropProps) {
       {dropped.items.length > 0 && (
         <ol class="previews" aria-label="Files">
           {dropped.items.map((item) => (
-            <FileCard key={item.key} item={item} kind={set.kind ?? ""} dropped={dropped} />
+            <FileCard key={item.key} item={item} set={set} dropped={dropped} />
           ))}
         </ol>
       )}
@@ -166,13 +167,13 @@ export function DropFiles({ set, dropped }: DropProps) {
   );
 }
 
-function FileCard({ item, kind, dropped }: { item: Item; kind: string; dropped: Dropped }) {
+function FileCard({ item, set, dropped }: { item: Item; set: MediaSet; dropped: Dropped }) {
   const { file, problem, sent } = item;
   const text = (name: "prompt" | "reference", label: string, placeholder: string) => (
     <label>
       {label}
       <textarea
-        rows={1}
+        rows={2}
         value={item[name]}
         placeholder={placeholder}
         aria-label={`${label}: ${file.name}`}
@@ -182,7 +183,7 @@ function FileCard({ item, kind, dropped }: { item: Item; kind: string; dropped: 
   );
   return (
     <li>
-      {!problem && <MediumView of={{ kind, file }} label={file.name} />}
+      {!problem && <MediumView of={{ kind: set.kind ?? "", file }} label={file.name} />}
       <p class="row">
         <strong>{file.name}</strong>
         <span class="quiet">{bytes(file.size)}</span>
@@ -194,7 +195,7 @@ function FileCard({ item, kind, dropped }: { item: Item; kind: string; dropped: 
       {!problem && sent === null && <p class="quiet">Sending …</p>}
       {sent !== null && (
         <>
-          {text("prompt", "Question", "that of the set")}
+          {text("prompt", "Question", set.asks ?? "")}
           {text("reference", "Right answer", "none: a judge scores it, or nobody")}
         </>
       )}

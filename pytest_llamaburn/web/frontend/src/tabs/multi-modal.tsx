@@ -1,11 +1,10 @@
 // The tab Multi-Modal: evals whose questions or answers are images, sound, videos or scenes, and
 // the sandbox in which code of models is tried.
 import { useState } from "preact/hooks";
-import { capital } from "../format";
 import { giveUp, heardBy, Live, openForRun } from "../media/live";
 import { Answers } from "../media/answers";
 import type { MediaSet } from "../media/api";
-import { askedAs, type Choice, choicesOf, fixedOf, isOfMedia } from "../media/choice";
+import { type Choice, choicesOf, fixedOf, isOfMedia } from "../media/choice";
 import { CodeSandbox } from "../media/code-sandbox";
 import { DropFiles, lackOf, useDropped } from "../media/drop";
 import { whyOff } from "../media/microphone";
@@ -62,13 +61,10 @@ interface NewProps {
 function NewRun({ sets, kind, started }: NewProps) {
   const choices = choicesOf(sets);
   const [id, setId] = useState(() => sessionStorage.getItem("media-choice") ?? "");
-  const [askedBy, setAskedBy] = useState("");
-  const found = choices.find((one) => one.id === id) ?? choices[0];
-  const ways = found?.how === "files" ? askedAs(sets, found.set.modality) : [];
-  const set = ways.find((one) => one.name === askedBy) ?? found?.set;
-  const dropped = useDropped(found?.how === "files" ? found.set : null);
-  if (!found || !set) return <Problem>This server has no sets with media.</Problem>;
-  const choice: Choice = { ...found, set };
+  const choice = choices.find((one) => one.id === id) ?? choices[0];
+  const dropped = useDropped(choice?.how === "files" ? choice.set : null);
+  if (!choice) return <Problem>This server has no sets with media.</Problem>;
+  const { set } = choice;
   const choose = (name: string) => {
     sessionStorage.setItem("media-choice", name);
     setId(name);
@@ -94,16 +90,6 @@ function NewRun({ sets, kind, started }: NewProps) {
       started={begun}
     >
       <Choices of={choices} chosen={choice.id} choose={choose} />
-      {ways.length > 1 && (
-        <label class="field">
-          Asked and scored as
-          <select value={set.name} onChange={(event) => setAskedBy(event.currentTarget.value)}>
-            {ways.map((one) => (
-              <option key={one.name}>{one.name}</option>
-            ))}
-          </select>
-        </label>
-      )}
       {choice.how === "set" && <Preview key={set.name} set={set} />}
       {choice.how === "files" && <DropFiles set={set} dropped={dropped} />}
       {isHeard && <AboutMicrophone off={off} />}
@@ -136,7 +122,7 @@ function Choices({ of, chosen, choose }: ChoicesProps) {
               .filter((one) => one.group === group)
               .map((one) => (
                 <option key={one.id} value={one.id}>
-                  {capital(one.label)}
+                  {one.label}
                 </option>
               ))}
           </optgroup>
