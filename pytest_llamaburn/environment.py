@@ -6,6 +6,7 @@ import hashlib
 import math
 import os
 import platform
+import re
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,10 +15,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 _LIBRARIES = ("httpx", "msgspec", "numpy", "psutil", "pydantic", "pytest", "uvloop", "xllamacpp")
+_NVIDIA_VERSION = "proc/driver/nvidia/version"
 
 
 def facts(root: Path = Path("/")) -> dict[str, Any]:
     """Return OS, CPU, memory, GPUs, container and versions; a fact is None if unreadable.
+
+    `gpu_drivers` has the version of each vendor's driver, if that is not a part of the kernel.
 
     `cpu_quota` and `ram_limit_mb` are this process's limits in a container or service, or None
     without a limit; `cpus_allowed` is the number of processors it may use. `fingerprint` is a
@@ -43,6 +47,7 @@ def facts(root: Path = Path("/")) -> dict[str, Any]:
         "machine": platform.machine(),
         **hardware,
         **limits,
+        "gpu_drivers": _gpu_drivers(root),
         "governor": _text(root / "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
         "container": in_container(root),
         "python": platform.python_version(),
@@ -186,6 +191,13 @@ def _gpus(root: Path) -> list[dict[str, Any]]:
         if vendor and "-" not in card.parent.name:
             gpus.append({"vendor": vendor, "name": _text(card / "product_name")})
     return gpus
+
+
+def _gpu_drivers(root: Path) -> dict[str, str]:
+    nvidia = re.search(r"Module\s.*?(\d+(?:\.\d+)+)", _text(root / _NVIDIA_VERSION) or "")
+    amd = _text(root / "sys/module/amdgpu/version")
+    found = {"nvidia": nvidia and nvidia[1], "amd": amd}
+    return {vendor: version for vendor, version in found.items() if version}
 
 
 def _os_version(root: Path) -> str:

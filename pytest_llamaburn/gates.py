@@ -150,6 +150,17 @@ def bound_of(expression: str) -> tuple[str, float]:
     return match["column"], float(match["bound"]) / 100
 
 
+def margin_of(text: str) -> float:
+    """Return the share of a text such as `3%`; raises SettingsError for any other text."""
+    try:
+        share = float(text.removesuffix("%")) / 100
+    except ValueError:
+        share = -1.0
+    if not 0 <= share < 1:
+        raise SettingsError(f"--margin: '{text}' is refused: write a percentage, as 3%")
+    return share
+
+
 def weigh_change(
     change: dict[str, Any], bound: float, better: str, undecided: str
 ) -> tuple[str, str | None]:
