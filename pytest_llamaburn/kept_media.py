@@ -33,6 +33,7 @@ TYPES: Final = {
     ".flac": "audio/flac",
     ".ogg": "audio/ogg",
     ".mp4": "video/mp4",
+    ".m4v": "video/mp4",
     ".webm": "video/webm",
     ".mov": "video/quicktime",
 }
@@ -60,9 +61,10 @@ class Keeper:
         path = str(medium.facts.get("path", ""))
         found = self.of_file(path) if path else None
         suffix = _suffix_of(medium.mime)
-        if found or suffix is None or Path(path).suffix.lower() in TYPES:
+        fits = suffix is not None and TYPES[suffix].startswith(medium.kind)
+        if found or not fits or Path(path).suffix.lower() in TYPES:
             return found
-        return keep(self._results_dir, medium.raw, suffix)
+        return keep(self._results_dir, medium.raw, str(suffix))
 
     def _copied(self, path: Path) -> str | None:
         suffix = path.suffix.lower()

@@ -54,7 +54,8 @@ class Stream:
             even = len(raw) // 2 * 2
             if even:
                 block, rest, newest = raw[:even], raw[even:], time.monotonic()
-                yield np.frombuffer(block, "<i2").astype(np.float32)[:, None] / 32_768
+                row = np.frombuffer(block, "<i2") / np.float32(32_768)
+                yield row.astype(np.float32)[:, None]
             elif over:
                 return
             elif time.monotonic() - newest > self._patience_s:

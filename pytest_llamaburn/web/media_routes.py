@@ -11,7 +11,7 @@ from fastapi.responses import FileResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from pytest_llamaburn import evalsets, kept_media, media_sets, modalities, registry
-from pytest_llamaburn.audio import clips
+from pytest_llamaburn.audio import clips, stream
 from pytest_llamaburn.registry import unknown
 from pytest_llamaburn.web import uploads
 from pytest_llamaburn.web.refusals import Problem, Refusal
@@ -94,7 +94,7 @@ class Begun(BaseModel):
     most_files: int = uploads.MOST_FILES
     most_bytes: int = uploads.MOST_BYTES
     most_file_bytes: int = uploads.MOST_FILE_BYTES
-    sample_rate: int = uploads.stream.RATE
+    sample_rate: int = stream.RATE
 
 
 class Added(BaseModel):

@@ -33,6 +33,8 @@ def test_what_no_browser_shows_is_kept_as_it_was_sent(tmp_path: Path) -> None:
     assert Keeper(tmp_path).of_sent(sent) == kept_media.keep(tmp_path, b"picture", ".png")
     odd = sent._replace(mime="image/tiff")
     assert Keeper(tmp_path).of_sent(odd) is None
+    frames = Medium("video", "image/jpeg", media.base64_of(b""), {"path": "a.mkv"})
+    assert Keeper(tmp_path).of_sent(frames) is None
     played = Medium("audio", "audio/mp3", media.base64_of(b"song"), {})
     assert str(Keeper(tmp_path).of_sent(played)).endswith(".mp3")
 
