@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from pytest_llamaburn.documents import Document
+
 _LIBRARIES = ("httpx", "msgspec", "numpy", "psutil", "pydantic", "pytest", "uvloop", "xllamacpp")
 _NVIDIA_VERSION = "proc/driver/nvidia/version"
 
 
-def facts(root: Path = Path("/")) -> dict[str, Any]:
+def facts(root: Path = Path("/")) -> Document:
     """Return OS, CPU, memory, GPUs, container and versions; a fact is None if unreadable.
 
     `gpu_drivers` has the version of each vendor's driver, if that is not a part of the kernel.
@@ -57,7 +59,7 @@ def facts(root: Path = Path("/")) -> dict[str, Any]:
     }
 
 
-def binding(limits: Mapping[str, Any], hardware: Mapping[str, Any]) -> dict[str, Any]:
+def binding(limits: Mapping[str, Any], hardware: Mapping[str, Any]) -> Document:
     """Return the limits that restrict a process to less than the whole machine.
 
     Both arguments may be the `facts` of a machine; facts of an older version have no limits.
@@ -67,7 +69,7 @@ def binding(limits: Mapping[str, Any], hardware: Mapping[str, Any]) -> dict[str,
     return {name: v for name, v in values.items() if v is not None and v != whole.get(name)}
 
 
-def _limits(root: Path, cores: int | None, ram_mb: int) -> dict[str, Any]:
+def _limits(root: Path, cores: int | None, ram_mb: int) -> Document:
     """Return the limits that control groups and the CPU affinity set for this process."""
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
     groups = [*_groups(root)]
@@ -178,7 +180,7 @@ def _cpu_model(root: Path) -> str | None:
     return platform.processor() or None
 
 
-def _gpus(root: Path) -> list[dict[str, Any]]:
+def _gpus(root: Path) -> list[Document]:
     """Return vendor and name of the GPUs that the kernel shows; the name may be None."""
     gpus = []
     for information in sorted(root.glob("proc/driver/nvidia/gpus/*/information")):

@@ -7,9 +7,9 @@ from typing import Literal
 
 from pydantic import Field
 
-from pytest_llamaburn.documents import Document
+from pytest_llamaburn.documents import ChangeVerdict, Document
 from pytest_llamaburn.kinds import _brief
-from pytest_llamaburn.kinds._file import ComparisonGate, Part, Version
+from pytest_llamaburn.kinds._file import Part, Version
 
 
 @dataclass
@@ -99,7 +99,7 @@ class TrendResults(Part):
 
     series: list[Series]
     left_out: dict[str, int]
-    gates: list[ComparisonGate]
+    gates: list[ChangeVerdict]
 
 
 class File(Part):
