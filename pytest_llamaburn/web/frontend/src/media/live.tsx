@@ -20,8 +20,8 @@ interface Session {
   upload: Upload;
   microphone: Microphone;
   job: string | null;
-  /** Whether the run hears already; what is said before is not sent. */
-  listens: boolean;
+  /** How many more samples the run hears; none before it listens. */
+  left: number;
   waiting: Int16Array[];
   timer: number;
   ended: boolean;
@@ -43,7 +43,7 @@ export async function openForRun(): Promise<Record<string, unknown>> {
     throw error;
   });
   const timer = window.setInterval(() => void send(), SENT_EVERY_MS);
-  session.value = { upload, microphone, job: null, listens: false, waiting: [], timer, ended: false };
+  session.value = { upload, microphone, job: null, left: 0, waiting: [], timer, ended: false };
   return { device: upload.setting };
 }
 
@@ -63,7 +63,11 @@ export async function giveUp(): Promise<void> {
 function hear(samples: Int16Array): void {
   const now = session.value;
   if (!now || now.ended) return;
-  if (now.listens) now.waiting.push(samples);
+  if (now.left > 0) {
+    now.waiting.push(samples);
+    now.left -= samples.length;
+    if (now.left <= 0) void stop();
+  }
   const shown = new Float32Array(newest.length);
   shown.set(newest.subarray(samples.length));
   shown.set(Float32Array.from(samples, (one) => one / 32_768), shown.length - samples.length);
@@ -87,6 +91,7 @@ async function send(last = false): Promise<void> {
   sending = sending.then(() => sendSound(now.upload, samples, last));
   await sending.catch((error) => {
     sending = Promise.resolve();
+    if (session.value?.upload.id !== now.upload.id) return; // it is over
     problem.value = sentence(error);
     close(now);
   });
@@ -111,14 +116,15 @@ function close(now: Session): void {
 export function Live({ job }: { job: Job }) {
   useEffect(() => void listen(job.id), [job.id]);
   const events = told.value[job.id] ?? [];
-  const listens = events.some((one) => one.event === "listening");
+  const seconds = events.find((one) => one.event === "listening")?.seconds;
+  const listens = seconds !== undefined;
   const heard = events.filter((one) => one.event === "heard");
   const now = session.value?.job === job.id ? session.value : null;
   const over = isOver(jobs.value.find((one) => one.id === job.id) ?? job);
   useEffect(() => {
-    if (now && listens) now.listens = true;
+    if (now && seconds && now.left === 0 && !now.ended) now.left = seconds * RATE;
     if (now && over) close(now);
-  }, [now, listens, over]);
+  }, [now?.upload.id, seconds, over]);
   const actions = now && (
     <button type="button" class="stop" onClick={() => void stop()}>
       Stop listening

@@ -34,7 +34,7 @@ export async function open(rate: number, heard: (samples: Int16Array) => void): 
   const context = new AudioContext();
   const close = () => {
     for (const track of stream.getTracks()) track.stop();
-    void context.close();
+    if (context.state !== "closed") void context.close();
   };
   try {
     await context.audioWorklet.addModule(MIC_WORKLET);

@@ -138,7 +138,7 @@ function AboutMicrophone({ off }: { off: string | null }) {
     <p class="quiet">
       Your browser asks for the microphone at the start. Each stretch of speech is transcribed at its end, while the
       next one is heard. The recording is kept with the result. Choose a model that transcribes, such as
-      whisper:tiny.en, which runs in this server’s machine.
+      whisper:tiny.en, which runs on the machine of this server.
     </p>
   );
 }
