@@ -341,7 +341,9 @@ async def add_sound(
     await asyncio.to_thread(service.uploads.hear, upload_id, raw, last=last)
 
 
-@router.delete("/uploads/{id}", status_code=204, responses={404: _REFUSED})
+@router.delete("/uploads/{id}", status_code=204, responses={404: _REFUSED, 409: _REFUSED})
 async def remove_upload(upload_id: _Upload, service: Using) -> None:
-    """Remove an upload and its files."""
+    """Remove an upload and its files, unless a job uses them."""
+    if any(upload_id in job.command for job in service.jobs.every() if not job.over):
+        raise Refusal(409, "a job uses these files: they are removed when it is over", "id")
     await asyncio.to_thread(service.uploads.remove, upload_id)

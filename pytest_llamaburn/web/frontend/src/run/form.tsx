@@ -67,8 +67,8 @@ function Fields({ kind, schema, started, fixed = NOTHING, prepare, ...props }: F
     try {
       const all = { ...settings, ...(await prepare?.()) };
       const job = await post<Job>(`/${kind.name}/run?queue=${active.value !== null}`, all);
+      started(job); // before the list of jobs changes, which may hide this form
       takeJob(job);
-      started(job);
     } catch (error) {
       setRefusal(refusalOf(error));
       await props.failed?.();
