@@ -26,7 +26,9 @@ TICKETS = "/tickets/"  # media for players of browsers, which send no token
 PUBLIC_FOLDERS = ("/assets/", SANDBOX, TICKETS)
 INTERNAL = "an internal error: the terminal of llamaburn serve says more"
 MOST_BYTES = 1_000_000  # of a request's body
-MOST_BYTES_OF = {"/results/look": 20_000_000}  # of bodies that are files
+MOST_BYTES_OF = dict.fromkeys(
+    ("/results/look", "/results/view"), 20_000_000
+)  # of bodies that are files
 _RAW = re.compile(r"/uploads/[0-9a-f]{16}/(?:files|sound)")  # bodies that are bytes, not JSON
 _MOST_RAW_BYTES = 64_000_000
 _MOST_DRAINED = 512_000_000

@@ -45,13 +45,13 @@ def score(question: Question, row: AnswerRow) -> Verdict | None:
 
 
 def _of_nothing(question: Question) -> Document:
-    """Return the counts of an answer without a word, for a scorer that counts."""
+    """Return the counts of an empty answer, for a scorer that counts."""
     module = registry.load("scorers", question.scorer or "")
     return module.score("", question).details if hasattr(module, "RATES") else {}
 
 
 def case(question: Question, row: AnswerRow, pictures: tuple[str, ...] = ()) -> Case:
-    """Return an answer as judges are given it, with pictures of what its code drew."""
+    """Return the case of an answer for judges, with pictures of what its code drew."""
     return judges.Case(
         question.prompt,
         row["answer"] or "",
@@ -65,7 +65,10 @@ def case(question: Question, row: AnswerRow, pictures: tuple[str, ...] = ()) -> 
 
 
 def pair(question: Question, row: AnswerRow, opponent: AnswerRow | None) -> Pair | None:
-    """Return two answers as judges compare them; None if one is missing, not by the model."""
+    """Return the two answers that judges compare.
+
+    None if one of them is missing for a reason other than the model.
+    """
     texts = [_compared(question, one) for one in (row, opponent)]
     if texts[0] is None or texts[1] is None:
         return None
@@ -73,7 +76,7 @@ def pair(question: Question, row: AnswerRow, opponent: AnswerRow | None) -> Pair
 
 
 def _compared(question: Question, row: AnswerRow | None) -> str | None:
-    """Return an answer as it is compared: an empty one if the model failed to give it."""
+    """Return the text of an answer to compare; empty if the model failed to answer."""
     if row is None:
         return None
     ruled = judges.by_rule(case(question, row), "preference")

@@ -17,16 +17,16 @@ PICTURED = PLAIN._replace(pictures=("cGlj",))
 def test_each_protocol_carries_the_picture_beside_the_text() -> None:
     _, openai = _completions.messages(PICTURED)
     assert openai["content"][-1]["image_url"] == {"url": "data:image/png;base64,cGlj"}
-    _, native = ollama._messages(PICTURED)
+    _, native = ollama.messages_of(PICTURED)
     assert native["images"] == ["cGlj"]
-    source = claude._content(PICTURED)[-1]["source"]
+    source = claude.content_of(PICTURED)[-1]["source"]
     assert source == {"type": "base64", "media_type": "image/png", "data": "cGlj"}
 
 
 def test_without_a_picture_the_messages_are_texts() -> None:
     expected = {"role": "user", "content": "user"}
-    assert [_completions.messages(PLAIN)[1], ollama._messages(PLAIN)[1]] == [expected, expected]
-    assert claude._content(PLAIN) == "user"
+    assert [_completions.messages(PLAIN)[1], ollama.messages_of(PLAIN)[1]] == [expected, expected]
+    assert claude.content_of(PLAIN) == "user"
 
 
 class Blind(Judge):
@@ -50,7 +50,7 @@ def test_judge_that_refuses_pictures_is_asked_without_and_that_is_told() -> None
         asyncio.run(judge.send(PICTURED))
     assert (refused.value.kind, refused.value.transient) == ("parameter", True)
     assert asyncio.run(judge.send(PICTURED)).text == "fine"
-    assert [*judge.notes] == ["ollama:blind takes no pictures: it judged the code alone"]
+    assert [*judge.notes] == ["ollama:blind does not accept pictures: it judged the code alone"]
 
 
 def test_other_refusals_do_not_take_the_picture_away() -> None:
