@@ -25,8 +25,8 @@ export interface Dropped {
   add: (files: Iterable<File>) => Promise<void>;
   edit: (key: number, changed: Partial<Item>) => void;
   leave: (key: number) => void;
-  /** The run has them now: begin anew. */
-  taken: () => void;
+  /** A run is being started with them: they are its own from now on, or not after all. */
+  give: (given: boolean) => void;
 }
 
 const PAUSE_MS = 300;
@@ -37,6 +37,7 @@ export function useDropped(set: MediaSet | null): Dropped {
   const [problem, setProblem] = useState("");
   const [ready, setReady] = useState<Upload | null>(null);
   const upload = useRef<Upload | null>(null);
+  const given = useRef(false);
   const count = useRef(0);
   const change = (key: number, changed: Partial<Item>) =>
     setItems((known) => known.map((one) => (one.key === key ? { ...one, ...changed } : one)));
@@ -48,7 +49,8 @@ export function useDropped(set: MediaSet | null): Dropped {
   };
   useEffect(
     () => () => {
-      if (upload.current) void forget(upload.current);
+      if (upload.current && !given.current) void forget(upload.current);
+      given.current = false;
       clear();
     },
     [set?.modality],
@@ -67,10 +69,11 @@ export function useDropped(set: MediaSet | null): Dropped {
     const { media, texts } = sorted(all, upload.current.takes);
     const added = media.map((file): Item => {
       count.current += 1;
-      return { key: count.current, file, sent: null, problem: null, prompt: "", reference: "" };
+      const problem = faultOf(file, upload.current!);
+      return { key: count.current, file, sent: null, problem, prompt: "", reference: "" };
     });
     setItems((known) => [...known, ...added]);
-    for (const item of added) {
+    for (const item of added.filter((one) => !one.problem)) {
       const reference = (await texts.get(stemOf(item.file.name))?.text())?.trim() ?? "";
       await sendFile(upload.current, item.file).then(
         (sent) => change(item.key, { sent, reference }),
@@ -97,7 +100,15 @@ export function useDropped(set: MediaSet | null): Dropped {
   }, [asked]);
 
   const leave = (key: number) => setItems((known) => known.filter((one) => one.key !== key));
-  return { items, problem, upload: ready, add, edit: change, leave, taken: clear };
+  const give = (now: boolean) => (given.current = now);
+  return { items, problem, upload: ready, add, edit: change, leave, give };
+}
+
+/** Say why a file is not sent; null if it is. */
+function faultOf({ name, size }: File, { takes, most_file_bytes }: Upload): string | null {
+  if (!takes.some((suffix) => name.toLowerCase().endsWith(suffix))) return `It is not taken: ${takes.join(", ")} are.`;
+  if (size === 0) return "It is empty.";
+  return size > most_file_bytes ? `It has ${bytes(size)}; at most ${bytes(most_file_bytes)} are taken.` : null;
 }
 
 const stemOf = (name: string) => name.replace(/\.[^.]*$/, "");

@@ -73,9 +73,14 @@ function NewRun({ sets, kind, started }: NewProps) {
   const off = isHeard ? whyOff() : null;
   const begun = (job: Job) => {
     if (isHeard) heardBy(job);
-    if (choice.how === "files") dropped.taken();
     started();
   };
+  // The list of jobs may tell of the run, and hide this form, before the answer to its start comes.
+  const giveFiles = async () => {
+    dropped.give(true);
+    return {};
+  };
+  const takeFiles = async () => void dropped.give(false);
   return (
     <RunForm
       key={choice.id}
@@ -85,8 +90,8 @@ function NewRun({ sets, kind, started }: NewProps) {
       fixed={fixedOf(choice, dropped.upload?.setting ?? null)}
       first={firstOf(choice, kind)}
       lacks={choice.how === "files" ? lackOf(dropped) : off && "There is no microphone."}
-      prepare={isHeard ? openForRun : undefined}
-      failed={isHeard ? giveUp : undefined}
+      prepare={isHeard ? openForRun : giveFiles}
+      failed={isHeard ? giveUp : takeFiles}
       started={begun}
     >
       <Choices of={choices} chosen={choice.id} choose={choose} />
