@@ -54,8 +54,8 @@ class Judgment:
 
     `source` is judge or rule. Yes is the score 1, and no is 0. `verdict` is a grade; in a
     comparison it is A, B or tie, and A is the answer that was shown first. `claims` has each claim
-    with its quote, and whether the quote was `found` in the evidence; `score` is then the share of claims
-    that a found quote supports. `calls` counts all calls, `retries` all but the last one. If
+    with its quote, and whether the quote was `found` in the evidence; `score` is then the share of
+    claims that a found quote supports. `calls` counts all calls, `retries` all but the last one. If
     `cost_usd` is None, `cost_reason` says why, and `most_usd` is its upper bound, None without a
     price.
     """

@@ -83,7 +83,17 @@ def tab(served: Served, opened: Callable[..., Page]) -> Page:
     return page
 
 
+def form(page: Page) -> None:
+    """Show the form, which is hidden where a run is shown."""
+    asked = page.get_by_label("What to ask about")
+    button = page.get_by_role("button", name="New multi-modal eval")
+    asked.or_(button).first.wait_for()
+    if button.is_visible():
+        button.click()
+
+
 def choose(page: Page, choice: str, model: str) -> None:
+    form(page)
     page.get_by_label("What to ask about").select_option(choice)
     page.get_by_label("Another model").fill(model)
     page.get_by_role("button", name="Add").click()
@@ -162,6 +172,7 @@ def test_dropped_images_are_asked_about_and_stand_beside_their_answers(
 
 
 def test_zoom_is_used_by_keyboard_alone(tab: Page) -> None:
+    form(tab)
     tab.get_by_label("What to ask about").select_option("image_qa")
     zoom = tab.get_by_role("button", name="Zoom: image 1 of sample colour-3")
     zoom.focus()
@@ -274,6 +285,7 @@ def test_where_the_microphone_is_off_the_page_says_why(
     page.goto(strange + served.address.rpartition("/")[2])
     page.get_by_role("tablist").wait_for()
     page.goto(f"{strange}#/multi-modal")
+    form(page)
     page.get_by_label("What to ask about").select_option("microphone-audio_events")
     expect(page.get_by_role("alert")).to_contain_text("browsers give it only to pages of this")
     expect(page.get_by_role("button", name="Start", exact=True)).to_be_disabled()

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 from support.benchmark_documents import benchmark_settings
 from support.command_line import run_cli
+from support.containment import contained
 from support.scripted import LlamaCppFacade, OllamaFacade, Request, ScriptedServer, Steps, sized
 from support.sensors import Fakes
 
@@ -313,6 +314,17 @@ def test_sandbox_that_cannot_work_is_a_warning(monkeypatch: pytest.MonkeyPatch) 
     assert verdict.level == "warn"
     assert "cannot be run safely on this machine" in verdict.finding
     assert verdict.fix
+
+
+@contained
+def test_languages_that_cannot_run_are_told_with_what_they_need(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PATH", "/nonexistent")
+    verdict = _checks.sandbox(scene())
+    assert verdict.level == "ok"
+    assert "languages: Python; JavaScript needs Node.js; C needs a C compiler" in verdict.finding
+    assert "For C: apt install gcc libc6-dev" in verdict.fix
 
 
 @pytest.mark.parametrize(

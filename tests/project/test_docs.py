@@ -38,15 +38,17 @@ GUIDES = (
     "depth.md",
     "eval.md",
     "eval_sets.md",
+    "fit.md",
     "judging.md",
     "power.md",
     "stress.md",
     "trend.md",
+    "tune.md",
     "web.md",
 )
 WRITTEN = {"README.md": README, **PAGES}
 ENVIRONMENTS = {"py311", "py312", "py313", "py314", "lint", "types", "live", "docs", "pkg", "bench"}
-RUNS = ("bakeoff", "benchmark", "chat", "depth", "eval", "stress")
+RUNS = ("bakeoff", "benchmark", "chat", "depth", "eval", "fit", "stress", "tune")
 
 
 def commands(program: str) -> Iterator[str]:

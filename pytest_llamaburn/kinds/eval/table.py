@@ -177,7 +177,8 @@ def _pairs(found: Document) -> Sheet:
 def _categories(found: Document) -> Sheet:
     shares = [name for name in _shares_of(found) if name not in _OF_SOME]
     graded = [name for name in _GRADES_SHOWN if name in found["grades"]]
-    scores = [*shares, *graded, *found["criteria"]] or ["correct"]
+    passed = {"pass_at_k": f"pass@{found['pass_at_k']['k']}"} if found["pass_at_k"] else {}
+    scores = [*shares, *passed, *graded, *found["criteria"]] or ["correct"]
     table = [
         (
             name,
@@ -186,7 +187,7 @@ def _categories(found: Document) -> Sheet:
         )
         for name, group in found["by_category"].items()
     ]
-    columns = ("category", "questions", *scores)
+    columns = ("category", "questions", *(passed.get(name, name) for name in scores))
     notes = [*under("mean over categories", _macro(found))]
     return Sheet("by category", [], table, notes, columns, 1, least=(), wrapped=("category",))
 
