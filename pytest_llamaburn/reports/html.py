@@ -59,16 +59,11 @@ class _Part(NamedTuple):
 def render(paths: Sequence[Path]) -> str:
     """Return the page of all files."""
     parts = [_part(path) for path in paths]
-<<<<<<< HEAD
-    whole = _head([part.document for part in parts])
-    left = _MOST_BYTES - sum(_size(part.head) + _size(part.tail) for part in parts) - _size(whole)
-=======
     documents = [part.document for part in parts]
     names = dict.fromkeys(_name(document) for document in documents)
     title = text(f"LlamaBurn: {', '.join(names)}" if names else "LlamaBurn")
-    whole = _HEAD.format(title=title, style=style(), patterns=PATTERNS)
-    left = _MOST_BYTES - sum(_size(words) for part in parts for words in part[1:]) - _size(whole)
->>>>>>> main
+    whole = _HEAD.format(policy=_POLICY, title=title, style=style(), patterns=PATTERNS)
+    left = _MOST_BYTES - sum(_size(part.head) + _size(part.tail) for part in parts) - _size(whole)
     charts = _charts([part.document for part in parts], _CHARTS_SHARE * left)
     left -= sum(map(_size, charts))
     articles = (
@@ -84,15 +79,6 @@ def _size(words: str) -> int:
     return len(words.encode("utf-8", "replace"))
 
 
-<<<<<<< HEAD
-def _head(documents: Sequence[Document]) -> str:
-    names = dict.fromkeys(_name(document) for document in documents)
-    title = text(f"LlamaBurn: {', '.join(names)}" if names else "LlamaBurn")
-    return _HEAD.format(policy=_POLICY, title=title, style=style(), patterns=PATTERNS)
-
-
-=======
->>>>>>> main
 def style() -> str:
     """Return the style sheet."""
     return Path(__file__).with_name("_page.css").read_text(encoding="utf-8")
