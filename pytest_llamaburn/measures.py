@@ -380,6 +380,8 @@ _RATES = {
     "segment_f1": "2 × tenths of a second with the right sound / (those told + those there)",
     "facts_found": "facts that the descriptions have / all facts",
     "render_success": "answers whose code draws, moves and has no error / all answers",
+    "temporal_accuracy": "right answers on when, how often and in which order / all such answers",
+    "audio_visual_accuracy": "right answers that need picture and sound / all such answers",
     "vqa_accuracy": "mean over answers of min(1, people who gave the same answer / 3)",
 }
 RATES = tuple(_share(n, formula, "scorer", f"rates.{n}.mean") for n, formula in _RATES.items())

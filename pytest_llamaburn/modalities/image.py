@@ -87,7 +87,7 @@ def fingerprint(path: Path) -> str:
         return hashlib.sha256(image.convert("RGB").tobytes()).hexdigest()
 
 
-def probe() -> Medium:
+def probe(settings: Any = None) -> Medium:  # noqa: ARG001 - as of videos
     """Return a small image in two colours."""
     image = _pillow().new("RGB", (_PROBE_SIZE, _PROBE_SIZE), "white")
     image.paste((200, 30, 30), (0, 0, _PROBE_SIZE // 2, _PROBE_SIZE))

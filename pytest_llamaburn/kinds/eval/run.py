@@ -23,6 +23,7 @@ from pytest_llamaburn.kinds.eval import (
     insights,
     measures,
     programs,
+    room,
     scoring,
     task,
     told,
@@ -156,8 +157,7 @@ class EvalRun(Run):
                 self._modality.TELLER.say = self._progress.say
                 self._modality.TELLER.tell = self._progress.tell
                 self._modality.check_source(self.settings)
-            for question in self._questions:
-                self._notes += modalities.check(question.media)
+            self._notes += modalities.check_all(question.media for question in self._questions)
 
     def _tell_unsearched(self) -> None:
         """Tell the user if an option asks for a search that will not happen."""
@@ -188,13 +188,16 @@ class EvalRun(Run):
             self._search,
             self.messages,
             self._modality,
+            tell=self._progress.say,
         )
 
     def _decide(self, system_prompt: str | None) -> None:
         """Set the values that the user left open, so that the result file records them."""
         self._is_limit_ours = self.settings.max_tokens is None
         thinks = asking.can_think(self.settings, self.model)
-        self._limit(thinks, "can think", system_prompt=asking.recorded(system_prompt))
+        shown = _probe.settled(self.settings, self.model, self.server, self._modality)
+        decided = {**shown, "system_prompt": asking.recorded(system_prompt)}
+        self._limit(thinks, "can think", **decided)
 
     def _limit(self, thinks: bool, seen: str, **decided: Any) -> None:
         """Set the token limit unless the user did; tell the limit of a model that thinks."""
@@ -225,6 +228,7 @@ class EvalRun(Run):
         sends = hasattr(modality, "probe")  # not where the answers are programs
         if sends and not all(modalities.asks(modality, one, self.settings) for one in asked):
             self._probed = await _probe.sent(self.backend, self.model, self._modality)
+            self._answering.room = room.of(self._probed)
         if self.settings.choice_by == "logprob":
             await self._answering.check_logprobs(self._questions)
 
