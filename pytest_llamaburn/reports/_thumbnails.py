@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from itertools import chain
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -102,9 +102,9 @@ class _Drawing:
 def _picture(path: Path, size: int) -> str | None:
     """Return a medium as HTML; None for what cannot be drawn. Raises LlamaBurnError."""
     kind = kept_media.TYPES[path.suffix].partition("/")[0]
-    if kind == "image":
-        return _image(path, size)
-    return _waveform(path) if kind == "audio" else None
+    if kind == "audio":
+        return _waveform(path)
+    return _image(path, size) if kind == "image" else _still(path, size)
 
 
 def _image(path: Path, size: int) -> str | None:
@@ -112,17 +112,32 @@ def _image(path: Path, size: int) -> str | None:
         from PIL import Image, ImageOps
     except ImportError:
         raise MissingExtraError("image", "pictures in a report") from None
-    buffer = io.BytesIO()
     try:
         with Image.open(path) as source:
             source.draft("RGB", (size, size))  # a JPEG is decoded at about this size
-            image = ImageOps.exif_transpose(source)
-            image.thumbnail((size, size))
-            image.convert("RGBA" if _is_transparent(image) else "RGB").save(
-                buffer, format="WEBP", quality=_QUALITY, method=4
-            )
+            return _small(ImageOps.exif_transpose(source), size)
     except Exception:  # noqa: BLE001 - Pillow's readers raise anything for damaged files
         return None
+
+
+def _still(path: Path, size: int) -> str | None:
+    """Return the first frame of a video."""
+    try:
+        import av
+    except ImportError:
+        raise MissingExtraError("video", "pictures of videos in a report") from None
+    try:
+        with av.open(str(path)) as container:
+            return _small(next(container.decode(video=0)).to_image(), size)
+    except (av.FFmpegError, StopIteration, LookupError):
+        return None
+
+
+def _small(image: Any, size: int) -> str:
+    buffer = io.BytesIO()
+    image.thumbnail((size, size))
+    mode = "RGBA" if _is_transparent(image) else "RGB"
+    image.convert(mode).save(buffer, format="WEBP", quality=_QUALITY, method=4)
     data = base64.b64encode(buffer.getvalue()).decode()
     width, height = image.size
     return f'<img alt="" width="{width}" height="{height}" src="data:image/webp;base64,{data}">'

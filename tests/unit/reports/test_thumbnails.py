@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from pytest_llamaburn import kept_media
@@ -20,8 +21,6 @@ from pytest_llamaburn.reports import html
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    import pytest
 
 EVAL = Path(__file__).parents[2] / "golden" / "journals" / "eval-complete" / "result.json"
 SOURCE = re.compile(
@@ -119,3 +118,22 @@ def test_sound_that_a_model_made_and_what_its_code_drew_are_shown(tmp_path: Path
     assert "<figcaption>answer</figcaption>" in page
     assert "<figcaption>what the code drew</figcaption>" in page
     assert "not kept" not in page
+
+
+def test_a_video_is_shown_by_its_first_frame(tmp_path: Path) -> None:
+    av = pytest.importorskip("av")
+    with av.open(str(tmp_path / "clip.mp4"), "w") as container:
+        stream = container.add_stream("libx264", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for shade in (0, 255):
+            frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), shade, np.uint8))
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    name = kept_media.Keeper(tmp_path).of_file(tmp_path / "clip.mp4")
+    seen = {"kind": "video", "id": name, "seconds": 0.2, "frames": [0.0, 0.1]}
+    page = html.render([saved(tmp_path, [seen])])
+    ((width, height, data),) = SOURCE.findall(page)
+    assert (width, height) == ("64", "48")
+    small = Image.open(io.BytesIO(base64.b64decode(data))).convert("L")
+    assert small.getextrema()[1] < 40
+    assert "<figcaption>video, 0.200 s, 2 frames</figcaption>" in page
