@@ -11,6 +11,8 @@ A modality's module has
 - `size_of(facts)`, which returns the group of a medium in the table by size, and a number by which
   groups are sorted; `GROUPED_BY` names what they are grouped by, if it is not the size;
 - `fingerprint(path)`, a digest of the content of a made medium; `MADE_SUFFIX`, its file suffix;
+- `SETTINGS`, the settings of an eval that a form shows first, if there are any;
+- `OWN`, the setting that asks one question of the user's own instead of a set, if there is one;
 - `ready()`, which raises MissingExtraError if a library is missing.
 
 It may also have `settled(settings, model, server)`, which returns the settings that it decides by

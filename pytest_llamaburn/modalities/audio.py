@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 KIND: Final = "audio"
 NOUN: Final = "recordings"
 CAPABILITY: Final = "audio"
+SETTINGS: Final = ("language", "audio_api")
 GROUPED_BY: Final = "length"
 SUFFIXES: Final = {
     ".wav": "audio/wav",

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 KIND: Final = "image"
 NOUN: Final = "images"
 CAPABILITY: Final = "vision"
+SETTINGS: Final = ("image_size",)
 SUFFIXES: Final = {
     ".png": "image/png",
     ".jpg": "image/jpeg",

@@ -30,6 +30,7 @@ KIND: Final = "video"
 NOUN: Final = "videos"
 CAPABILITY: Final = "vision"  # frames are images
 GROUPED_BY: Final = "length"
+SETTINGS: Final = ("video_rate", "video_frames", "video_sound")
 SUFFIXES: Final = {
     ".mp4": "video/mp4",
     ".m4v": "video/mp4",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from pytest_llamaburn import modalities
 from pytest_llamaburn.errors import ServerError
+from pytest_llamaburn.kept_media import Keeper
 from pytest_llamaburn.kinds._run import row_of
 from pytest_llamaburn.kinds.eval import answer_cache, asking, room, task
 from pytest_llamaburn.media import identified
@@ -65,6 +66,7 @@ class Answering:
     def __post_init__(self) -> None:
         """Open the cache of earlier answers; it reads and writes nothing yet."""
         self._cache = answer_cache.Cache(Path(self.settings.results_dir))
+        self.keeper = Keeper(Path(self.settings.results_dir))
         self._told = False  # of a video that does not fit
 
     async def row(self, question: Question, number: int) -> AnswerRow:
@@ -114,7 +116,7 @@ class Answering:
     async def _answer(self, question: Question, number: int, hits: list[Hit]) -> AnswerFacts:
         """Return the answer of the model, or that of an earlier run to the same request."""
         prompt = _evidence.prompt_with(self.asking.text(question), hits)
-        media = modalities.encoded(question.media, self.settings)
+        media = self._encoded(question)
         if modalities.asks(self.modality, question, self.settings):
             facts = await self._asked(question, media, prompt)
             return cast("AnswerFacts", {**facts, **_shown(media)})
@@ -145,6 +147,13 @@ class Answering:
             self._told = True
             self.tell(f"a video is {found}")
         return found
+
+    def _encoded(self, question: Question) -> list[Medium]:
+        """Return the media of a question; what is recorded of each has the id of its copy."""
+        media = modalities.encoded(question.media, self.settings)
+        for medium in media:
+            medium.facts["id"] = self.keeper.of_sent(medium)
+        return media
 
     async def _asked(self, question: Question, media: list[Medium], prompt: str) -> AnswerFacts:
         """Return the answer to a request that the modality itself sends."""

@@ -26,6 +26,7 @@ from pytest_llamaburn.kinds.eval import (
     room,
     scoring,
     task,
+    told,
 )
 from pytest_llamaburn.kinds.eval.answering import Answering, thought_in
 from pytest_llamaburn.kinds.eval.judging import Judging, is_final
@@ -91,11 +92,13 @@ class EvalRun(Run):
     async def answer(self, question: Question) -> list[AnswerRow]:
         """Ask the model a question --samples times; return the rows."""
         rows = self._rows.setdefault(question.id, {})
+        self._progress.tell("asked", told.asked(question, self._answering.keeper))
         for number in range(self.settings.samples):
             if number not in rows:
                 rows[number] = await self._answering.row(question, number)
                 self.write("request", rows[number])
                 self._warn_of_cuts(rows[number])
+            self._progress.tell("answered", told.answered(rows[number]))
             self._progress.step(of_request(rows[number], stage="answering", unit=_UNIT))
         return [*rows.values()]
 
@@ -112,6 +115,7 @@ class EvalRun(Run):
             self._begin_judging()
             self._scores[question.id] = self._scored(question, [*rows.values()])
             self.write("scores", self._scores[question.id])
+        self._progress.tell("scored", told.scored(self._scores[question.id]))
         self._progress.step(Event(stage="scoring", unit=_UNIT))
         return self._scores[question.id]
 
@@ -151,6 +155,8 @@ class EvalRun(Run):
             self._modality.ready()
             if hasattr(self._modality, "TELLER"):
                 self._modality.TELLER.say = self._progress.say
+                self._modality.TELLER.tell = self._progress.tell
+                self._modality.check_source(self.settings)
             self._notes += modalities.check_all(question.media for question in self._questions)
 
     def _tell_unsearched(self) -> None:
@@ -346,7 +352,8 @@ class EvalRun(Run):
         if question.scorer != "render":
             return found
         name = f"{question.id}-{row['iteration']}"
-        picture = programs.keep_picture(found, self._screenshots, name)
+        home = Path(self.settings.results_dir)
+        picture = programs.keep_picture(found, self._screenshots, name, home)
         if self._judging.waits_for_pictures:
             self._early[place] = found
             self._pictures |= {question.id: picture} if picture else {}
