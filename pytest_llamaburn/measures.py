@@ -1,8 +1,7 @@
 """All measures: name, unit, direction, formula, and how each is read from a result file.
 
-`metrics.py` defines the measures of one request, as functions over its trace. This module defines
-the measures of several requests. The `measures.py` of a kind of run lists those of its files, and
-how each is read. Gates, comparisons, tables and the docs use that list.
+`metrics.py` defines the measures of one request, this module those of several. The `measures.py` of
+a kind of run lists those of its files; gates, comparisons, tables and the docs use that list.
 """
 
 from __future__ import annotations
