@@ -46,7 +46,7 @@ class Question(NamedTuple):
     scorer: str | None = None
     criteria: tuple[str, ...] = criteria.USUAL
     options: dict[str, Any] = {}  # noqa: RUF012 - never changed
-    definitions: tuple[dict[str, Any], ...] = ()
+    definitions: tuple[criteria.Definition, ...] = ()
     context: tuple[str, ...] = ()
     media: tuple[dict[str, Any], ...] = ()
 

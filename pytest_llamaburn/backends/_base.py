@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 
 from pytest_llamaburn.backends import _media
 from pytest_llamaburn.backends._address import Address, parse_host, unreachable
@@ -43,6 +43,15 @@ LONGEST_S = 600.0  # deadline of a whole answer if the settings give none
 Message = dict[str, Any]
 Body = dict[str, Any]  # of a request, as the dialect of the server has it
 Likely = list[tuple[str, float]]  # (token, log probability)
+
+
+class LoadedModel(TypedDict):
+    """A model in the memory of a server; `gpu_share` is the share of it on GPUs."""
+
+    name: str
+    size_mb: float | None
+    gpu_share: float | None
+    context_length: int | None
 
 
 @dataclass
@@ -157,7 +166,7 @@ class Backend(ABC):
         """Unload the model, so that it takes no memory until `load`."""
         await self.unload(model)
 
-    async def loaded(self) -> list[dict[str, Any]] | None:
+    async def loaded(self) -> list[LoadedModel] | None:
         """Return the models in the server's memory, or None if the server does not report them."""
         return None
 

@@ -169,7 +169,7 @@ class Backend(_base.Backend):
     def _not_pulled(self, name: str, reason: str) -> str:
         return f"{self.address.url} cannot pull {name}: {reason}"
 
-    async def loaded(self) -> list[dict[str, Any]]:
+    async def loaded(self) -> list[_base.LoadedModel]:
         """Return the models in memory: name, size, GPU share and context length."""
         return [
             {

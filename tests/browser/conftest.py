@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 if os.environ.get("CI"):
     import playwright.sync_api  # noqa: F401 - the tests skip without it, but not in CI
 
-WAITS_MS = 30_000  # for what must happen; a test that waits so long has failed
+WAITS_MS = 120_000  # for what must happen, on a busy machine too; then a test has failed
 WIDE = {"width": 1280, "height": 900}
 NARROW = {"width": 360, "height": 740}
 

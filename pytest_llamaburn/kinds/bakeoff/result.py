@@ -13,6 +13,7 @@ from pytest_llamaburn.kinds import _single
 from pytest_llamaburn.kinds._file import (
     Part,
     RequestFacts,
+    Results,
     RunFile,
     by_kind,
     request_model,
@@ -93,7 +94,7 @@ class _Facts(RequestFacts):
 BakeoffRequest = request_model("BakeoffRequest", _Facts)
 
 
-class BakeoffResults(Part):
+class BakeoffResults(Results):
     """The models, first ranks first, and the verdict on each pair of those that are ranked."""
 
     candidates: list[Candidate]
@@ -102,10 +103,6 @@ class BakeoffResults(Part):
     decided: bool
     rounds: int
     runs: list[BakeoffRequest]  # type: ignore[valid-type]
-    summary: dict[str, Distribution]
-    totals: dict[str, int]
-    errors: dict[str, int]
-    gates: list[GateVerdict]
 
 
 class File(RunFile):
@@ -176,7 +173,7 @@ def _candidate(
     loads = [row["load_ms"] for row in mine if row["load_ms"] is not None]
     return {
         **about,
-        "out": _out(mine, good, required),
+        "out": _out(mine, required, config["iterations"]),
         "rounds": len({row["round"] for row in good}),
         "totals": totals(errors),
         "errors": by_kind(errors),
@@ -191,15 +188,17 @@ def _candidate(
     }
 
 
-def _out(mine: Sequence[Document], good: Sequence[Document], required: Sequence[Any]) -> str | None:
+def _out(mine: Sequence[Document], required: Sequence[Any], iterations: int) -> str | None:
     """Return why a model has no rank, or None."""
     broken = [one for one in required if one["verdict"] == "fail"]
     if broken:
         return f"{OUT} {broken[0]['expression']}: {gates.sentence(broken[0])}"
-    if good:
-        return None
-    error = mine[-1]["error"] if mine else None
-    return f"{error['kind']}: {error['message']}" if error else "no request was sent"
+    if not mine:
+        return "no request was sent"
+    error = ranking.failure(mine, iterations)
+    if error is None and not _single.good(mine):
+        error = mine[-1]["error"]
+    return f"{error['kind']}: {error['message']}" if error else None
 
 
 def _characters(rows: Sequence[Document]) -> Any:
