@@ -395,9 +395,6 @@ UNSCORED = _share(
     *("both", "n_scored / n_total"),
 )
 FAILED_ANSWERS = _share(
-    "error_rate",
-    "answers that failed / all requested answers",
-    "client",
-    "totals.failed / requests",
+    "error_rate", "failed answers / all requested answers", "client", "totals.failed / requests"
 )
 ANSWERS = (*CRITERIA, *GRADES, *SCORED, *RATES, WIN_RATE, UNSCORED, FAILED_ANSWERS)
