@@ -188,33 +188,23 @@ class Showing(Settings):
 
     image_size: int | None = opt(
         None,
-        "longest side of an image that is sent; larger images are scaled down (default: not "
-        "scaled; 512 for frames of a video)",
+        "longest side of a sent image; larger ones are scaled down (default: no; 512 for videos)",
         unit="pixels",
         bounds={"ge": 16, "le": 65_536},
         example=1024,
     )
     video_rate: float = opt(
-        1.0,
-        "number of frames to sample from each second of a video, such as 0.1",
-        unit="frames/s",
-        bounds={"gt": 0, "le": 240},
+        1.0, "frames of each second of a video", unit="frames/s", bounds={"gt": 0, "le": 240}
     )
     video_frames: int = opt(
-        16,
-        "maximum number of frames of a video; those of a longer one are spread evenly over it",
-        bounds={"ge": 1, "le": 10_000},
+        16, "maximum number of frames of a video, spread evenly", bounds={"ge": 1, "le": 10_000}
     )
     video_as: str = opt(
-        "frames",
-        "how a video is sent: frames (as images, each with its time), or file (whole, to a server "
-        "that says that it takes videos)",
-        choices=words("frames", "file"),
+        "frames", "what is sent of a video: frames or the file", choices=words("frames", "file")
     )
     video_sound: str = opt(
         "auto",
-        "what is sent of a video's sound: auto (sound if the server says that the model hears), "
-        "sound, transcript (the subtitles beside it, else by Whisper) or none",
+        "what is sent of its sound: auto (sound if the model hears), sound, transcript or none",
         choices=words("auto", "sound", "transcript", "none"),
     )
     mmproj: str | None = opt(

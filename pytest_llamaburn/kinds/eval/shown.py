@@ -71,7 +71,7 @@ def _media(items: Sequence[Item], modality: str | None) -> Document:
 
 def _kept_back(answer: Answer) -> bool:
     """Return whether a request was not sent, because its media do not fit."""
-    return answer["error"] is not None and answer["error"]["phase"] == "request"
+    return answer["error"] is not None and answer["error"].get("phase") == "request"
 
 
 def _frames(media: Sequence[Document]) -> Document:

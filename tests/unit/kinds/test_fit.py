@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from support import single_runs
 from support.gpu_server import INFO, PER_TOKEN, TENSORS, Gpu, GpuBackend, taken
@@ -152,6 +152,8 @@ def test_tensors_of_an_unknown_type_leave_the_weights_open() -> None:
     assert prediction.need(model, Asked(512)).total is None
 
 
+@settings(max_examples=300)
+@example(first=64, longest=2625, edge=64, truth=2560, beyond=plan.SPILLS)
 @given(
     first=st.integers(64, 5000),
     longest=st.integers(64, 300_000),
