@@ -128,7 +128,8 @@ def _still(path: Path, size: int) -> str | None:
         raise MissingExtraError("video", "pictures of videos in a report") from None
     try:
         with av.open(str(path)) as container:
-            return _small(next(container.decode(video=0)).to_image(), size)
+            frame: Any = next(container.decode(video=0))
+            return _small(frame.to_image(), size)
     except (av.FFmpegError, StopIteration, LookupError):
         return None
 
