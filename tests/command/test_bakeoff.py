@@ -47,7 +47,9 @@ def test_models_are_loaded_asked_and_unloaded_in_turn(tmp_path: Path) -> None:
 def test_model_that_does_not_fit_is_out(name: str, tmp_path: Path) -> None:
     with ScriptedServer(OllamaFleet(unloadable=f"{name}:latest")) as server:
         done = run_cli("bakeoff", "a", "b", f"--host={server.host}", *ASKED, cwd=tmp_path)
-    *_, out = kept(tmp_path)["results"]["candidates"]
+    document = kept(tmp_path)
+    first, out = document["results"]["candidates"]
+    assert document["model"] == first["model"]
     assert (out["name"], out["rank"]) == (name, None)
     assert "model requires more system memory" in out["out"]
     assert f"{name}: not_loaded: " in done.stdout

@@ -121,6 +121,8 @@ def build(record: Record) -> Document:
     ranked = found(powered.rows, candidates, config, record.facts.get("quality", {}))
     document = _single.content(powered, ranked)
     document["config"] = {**config, "model": config["models"]}
+    if ranked["winner"]:  # lists show its speed
+        document["model"] = ranked["candidates"][0]["model"]
     if ranked["decided"] and document["status"] == "partial":
         document["status"] = "complete"
     judged = gates.judged(document, MEASURES, config["threshold"], config["gate_mode"])

@@ -236,6 +236,10 @@ def test_slowest_ranks_first_if_lower_is_better(monkeypatch: pytest.MonkeyPatch)
     found = held(fleet, monkeypatch, rank="total_generation_ms", rounds=20)
     assert found["winner"] == "b"
     assert ranks(found) == {"b": (1, 1), "a": (2, 2)}
+    (sheet,) = table.sheets(file_of(found, rank="total_generation_ms"), Path("x.json"))
+    change = sheet.rows[1][2].partition(" %")[0]
+    means = [one["summary"]["total_generation_ms"]["mean"] for one in found["candidates"]]
+    assert float(change) == pytest.approx(100 * (means[1] / means[0] - 1), abs=2)
 
 
 def test_loads_and_characters_are_those_of_each_model(monkeypatch: pytest.MonkeyPatch) -> None:
