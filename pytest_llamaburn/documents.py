@@ -157,6 +157,15 @@ class ServerFacts(TypedDict):
     local: bool
 
 
+class LoadedModel(TypedDict):
+    """A model in the memory of a server; `gpu_share` is the share of it on GPUs."""
+
+    name: str
+    size_mb: float | None
+    gpu_share: float | None
+    context_length: int | None
+
+
 class Header(TypedDict):
     """The first line of a journal: what is run, on what, with which settings.
 

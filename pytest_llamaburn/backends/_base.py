@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_llamaburn.backends import _media
 from pytest_llamaburn.backends._address import Address, parse_host, unreachable
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from pytest_llamaburn.backends._exchange import Exchange
     from pytest_llamaburn.backends._framing import Framing
     from pytest_llamaburn.backends._gguf import Header
+    from pytest_llamaburn.documents import LoadedModel
     from pytest_llamaburn.settings import Run
 
 _ERROR_BODY_LIMIT = 64_000  # bytes of an error reply that are searched for a message
@@ -43,15 +44,6 @@ LONGEST_S = 600.0  # deadline of a whole answer if the settings give none
 Message = dict[str, Any]
 Body = dict[str, Any]  # of a request, as the dialect of the server has it
 Likely = list[tuple[str, float]]  # (token, log probability)
-
-
-class LoadedModel(TypedDict):
-    """A model in the memory of a server; `gpu_share` is the share of it on GPUs."""
-
-    name: str
-    size_mb: float | None
-    gpu_share: float | None
-    context_length: int | None
 
 
 @dataclass

@@ -24,7 +24,7 @@ BUSY_PERCENT = 10
 _WINDOW_S = 1.0
 _NO_SERVER = "not checked: no server"
 _EMPTY = "the server has no models"
-_NOT_PARTS = ("all", "test")  # extras that are not optional parts
+_NOT_PARTS = ("all", "frontend", "test", "test-media")  # extras that are not optional parts
 
 
 class CheckResult(NamedTuple):
@@ -333,9 +333,8 @@ def sandbox(context: Context) -> CheckResult:  # noqa: ARG001
     try:
         code.ready()
     except LlamaBurnError as err:
-        return CheckResult(
-            "warn", str(err), "No fix is needed for eval sets without the scorer code."
-        )
+        fix = "No fix is needed for eval sets without the scorer code."
+        return CheckResult("warn", str(err), fix)
     finding = "generated code can run: Landlock and seccomp confine it"
     lacking = sandboxed.missing()
     names = [name for word, name in sandboxed.LANGUAGES.items() if word not in lacking]
@@ -352,9 +351,8 @@ def extras(context: Context) -> CheckResult:
     missing = [name for name, here in parts.items() if not here]
     if not missing:
         return CheckResult("ok", ", ".join(shown))
-    fix = f"Install with: {installing(*missing)}"
-    needed = "embedded" in missing and context.seen.server is None
-    return CheckResult("warn" if needed else "ok", ", ".join(shown), fix)
+    level = "warn" if "embedded" in missing and context.seen.server is None else "ok"
+    return CheckResult(level, ", ".join(shown), f"Install with: {installing(*missing)}")
 
 
 def sensor_of(name: str) -> Callable[[Context], CheckResult]:
@@ -384,18 +382,13 @@ def _parts() -> dict[str, bool]:
 
     package = metadata("pytest-llamaburn")
     needs = [Requirement(text) for text in package.get_all("Requires-Dist") or ()]
-    names = [n for n in package.get_all("Provides-Extra") or () if n not in _NOT_PARTS]
-    wanted = {name: _of_extra(needs, name) for name in names}  # empty: not for this system
-    return {name: all(map(_installed, parts)) for name, parts in wanted.items() if parts}
-
-
-def _of_extra(needs: list[Any], extra: str) -> list[Any]:
-    conditional = [need for need in needs if need.marker]
-    return [
-        need
-        for need in conditional
-        if need.marker.evaluate({"extra": extra}) and not need.marker.evaluate({"extra": ""})
-    ]
+    marked = [(need, need.marker) for need in needs if need.marker]
+    parts = {
+        extra: [n for n, m in marked if m.evaluate({"extra": extra}) > m.evaluate({"extra": ""})]
+        for extra in package.get_all("Provides-Extra") or ()
+        if extra not in _NOT_PARTS
+    }  # an extra without a requirement is not for this system
+    return {name: all(map(_installed, needed)) for name, needed in parts.items() if needed}
 
 
 def _installed(need: Any) -> bool:

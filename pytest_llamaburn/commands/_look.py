@@ -12,7 +12,8 @@ from pytest_llamaburn.errors import LlamaBurnError
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping
 
-    from pytest_llamaburn.backends._base import Backend, LoadedModel, Model, Server
+    from pytest_llamaburn.backends._base import Backend, Model, Server
+    from pytest_llamaburn.documents import LoadedModel
     from pytest_llamaburn.settings import Run
 
 Answer = TypeVar("Answer")

@@ -31,8 +31,8 @@ from pytest_llamaburn.store.resume import check_same
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from pytest_llamaburn.backends._base import Backend, LoadedModel, Message, Model, Server
-    from pytest_llamaburn.documents import Clock, Document, Outcome
+    from pytest_llamaburn.backends._base import Backend, Message, Model, Server
+    from pytest_llamaburn.documents import Clock, Document, LoadedModel, Outcome
     from pytest_llamaburn.kinds._kind import RunKind
     from pytest_llamaburn.progress import Progress
     from pytest_llamaburn.trace import Trace
