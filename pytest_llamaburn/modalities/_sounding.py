@@ -65,13 +65,17 @@ def trace_of(exchange: Exchange, outcome: Sound | Failed, text: str) -> Trace:
 
 def kept(sound: Sound, settings: Any, modality: str) -> str:
     """Return the path of the file in which the sound is kept: that of --output, or one of ours."""
-    if settings.save_audio:
-        path = Path(settings.save_audio)
-    else:
-        name = hashlib.sha256(sound.raw).hexdigest()[:16]
-        path = Path(settings.results_dir) / "multimodal" / modality / "audio" / f"{name}.wav"
+    path = place(sound.raw, settings, modality)
     clips.write(sound.clip, path)
     return str(path)
+
+
+def place(raw: bytes, settings: Any, modality: str) -> Path:
+    """Return the path for a sound: that of --output, or one named after the digest of `raw`."""
+    if settings.save_audio:
+        return Path(settings.save_audio)
+    name = hashlib.sha256(raw).hexdigest()[:16]
+    return Path(settings.results_dir) / "multimodal" / modality / "audio" / f"{name}.wav"
 
 
 def _measured(exchange: Exchange, clip: Clip, raw: bytes) -> dict[str, Any]:

@@ -157,11 +157,11 @@ def can_think(settings: Any, model: Model) -> bool:
 
 
 def limits(settings: Any, model: Model, server: Server, *, thinks: bool) -> dict[str, int]:
-    """Return the limit of tokens if the settings have none: more to think or to write a scene.
+    """Return the limit of tokens if the settings have none: more to think, for scenes and tunes.
 
     The context must hold the answer; Ollama gets the size of the context with each request.
     """
-    if not (thinks or settings.render):
+    if not (thinks or settings.render or settings.music_by == "abc"):
         return {"max_tokens": LIMIT}
     known = model.context_length or _THINKING_CONTEXT
     context = min(settings.num_ctx or _THINKING_CONTEXT, known)
