@@ -22,7 +22,11 @@ _SOUND = {
     "duration_error_s": ("s", "none", "real − asked duration of music"),
     "spectral_flatness": ("share", "none", "geometric / arithmetic mean of the power spectrum"),
     "render_ms": ("ms", "lower", "time to render a score as sound; part of generation_time_ms"),
-    "onset_f1": ("share", "higher", "onsets of the rendering that are those of the score: F1, 50 ms"),
+    "onset_f1": (
+        "share",
+        "higher",
+        "onsets of the rendering that are those of the score: F1, 50 ms",
+    ),
     "notes": ("count", "none", "notes of a score"),
     "delay_ms": ("ms", "lower", "live: median of arrival of a text − end of its speech"),
     "first_text_ms": ("ms", "lower", "live: arrival of the first text − start"),

@@ -85,9 +85,15 @@ def _of_tune(
     total_ms = None if answer_ms is None else answer_ms + render_ms
     found, flatness = levels.levels(clip), levels.flatness(clip)
     reasons = {"time_to_first_audio_ms": _FIRST_AUDIO}
-    reasons |= {"spectral_flatness": "the music is silent or shorter than 50 ms"} if flatness is None else {}
+    if flatness is None:
+        reasons["spectral_flatness"] = "the music is shorter than 50 ms"
     path = _sounding.place(text.encode(), settings, "music")
+    if "asked_seconds" in about:
+        asked = {"duration_error_s": clip.seconds - about["asked_seconds"]}
+    else:
+        asked = {}
     return {
+        **asked,
         "generation_time_ms": total_ms,
         "render_ms": render_ms,
         "audio_seconds": clip.seconds,
@@ -97,7 +103,6 @@ def _of_tune(
         "spectral_flatness": flatness,
         "onset_f1": _onsets.f1(tune.onsets, _onsets.onsets_of(clip)),
         "notes": len(tune.notes),
-        "duration_error_s": clip.seconds - about["asked_seconds"] if "asked_seconds" in about else None,
         "sample_rate": clip.sample_rate,
         "null_reasons": reasons,
         **_kept(clip, tune, text, path),

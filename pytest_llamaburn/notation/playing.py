@@ -116,7 +116,7 @@ def _repeated(items: Sequence[Item]) -> list[Item]:
         if not isinstance(item, Bar):
             continue
         if item.text.startswith(":"):  # `:|`, `:||:` and `::` end a repeat
-            done += part + (part[:-1] if common is None else part[:common])
+            done += part + part[:common]
             part, common = [], None
         elif item.text.endswith(":"):
             done += part
@@ -139,6 +139,8 @@ class _Player:
     tempo: Fraction = _USUAL_TEMPO
     _unit: Fraction = Fraction(1, 8)
     _in_bar: Fraction = Fraction(0)
+    _begins_part: bool = True
+    _pickup: Fraction = Fraction(0)
     _changed: dict[str, int] = field(default_factory=dict)  # accidentals of this bar
     _tied: dict[int, int] = field(default_factory=dict)  # by pitch, the note to make longer
     _last: list[int] = field(default_factory=list)  # the notes that began last
@@ -163,13 +165,13 @@ class _Player:
             elif isinstance(item, Tuplet):
                 self._begin(item)
             elif isinstance(item, Bar):
-                self._end_bar(is_repeat=":" in item.text)
+                self._end_bar(ends_part=item.text not in ("|", "["))
             elif isinstance(item, Field):
                 self._set(item.name, item.value, item.line)
             elif item.text == "-":
                 self._tied |= {self.notes[n].pitch: n for n in self._last}
         if self._in_bar:
-            self._end_bar(is_repeat=True)
+            self._end_bar(ends_part=True)
 
     def _sound(self, item: Sounds, following: Item | None) -> None:
         length = item.length * self._unit * self._stretched(following)
@@ -226,15 +228,15 @@ class _Player:
         self._ratio = Fraction(item.time or usual, item.size)
         self._left = item.count
 
-    def _end_bar(self, *, is_repeat: bool) -> None:
-        """Count a bar; one that is short at the begin, the end or a repeat has its rest elsewhere."""
-        whole = self.metre
-        if whole is not None and self._in_bar:
-            partial = self._in_bar < whole and (is_repeat or not self.right)
-            if not partial:
-                self.right.append(self._in_bar == whole)
-            elif not self.right and not is_repeat:
-                self.right.append(True)  # a pickup
+    def _end_bar(self, *, ends_part: bool) -> None:
+        """Count a bar; a pickup and the short bar at the end of its part are one bar together."""
+        whole, length = self.metre, self._in_bar
+        if length and whole is not None:
+            if self._begins_part and not ends_part and length < whole:
+                self._pickup = length
+            else:
+                self.right.append(length == whole or (ends_part and length + self._pickup == whole))
+        self._begins_part = ends_part or (self._begins_part and not length)
         self._in_bar, self._changed = Fraction(0), {}
 
     def _pitch(self, sign: str | None, letter: str, octave: int) -> int:

@@ -26,7 +26,9 @@ _PLAYED: Final = "KLMQ"  # fields that change how notes are played
 _LONGEST: Final = 100_000  # characters
 _LENGTH = r"(?P<{0}>\d{{0,4}}(?:/+\d{{0,4}})?)"
 _PITCH: Final = re.compile(r"(\^{1,2}|_{1,2}|=)?([A-Ga-g])([,']*)(\d{0,4}(?:/+\d{0,4})?)")
-_BAR: Final = r"(?P<bar>:*\|+[\]:]*|\[\||::|\|?\[(?=[1-9])|(?<=\|)(?=[1-9]))(?P<ending>[1-9][\d,\-]*)?"
+_BAR: Final = (
+    r"(?P<bar>:*\|+[\]:]*|\[\||::|\|?\[(?=[1-9])|(?<=\|)(?=[1-9]))(?P<ending>[1-9][\d,\-]*)?"
+)
 _TOKENS: Final = re.compile(
     r"(?P<skip>[\s\\`()y]|\"[^\"]*\"|![^!\n]*!|\+[a-z]+\+|\{[^}]*\}|[.~HJLMOPRSTuv](?=[^:]))"
     r"|\[(?P<field>[A-Za-z]):(?P<value>[^\]\n]*)\]"
@@ -143,12 +145,14 @@ def _items(number: int, found: re.Match[str]) -> Iterator[Item]:
     elif found["bar"] is not None:
         yield Bar(number, found["bar"], found["ending"] or "")
     elif found["chord"]:
-        pitches, lengths = zip(*map(_pitch, _PITCH.finditer(found["chord"])), strict=True)
+        pitches, lengths = zip(
+            *(_pitch(note, number) for note in _PITCH.finditer(found["chord"])), strict=True
+        )
         yield Sounds(number, pitches, lengths[0] * _length(found["whole"], number))
     elif found["note"]:
         note = _PITCH.match(found["note"])
         assert note is not None  # noqa: S101 - the token says so
-        pitch, length = _pitch(note)
+        pitch, length = _pitch(note, number)
         yield Sounds(number, (pitch,), length)
     elif found["rest"] is not None:
         yield Sounds(number, (), _length(found["rest"], number))
@@ -158,11 +162,11 @@ def _items(number: int, found: re.Match[str]) -> Iterator[Item]:
         yield playing.Mark(number, found["tie"] or found["broken"])
 
 
-def _pitch(note: re.Match[str]) -> tuple[tuple[str | None, str, int], Fraction]:
+def _pitch(note: re.Match[str], number: int) -> tuple[tuple[str | None, str, int], Fraction]:
     """Return accidental, letter and octave of a note (0 for C to B), and its length in units."""
     sign, letter, marks, length = note.groups()
     octave = letter.islower() + marks.count("'") - marks.count(",")
-    return (sign, letter.upper(), octave), _length(length, 0)
+    return (sign, letter.upper(), octave), _length(length, number)
 
 
 def _length(text: str, number: int) -> Fraction:

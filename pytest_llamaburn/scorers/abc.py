@@ -40,7 +40,9 @@ def score(answer: str, question: Question) -> Score:
         return _base.unparsable(f"it is no ABC: {err}")._replace(details=details)
     broken = dict(_broken(tune, question))
     details |= {"parsed": 1, **_facts(tune)}
-    details |= {f"{n}s_right": int(asked[f"{n}s_asked"] and n not in broken) for n in ("key", "metre")}
+    details |= {
+        f"{n}s_right": int(asked[f"{n}s_asked"] and n not in broken) for n in ("key", "metre")
+    }
     words = "; ".join(broken.values())
     return _base.scored(not broken, reading.text_in(said), words, **details)
 

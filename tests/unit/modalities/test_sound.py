@@ -231,7 +231,8 @@ def test_music_is_measured_against_the_duration_that_was_asked_for(tmp_path: Pat
 
 def test_silent_music_has_no_flatness() -> None:
     _, measured = asked(music, SoundPeer(music=clip_of(np.zeros(RATE), RATE)), JAZZ)
-    assert measured["null_reasons"] == {"spectral_flatness": "the music is silent"}
+    assert measured["null_reasons"]["spectral_flatness"] == "the music is silent"
+    assert measured["null_reasons"]["onset_f1"] == "the music has no score"
 
 
 def heard(*parts: float) -> list[Any]:
