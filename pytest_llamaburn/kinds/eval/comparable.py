@@ -14,8 +14,9 @@ from pytest_llamaburn import criteria
 from pytest_llamaburn.errors import ResultsError
 from pytest_llamaburn.kinds import _comparable
 from pytest_llamaburn.kinds._comparable import Change, Column, Estimate, Subject
-from pytest_llamaburn.kinds.eval import scores
+from pytest_llamaburn.kinds.eval import programs, scores
 from pytest_llamaburn.kinds.eval.measures import MEASURES
+from pytest_llamaburn.program_measures import PROGRAMS
 from pytest_llamaburn.stats import figures
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ _WITH = {"unparsable": "correct_of_parsed", "not_attempted": "correct_given_atte
 _BEFORE = {"few_shot": 0, "choice_by": "text"}  # what files of earlier versions do not say
 _F_SCORE = "f_score"
 _ON_A_SCALE = "1 to 5"
+_SPEEDS = {one.name: one for one in PROGRAMS}
+_MARGINS = 5  # a speed differs between sessions as other speeds do: by some percent
 
 
 class Marked(Subject):
@@ -120,15 +123,18 @@ class Comparison(_comparable.Comparison):
         judged = [n for n in (*criteria.BUILT_IN, *found) if n != "grade" and n not in redefined]
         names = dict.fromkeys((*judged, *_shares_of(marked), _F_SCORE))
         own = {**other.own, **self.baseline.own}
-        return [
+        marks = [
             _column(name, own.get(name) or criteria.named(name))
             for name in names
             if any(_mark(item, name) is not None for item in marked)
         ]
+        return [*marks, *self._speeds(shared)]
 
     def estimate(self, other: Marked, column: Column) -> Estimate:
         """Return the mean difference over the questions that both have the mark for."""
         shared = self._shared(other)
+        if column.metric in _SPEEDS:
+            return self._of_speed(other, column, shared)
         marks = (
             (_mark(self.baseline.items[key], column.metric), _mark(other.items[key], column.metric))
             for key in shared
@@ -144,6 +150,49 @@ class Comparison(_comparable.Comparison):
             values = (fmean(sides[0]), fmean(sides[1])) if pairs else (None, None)
         facts = {"questions": len(pairs), "shared": len(shared)}
         return Estimate(*values, found.value, found.ci95, found.reason, facts)
+
+    def _speeds(self, shared: Sequence[tuple[Any, ...]]) -> list[Column]:
+        """Return the columns of what programs measured; their margin is 5 % of the baseline."""
+        found = {name: self._means(self.baseline, name, shared) for name in _SPEEDS}
+        return [
+            Column(one.name, one.unit, one.better, width=_MARGINS * fmean(found[name].values()))
+            for name, one in _SPEEDS.items()
+            if found[name]
+        ]
+
+    def _of_speed(
+        self, other: Marked, column: Column, shared: Sequence[tuple[Any, ...]]
+    ) -> Estimate:
+        """Return the mean difference over the questions that both answered right.
+
+        Frame rates of different renderers, such as a GPU and a processor, are not compared.
+        """
+        before, after = (self._means(s, column.metric, shared) for s in (self.baseline, other))
+        both = [key for key in before if key in after]
+        facts = {"questions": len(both), "shared": len(shared)}
+        if not both:
+            reason = "no question has a right answer in both"
+            return Estimate(
+                *(fmean(side.values()) if side else None for side in (before, after)),
+                None,
+                None,
+                reason,
+                facts,
+            )
+        values = [fmean(side[key] for key in both) for side in (before, after)]
+        drawn = [programs.renderers(one.document) for one in (self.baseline, other)]
+        if drawn[0] != drawn[1]:
+            words = (", ".join(names) or "nothing" for names in reversed(drawn))
+            reason = "drawn by {}, in the baseline by {}".format(*words)
+            return Estimate(*values, None, None, reason, facts)
+        found = figures.mean([after[key] - before[key] for key in both])
+        return Estimate(*values, found.value, found.ci95, found.reason or None, facts)
+
+    @staticmethod
+    def _means(side: Marked, name: str, shared: Sequence[tuple[Any, ...]]) -> dict[Any, float]:
+        """Return the mean of a measure of programs by question, where it has one."""
+        found = {key: programs.values_of(side.items[key], name) for key in shared}
+        return {key: fmean(values) for key, values in found.items() if values}
 
     def file(self, subject: Marked) -> Document:
         """Return a file as the comparison tells of it, with its eval set."""

@@ -45,13 +45,22 @@ def of(items: Iterable[Any]) -> dict[str, Any]:
 
 def values(document: Mapping[str, Any], name: str) -> list[float]:
     """Return the values of a measure of programs, one for each right answer that has it."""
+    return [one for item in document["results"]["items"] for one in values_of(item, name)]
+
+
+def values_of(item: Any, name: str) -> list[float]:
+    """Return the values of a measure of programs in one item, of its right answers."""
     return [
         details[key]
-        for item in document["results"]["items"]
         for key, one in _measured(item["question"]["scorer"]).items()
         for details in _right(item)
         if one == name and details.get(key) is not None
     ]
+
+
+def renderers(document: Mapping[str, Any]) -> list[str]:
+    """Return the names of the renderers that drew, sorted; none without drawings."""
+    return sorted((document["results"].get("programs") or {}).get("renderers", ()))
 
 
 def sheets(found: Row | None) -> Iterator[Sheet]:
