@@ -311,7 +311,9 @@ class Wire:
         transport.set_write_buffer_limits(0)  # uvloop then sends in write(), not later
         return (perf_counter() - started) * 1e3
 
-    async def send(self, payload: Payload, last_delta: Callable[[Exchange], int | None]) -> Exchange:
+    async def send(
+        self, payload: Payload, last_delta: Callable[[Exchange], int | None]
+    ) -> Exchange:
         """Return the exchange of one request; a failed connection is a failure in it."""
         try:
             connect_ms = await self.open()
