@@ -47,10 +47,11 @@ class Estimate(NamedTuple):
 def of(caller: Caller, prompts: Sequence[Prompt]) -> Estimate:
     """Return what a judge would take for some prompts.
 
-    A token is taken to be 4 characters, a reply 500 tokens. `most_usd` is the cost if every reply
-    is cut at its limit twice and every byte is a token.
+    A token is taken to be 4 characters, a reply 500 tokens, a medium as many as it can be.
+    `most_usd` is the cost if every reply is cut at its limit twice and every byte is a token.
     """
     tokens = sum(len(p.system) + len(p.user) for p in prompts) // CHARS_PER_TOKEN
+    tokens += sum(m.most_tokens for p in prompts for m in p.shown if m.kind in caller.judge.takes)
     output = len(prompts) * _OUTPUT_TOKENS
     usual = _prices.cost_usd(Usage(input=tokens, output=output), caller.prices)
     worst = [_judging.worst_usd(caller, prompt) for prompt in prompts]

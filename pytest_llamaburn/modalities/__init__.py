@@ -23,7 +23,8 @@ Answers to chat requests may be media in text. Such a modality has
 - `settled(backend, server, questions, settings)`, a coroutine called before the first question,
   which returns a change of the settings, and a sentence about it for the user;
 - `prompt(question, text)`, which returns the text that is sent;
-- `constrained(body, question, server, settings)`, which returns a request that holds the answer to a form;
+- `constrained(body, question, server, settings)`, which returns a request that holds the answer to
+  a form;
 - `of_answer(question, facts, server, settings)`, which returns what is measured of an answer.
 """
 

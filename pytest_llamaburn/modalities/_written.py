@@ -1,4 +1,4 @@
-"""Music that a model of text writes as ABC notation: asked for in a chat, rendered, and measured."""
+"""Music that a model of text writes as ABC notation: asked for, rendered and measured."""
 
 from __future__ import annotations
 

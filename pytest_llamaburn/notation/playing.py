@@ -42,12 +42,12 @@ class Rests(NamedTuple):
 
 
 class Tuplet(NamedTuple):
-    """The next `count` notes are played in the time of `time` of `size`; None: by the metre."""
+    """The next `notes` notes are played in the time of `time` of `size`; None: by the metre."""
 
     line: int
     size: int
     time: int | None
-    count: int
+    notes: int
 
 
 class Mark(NamedTuple):
@@ -226,7 +226,7 @@ class _Player:
         compound = self.metre is not None and self.metre.numerator % 3 == 0
         usual = {2: 3, 3: 2, 4: 3, 6: 2, 8: 3}.get(item.size, 3 if compound else 2)
         self._ratio = Fraction(item.time or usual, item.size)
-        self._left = item.count
+        self._left = item.notes
 
     def _end_bar(self, *, ends_part: bool) -> None:
         """Count a bar; a pickup and the short bar at the end of its part are one bar together."""

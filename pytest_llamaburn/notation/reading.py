@@ -116,7 +116,7 @@ def _read(lines: list[_Line]) -> tuple[dict[str, str], list[list[Item]]]:
 
 
 def _name(value: str) -> str:
-    return value.split()[0] if value.split() else ""
+    return next(iter(value.split()), "")
 
 
 def _music(line: _Line, voices: dict[str, list[Item]], voice: str) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from pytest_llamaburn.notation.keys import Key
+if TYPE_CHECKING:
+    from fractions import Fraction
+
+    from pytest_llamaburn.notation.keys import Key
 
 _SAME_S = 0.001  # notes that begin this close together begin at one time
 

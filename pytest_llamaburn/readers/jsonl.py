@@ -45,7 +45,8 @@ def _chosen(folder: Path) -> Path:
     if len(found) > 1:
         names = ", ".join(sorted(one.name for one in found.values()))
         raise DatasetError(
-            f"--input: {folder} has several .jsonl files: {names}: rename the one to read to test.jsonl"
+            f"--input: {folder} has several .jsonl files: {names}: rename the one to read to "
+            "test.jsonl"
         )
     return next(iter(found.values()))
 

@@ -1,10 +1,11 @@
 """The word error rate of a transcript against the reference, raw and normalised.
 
 WER = (substitutions + deletions + insertions) / words of the reference, for the alignment with the
-fewest errors. CER is the same of the characters of the normalised texts. English is normalised as for Whisper if that is installed. In other languages only
-case, punctuation and forms of characters are normalised, and languages that are written without
-spaces are counted by the letter. A transcript is right if its rate is at most the option `max_wer`;
-without `max_wer` the rate is only measured. The option `language` is a code ("en").
+fewest errors. CER is the same of the characters of the normalised texts. English is normalised as
+for Whisper if that is installed. In other languages only case, punctuation and forms of characters
+are normalised, and languages that are written without spaces are counted by the letter. A
+transcript is right if its WER is at most the option `max_wer`; without `max_wer` the rates are only
+measured. The option `language` is a code ("en").
 """
 
 from __future__ import annotations

@@ -53,6 +53,7 @@ class Judgment(Part):
     reasoning: str
     evidence: list[str]
     claims: list[Claim] = Field(default_factory=list)
+    shown: list[str] = Field(default_factory=list)
     judge: str | None
     model_served: str | None
     usage: dict[str, int | None]
@@ -66,10 +67,7 @@ class Judgment(Part):
 
 
 class Score(Part):
-    """The score on one criterion: the median of its scored judgments, None without any.
-
-    `verdict` is the grade, if the criterion has grades.
-    """
+    """The score on one criterion: the median of its scored judgments; `verdict` is a grade."""
 
     score: float | None
     verdict: Literal["correct", "incorrect", "not_attempted"] | None = None

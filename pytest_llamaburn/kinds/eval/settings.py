@@ -46,8 +46,8 @@ class Eval(Run, Judging, Searching, Showing, Audio):
     )
     music_by: str = opt(
         "auto",
-        "how music is asked for: endpoint (the server sends sound), abc (a model of text writes ABC "
-        "notation, which is rendered), or auto (abc unless the server has the endpoint)",
+        "how music is asked for: endpoint (the server sends sound), abc (a model of text writes "
+        "ABC notation, which is rendered), or auto (abc unless the server has the endpoint)",
         choices=words("auto", "endpoint", "abc"),
     )
     abc_grammar: bool = opt(
