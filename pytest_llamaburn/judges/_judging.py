@@ -109,8 +109,8 @@ def _of_row(row: JudgmentFields) -> Judgment:
     names = {one.name for one in fields(Judgment)}
     known: dict[str, Any] = {name: value for name, value in row.items() if name in names}
     known |= {"usage": Usage(**row["usage"]), "evidence": tuple(row["evidence"])}
-    later = {name: tuple(row.get(name, ())) for name in ("claims", "shown")}
-    return Judgment(**known | later)
+    listed = {name: tuple(known.get(name, ())) for name in ("claims", "shown")}
+    return Judgment(**known | listed)
 
 
 def by_rule(case: Case, criterion: str | Criterion) -> Judgment | None:
