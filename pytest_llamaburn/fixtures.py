@@ -133,10 +133,10 @@ def audio_device(request: pytest.FixtureRequest) -> AudioDevice:
 def media(request: pytest.FixtureRequest) -> SampleMedia:
     """Return the media of a sample: those of the test's question, or of the marker's `sample`.
 
-    `@pytest.mark.llm_multimodal(sample="image_qa/colour-1")` names a question of a set. `media.image`,
-    `.audio` and `.video` are the file of the only medium of that kind, `media.paths` all files,
-    `media.encoded()` what a request carries, and `media.question` the question. Media of shipped
-    sets are made at first use. Without their libraries, the test is skipped.
+    `@pytest.mark.llm_multimodal(sample="image_qa/colour-1")` names a question of a set.
+    `media.image`, `.audio` and `.video` are the file of the only medium of that kind, `media.paths`
+    all files, `media.encoded()` what a request carries, and `media.question` the question. Media of
+    shipped sets are made at first use. Without their libraries, the test is skipped.
     """
     from pytest_llamaburn.modalities import _sample
 

@@ -65,7 +65,7 @@ def measured(
 
     `answer_ms` is how long the answer took. The numbers of an answer that is no ABC are null.
     """
-    about = {"music_by": "abc", "constrained_by": constrained_by}
+    about: dict[str, Any] = {"music_by": "abc", "constrained_by": constrained_by}
     if "seconds" in question.options:
         about["asked_seconds"] = float(question.options["seconds"])
     try:

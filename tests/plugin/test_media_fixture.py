@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,7 +9,7 @@ import pytest
 from pytest_llamaburn.errors import MissingExtraError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from pathlib import Path
 
 IMAGE = """
 import pytest
@@ -19,7 +18,8 @@ from PIL import Image
 @pytest.mark.llm_multimodal(sample="image_qa/colour-1")
 def test_image(media):
     assert media.paths == [media.image]
-    assert Image.open(media.image).format == "PNG"
+    with Image.open(media.image) as image:
+        assert image.format == "PNG"
     (medium,) = media.encoded()
     assert (medium.mime, medium.raw) == ("image/png", media.image.read_bytes())
     assert media.question.reference
@@ -39,9 +39,8 @@ def test_it(media):
 
 
 @pytest.fixture(autouse=True)
-def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LLAMABURN_CACHE_DIR", str(tmp_path / "cache"))
-    yield
 
 
 def test_a_test_gets_the_media_of_the_sample_that_its_marker_names(
