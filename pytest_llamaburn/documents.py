@@ -1,16 +1,19 @@
 """The shapes of JSON that modules pass on: rows, headers, verdicts and documents.
 
-They are plain dicts at runtime. The types name their fields for readers and for mypy.
+They are plain dicts at runtime. The types name their fields for readers and for mypy; the models of
+result files use the same types, so pydantic checks the same fields.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal, NotRequired
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+from typing_extensions import TypedDict  # pydantic cannot read that of Python 3.11
 
 Document = dict[str, Any]  # the content of a result file, or a part of it
+Decision = Literal["pass", "fail", "undecided"]  # of a gate
+Interval = tuple[float, float]  # the lower and the upper limit; in JSON, a list
 
 
 class Failure(TypedDict):
@@ -86,7 +89,10 @@ class BenchmarkRow(RequestRow):
 
 
 class Distribution(TypedDict):
-    """The summary of a sample; `stats.samples.distribution` defines each field."""
+    """The summary of a sample; without values it has a reason.
+
+    `certified` lists the percentiles for which `n` samples are enough.
+    """
 
     unit: str
     n: int
@@ -100,10 +106,10 @@ class Distribution(TypedDict):
     p99: float | None
     p99_9: float | None
     max: float | None
-    ci95: list[float] | None
+    ci95: Interval | None
     ci95_method: NotRequired[str]
     certified: list[str]
-    reason: NotRequired[str]
+    reason: NotRequired[str | None]
 
 
 class GateVerdict(TypedDict):
@@ -113,7 +119,7 @@ class GateVerdict(TypedDict):
     value: float | None
     ci95: Sequence[float] | None
     margin: float | None
-    verdict: str
+    verdict: Decision
     reason: str | None
 
 
@@ -123,14 +129,26 @@ class ChangeVerdict(TypedDict):
     expression: str
     file: str
     change: float | None
-    interval: Sequence[float] | None
-    verdict: str
+    interval: Interval | None
+    verdict: Decision
     reason: str | None
     unit: NotRequired[str | None]
 
 
-class ServerHeader(TypedDict):
-    """The server of a run."""
+class ModelFacts(TypedDict):
+    """The model under test."""
+
+    id: str
+    name: str
+    quantization: str | None
+    family: str | None
+    parameter_size: str | None
+    digest: str | None
+    context_length: int | None
+
+
+class ServerFacts(TypedDict):
+    """The server under test."""
 
     kind: str
     version: str | None
@@ -149,11 +167,11 @@ class Header(TypedDict):
     session_id: str
     run_id: str
     timestamp: str
-    model: dict[str, Any]
-    server: ServerHeader
-    config: dict[str, Any]
+    model: ModelFacts
+    server: ServerFacts
+    config: Document
     contended: bool
-    environment: dict[str, Any]
+    environment: Document
 
 
 def values(rows: Iterable[Mapping[str, Any]], metric: str) -> list[float]:

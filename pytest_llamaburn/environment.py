@@ -6,6 +6,7 @@ import hashlib
 import math
 import os
 import platform
+import re
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,11 +14,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from pytest_llamaburn.documents import Document
+
 _LIBRARIES = ("httpx", "msgspec", "numpy", "psutil", "pydantic", "pytest", "uvloop", "xllamacpp")
+_NVIDIA_VERSION = "proc/driver/nvidia/version"
 
 
-def facts(root: Path = Path("/")) -> dict[str, Any]:
+def facts(root: Path = Path("/")) -> Document:
     """Return OS, CPU, memory, GPUs, container and versions; a fact is None if unreadable.
+
+    `gpu_drivers` has the version of each vendor's driver, if that is not a part of the kernel.
 
     `cpu_quota` and `ram_limit_mb` are this process's limits in a container or service, or None
     without a limit; `cpus_allowed` is the number of processors it may use. `fingerprint` is a
@@ -43,6 +49,7 @@ def facts(root: Path = Path("/")) -> dict[str, Any]:
         "machine": platform.machine(),
         **hardware,
         **limits,
+        "gpu_drivers": _gpu_drivers(root),
         "governor": _text(root / "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
         "container": in_container(root),
         "python": platform.python_version(),
@@ -52,7 +59,7 @@ def facts(root: Path = Path("/")) -> dict[str, Any]:
     }
 
 
-def binding(limits: Mapping[str, Any], hardware: Mapping[str, Any]) -> dict[str, Any]:
+def binding(limits: Mapping[str, Any], hardware: Mapping[str, Any]) -> Document:
     """Return the limits that restrict a process to less than the whole machine.
 
     Both arguments may be the `facts` of a machine; facts of an older version have no limits.
@@ -62,7 +69,7 @@ def binding(limits: Mapping[str, Any], hardware: Mapping[str, Any]) -> dict[str,
     return {name: v for name, v in values.items() if v is not None and v != whole.get(name)}
 
 
-def _limits(root: Path, cores: int | None, ram_mb: int) -> dict[str, Any]:
+def _limits(root: Path, cores: int | None, ram_mb: int) -> Document:
     """Return the limits that control groups and the CPU affinity set for this process."""
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
     groups = [*_groups(root)]
@@ -173,7 +180,7 @@ def _cpu_model(root: Path) -> str | None:
     return platform.processor() or None
 
 
-def _gpus(root: Path) -> list[dict[str, Any]]:
+def _gpus(root: Path) -> list[Document]:
     """Return vendor and name of the GPUs that the kernel shows; the name may be None."""
     gpus = []
     for information in sorted(root.glob("proc/driver/nvidia/gpus/*/information")):
@@ -186,6 +193,13 @@ def _gpus(root: Path) -> list[dict[str, Any]]:
         if vendor and "-" not in card.parent.name:
             gpus.append({"vendor": vendor, "name": _text(card / "product_name")})
     return gpus
+
+
+def _gpu_drivers(root: Path) -> dict[str, str]:
+    nvidia = re.search(r"Module\s.*?(\d+(?:\.\d+)+)", _text(root / _NVIDIA_VERSION) or "")
+    amd = _text(root / "sys/module/amdgpu/version")
+    found = {"nvidia": nvidia and nvidia[1], "amd": amd}
+    return {vendor: version for vendor, version in found.items() if version}
 
 
 def _os_version(root: Path) -> str:

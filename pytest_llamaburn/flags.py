@@ -5,12 +5,12 @@ A flag changes no number; it warns that a number needs care.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from pytest_llamaburn.documents import RequestRow
+    from pytest_llamaburn.documents import Document, RequestRow
 
 RELOADED_OVER_MS = 100.0  # a warm load_duration is 1 to 4 ms
 NONCE_TOKENS = 24  # maximum tokens of the fresh prefix that may add to the shared part of prompts
@@ -31,7 +31,7 @@ class Context(NamedTuple):
 FLAGS: dict[str, Callable[[RequestRow, Context], bool]] = {}
 
 
-def context(rows: Sequence[RequestRow], config: dict[str, Any], facts: dict[str, Any]) -> Context:
+def context(rows: Sequence[RequestRow], config: Document, facts: Document) -> Context:
     """Return the facts of a run with which its rows are compared."""
     cached = [row["cached_tokens"] for row in rows if row["cached_tokens"] is not None]
     sent = config["sent"].get("options", {})
@@ -44,7 +44,7 @@ def context(rows: Sequence[RequestRow], config: dict[str, Any], facts: dict[str,
     )
 
 
-def cpu_share(config: dict[str, Any], facts: dict[str, Any]) -> float | None:
+def cpu_share(config: Document, facts: Document) -> float | None:
     """Return the share of the model that its server keeps outside the GPU, or None."""
     name = config["sent"].get("model")
     held = [m for m in facts.get("loaded_before") or () if m["name"] == name]

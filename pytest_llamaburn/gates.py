@@ -22,7 +22,7 @@ from pytest_llamaburn.measures import Measure, Observed
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from pytest_llamaburn.documents import ChangeVerdict, GateVerdict
+    from pytest_llamaburn.documents import ChangeVerdict, Decision, Document, GateVerdict
 
 THRESHOLD = "--threshold"
 _HUGE = 1e5  # percent; more is written in powers of ten
@@ -115,6 +115,23 @@ def judged(
     return [decide(gate, gate.of.observed(document), mode) for gate in gates]
 
 
+def of_run(
+    document: Document, table: Mapping[str, Measure], of_tests: Sequence[GateVerdict]
+) -> list[GateVerdict]:
+    """Return `results.gates[]` of a run: the verdicts of its tests, then those of --threshold."""
+    config = document["config"]
+    return [*of_tests, *judged(document, table, config["threshold"], config["gate_mode"])]
+
+
+def of_test(
+    results: Document, table: Mapping[str, Measure], expressions: Iterable[str], mode: str
+) -> None:
+    """Raise AssertionError if a gate of a test does not pass on the results of that test."""
+    broken = not_passed(judged({"results": results}, table, expressions, mode))
+    if broken:
+        raise AssertionError("; ".join(broken))
+
+
 def decide(gate: Gate, observed: Observed, mode: str) -> GateVerdict:
     """Return the entry of `results.gates[]` for a gate and the value of its measure.
 
@@ -122,7 +139,9 @@ def decide(gate: Gate, observed: Observed, mode: str) -> GateVerdict:
     gate fails.
     """
     value, interval, reason, _ = _settled(gate, observed)
-    verdict = "undecided" if value is None or reason else _verdict(gate, value, interval, mode)
+    verdict: Decision = "undecided"
+    if value is not None and not reason:
+        verdict = _verdict(gate, value, interval, mode)
     if verdict == "undecided" and not reason:
         reason = "the 95 % interval contains the bound" if interval else "no interval"
     sign = 1 if gate.operator in ("<", "<=") else -1
@@ -150,9 +169,20 @@ def bound_of(expression: str) -> tuple[str, float]:
     return match["column"], float(match["bound"]) / 100
 
 
+def margin_of(text: str) -> float:
+    """Return the share of a text such as `3%`; raises SettingsError for any other text."""
+    try:
+        share = float(text.removesuffix("%")) / 100
+    except ValueError:
+        share = -1.0
+    if not 0 <= share < 1:
+        raise SettingsError(f"--margin: '{text}' is refused: write a percentage, as 3%")
+    return share
+
+
 def weigh_change(
-    change: dict[str, Any], bound: float, better: str, undecided: str
-) -> tuple[str, str | None]:
+    change: Document, bound: float, better: str, undecided: str
+) -> tuple[Decision, str | None]:
     """Return the verdict on a change, and the reason of an undecided one.
 
     The gate passes only if the whole 95 % interval is no worse than the bound. `undecided` is the
@@ -242,7 +272,7 @@ def _settled(gate: Gate, observed: Observed) -> Observed:
     return Observed(min(observed.within, key=lambda end: abs(end - gate.bound)))
 
 
-def _verdict(gate: Gate, value: float, interval: Sequence[float] | None, mode: str) -> str:
+def _verdict(gate: Gate, value: float, interval: Sequence[float] | None, mode: str) -> Decision:
     if mode == "point":
         return "pass" if gate.holds(value) else "fail"
     if interval is None:

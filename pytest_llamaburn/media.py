@@ -7,10 +7,12 @@ import hashlib
 import os
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from pytest_llamaburn.documents import Document
 
 CACHE_VARIABLE = "LLAMABURN_CACHE_DIR"
 
@@ -41,7 +43,7 @@ class Medium(NamedTuple):
     kind: str
     mime: str
     data: Base64
-    facts: dict[str, Any]
+    facts: Document
 
     @property
     def url(self) -> Base64:
@@ -54,7 +56,7 @@ class Medium(NamedTuple):
         return base64.b64decode(b"".join(self.data.parts))
 
 
-def identified(body: dict[str, Any], media: Sequence[Medium]) -> dict[str, Any]:
+def identified(body: Document, media: Sequence[Medium]) -> Document:
     """Return a request's body with the digests of its media, as a key of what was sent."""
     digests = [hashlib.sha256(b"".join(one.data.parts)).hexdigest() for one in media]
     return {**body, "media_sha256": digests} if media else body

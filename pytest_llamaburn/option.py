@@ -10,16 +10,17 @@ builds the pydantic model that checks the values when it is first needed.
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING, Any, ParamSpec
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
 from pytest_llamaburn import files
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from pydantic import BaseModel
 
 P = ParamSpec("P")
+Checked = TypeVar("Checked")  # a settings class, or the model that was made of it
 MOST = 2**31 - 1  # the highest value of any number; servers use 32-bit integers
 MOST_S = 366 * 86_400.0
 
@@ -181,8 +182,14 @@ def model_of(kind: type) -> type[BaseModel]:
     return create_model(kind.__name__, __config__=config, __doc__=kind.__doc__, **fields)
 
 
+def changed(settings: Checked, values: Mapping[str, Any]) -> Checked:
+    """Return checked settings with other values, which are not checked."""
+    model = cast("BaseModel", settings)
+    return cast("Checked", model.model_copy(update=values))
+
+
 def _field(option: Option, hint: Any) -> tuple[Any, Any]:
-    from typing import Annotated, cast
+    from typing import Annotated
 
     from pydantic import AfterValidator, BeforeValidator, Field
 

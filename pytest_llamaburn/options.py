@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from pytest_llamaburn import files, registry, settings
 from pytest_llamaburn.errors import SettingsError
-from pytest_llamaburn.option import model_of, options_of
+from pytest_llamaburn.option import changed, model_of, options_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterator, Mapping, Sequence
@@ -138,7 +138,7 @@ def of_mode(kind: type, values: Any, origins: Mapping[str, str]) -> Any:
                 reason = f"{origins[other]} replaces it: leave one out"
                 _leave_out(given, (name, other), values, origins, reason)
     left_out = [o for o in options_of(kind) if o.name not in given]
-    return values.model_copy(update={o.name: o.default for o in left_out})
+    return changed(values, {o.name: o.default for o in left_out})
 
 
 def record(values: Any, kind: type) -> dict[str, Any]:

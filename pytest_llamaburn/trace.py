@@ -14,6 +14,8 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from pytest_llamaburn.documents import Failure
+
 
 CLIENT_FILES = "client_files"  # the client's own failure: the request never reached the server
 UNREADABLE, IMPLAUSIBLE = "unreadable", "implausible"  # why a number of the server is rejected
@@ -137,12 +139,17 @@ class Trace:
         ]
 
     @property
-    def error(self) -> dict[str, Any] | None:
+    def error(self) -> Failure | None:
         """The failure as in result files, or None if the request succeeded."""
         if self.failure is None:
             return None
-        names = ("kind", "phase", "status", "message")
-        return {name: getattr(self.failure, name) for name in names}
+        failed = self.failure
+        return {
+            "kind": failed.kind,
+            "phase": failed.phase,
+            "status": failed.status,
+            "message": failed.message,
+        }
 
     @property
     def last_ns(self) -> int | None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 
 from pytest_llamaburn import registry
 from pytest_llamaburn.backends import _catalogue, _weights
+from pytest_llamaburn.option import changed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,7 +30,7 @@ def settle(settings: SomeRun, origins: Mapping[str, str]) -> tuple[SomeRun, str 
     chosen = {"model": (_catalogue.DEFAULT_MODEL,), "backend": "embedded"}
     title = _catalogue.entries()[_catalogue.DEFAULT_MODEL]["title"]
     note = f"no --model given and none configured: using the embedded {title}"
-    return settings.model_copy(update=chosen), note  # type: ignore[attr-defined]
+    return changed(settings, chosen), note
 
 
 def make(kind: str, settings: Run) -> Backend:

@@ -16,7 +16,7 @@ from pytest_llamaburn.stats import samples
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from pytest_llamaburn.documents import Document
+    from pytest_llamaburn.documents import Document, Interval
 
 
 # A single request has one number per measure, so no statistic.
@@ -28,7 +28,7 @@ class Goodput(NamedTuple):
 
     requests_per_sec: float | None
     share: float | None
-    wilson95: list[float] | None
+    wilson95: Interval | None
     good: int
     requests: int
 

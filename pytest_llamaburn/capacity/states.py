@@ -32,7 +32,7 @@ class Level(NamedTuple):
     requests: int
     error_rate: float | None
     requests_per_sec: float | None
-    latency_ratio: float | None
+    latency_ratio: float | None = None
     ttft_ms: float | None = None
     total_ms: float | None = None
     stream_tokens: float | None = None

@@ -8,8 +8,6 @@ from statistics import median
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_llamaburn.capacity import recovery
-from pytest_llamaburn.energy.timeline import IDLE_BEFORE_LOAD, IDLE_LOADED
-from pytest_llamaburn.insights import other_load
 from pytest_llamaburn.measures import REASONS
 from pytest_llamaburn.stats import drift
 
@@ -18,14 +16,12 @@ if TYPE_CHECKING:
 
     from pytest_llamaburn.documents import Document
     from pytest_llamaburn.energy.timeline import GpuSample, Sample
-    from pytest_llamaburn.insights import Insight
     from pytest_llamaburn.load.rows import Request
     from pytest_llamaburn.load.step import Burst
 
 BATCHES = 30  # a long load is split into so many, of equal length
 UNREAD, UNSEEN = "the machine was not profiled during the load", "no server process was found"
 IDLE_NAMES = ("cpu_pct", "ram_used_mb", "server_rss_mb")
-BUSY_IDLE_PCT = 25.0  # of all processors; above it the machine was busy before the load
 IDLE_GPU_NAMES = ("util_pct", "vram_used_mb")
 
 
@@ -140,41 +136,6 @@ def idle(samples: Sequence[Sample]) -> Document | None:
             for name, read in by_gpu.items()
         ],
     }
-
-
-def insights(samples: Sequence[Sample]) -> list[Insight]:
-    """Return an insight if the server's memory grows during the load."""
-    memory = [s["server_rss_mb"] for s in samples if s["active"] and s["server_rss_mb"] is not None]
-    memory = memory[len(memory) // 10 :]  # a runner is seen only some seconds after its start
-    size = max(1, len(memory) // BATCHES)
-    batches = [median(memory[i : i + size]) for i in range(0, len(memory) - size + 1, size)]
-    trend = drift.trend(batches)
-    if trend is None or not trend.drifts or trend.share < 0:
-        return []
-    share = batches[-1] / batches[0] - 1  # the trend's share belongs to its fitted line
-    text = (
-        f"The server's memory grew by {share:.0%} during the load, from {batches[0]:.0f} to "
-        f"{batches[-1]:.0f} MB. Run a longer load to see whether the growth ends, and limit the "
-        "server's memory."
-    )
-    evidence = {"share": share, "first_mb": batches[0], "last_mb": batches[-1]}
-    return [{"id": "memory_grows", "text": text, "evidence": evidence}]
-
-
-def busy_machine(other_cpu_share: float | None, samples: Sequence[Sample]) -> list[Insight]:
-    """Return an insight if other programs used the processors, during the run or before it."""
-    if other_cpu_share is not None:
-        insight = other_load({"telemetry": {"other_cpu_share": other_cpu_share}})
-        return [insight] if insight else []
-    calm = [s for s in samples if s["phase"] in (IDLE_BEFORE_LOAD, IDLE_LOADED)]
-    cpu = _middle(calm, "cpu_pct")
-    if cpu is None or cpu < BUSY_IDLE_PCT:
-        return []
-    text = (
-        f"The processors of this machine were {cpu:.0f} % busy before the load. Close other "
-        "programs and measure again."
-    )
-    return [{"id": "busy_before", "text": text, "evidence": {"cpu_pct": cpu}}]
 
 
 def _middle(samples: Sequence[Mapping[str, object]], name: str) -> float | None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from pytest_llamaburn.commands._look import Look
+    from pytest_llamaburn.documents import Document
 
 FAIL_BELOW_MB, WARN_BELOW_MB = 100, 1000
 BUSY_PERCENT = 10
@@ -43,7 +44,7 @@ class Context:
     seen: Look
 
     @cached_property
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> Document:
         """The facts about this machine."""
         from pytest_llamaburn.environment import facts
 

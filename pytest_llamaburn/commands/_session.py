@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn import grids, options
 from pytest_llamaburn.errors import LlamaBurnError, SettingsError
+from pytest_llamaburn.option import changed
 from pytest_llamaburn.session import ENDING, PREFIX
 from pytest_llamaburn.settings import Display
 
@@ -75,7 +76,7 @@ def _with_own_outputs(kind: RunKind, settings: Any, display: Any) -> tuple[Any, 
     own = {o: kind.own_outputs.get(Path(o).suffix.lower()) for o in display.output}
     update = {name: output for output, name in own.items() if name}
     rest = tuple(output for output, name in own.items() if not name)
-    return settings.model_copy(update=update), display.model_copy(update={"output": rest})
+    return changed(settings, update), changed(display, {"output": rest})
 
 
 def _show(outcome: Outcome, display: Display) -> None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pytest_llamaburn.converters._row import Row
+    from pytest_llamaburn.documents import Document
     from pytest_llamaburn.evalsets import EvalSet
 
 HELP = "list, check and import eval sets"
@@ -75,7 +76,7 @@ def _list(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _about(found: EvalSet) -> dict[str, Any]:
+def _about(found: EvalSet) -> Document:
     asked = found.questions
     categories = Counter(question.category for question in asked)
     scorers = Counter(question.scorer or "judge" for question in asked)
@@ -83,7 +84,7 @@ def _about(found: EvalSet) -> dict[str, Any]:
     return dict(zip(_COLUMNS, facts, strict=True))
 
 
-def _row(about: dict[str, Any]) -> tuple[str, ...]:
+def _row(about: Document) -> tuple[str, ...]:
     scorers = ", ".join(f"{name} {count}" for name, count in about["scorers"].items())
     categories = ", ".join(about["categories"])
     return (about["name"], about["version"], str(about["questions"]), categories, scorers)
@@ -113,7 +114,7 @@ def _import(arguments: argparse.Namespace) -> int:
     found = _converted(sources, arguments.format, arguments.answers)
     whole = _whole(sources, arguments.format)
     name = arguments.name or whole.stem
-    content: dict[str, Any] = {"name": name, "version": "1.0"}
+    content: Document = {"name": name, "version": "1.0"}
     if examples:
         solved = _converted(examples, arguments.format, arguments.answers)
         content["examples"] = [_example(question) for _, question in solved]
@@ -175,7 +176,7 @@ def _whole(sources: list[Path], form: str) -> Path:
     return sources[0] if len(sources) == 1 else Path(form)
 
 
-def _example(question: dict[str, Any]) -> dict[str, Any]:
+def _example(question: Document) -> Document:
     kept = {name: question[name] for name in ("prompt", "category")}
     return {**kept, "answer": question["reference"]}
 

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+Question = dict[str, Any]  # a question as eval sets have it
+
+
 class Row(dict[str, Any]):
     """A row with its place in the file and its format's name."""
 

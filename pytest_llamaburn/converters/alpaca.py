@@ -9,10 +9,12 @@ from pytest_llamaburn.converters._row import optional, text
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from pytest_llamaburn.converters._row import Question
+
 HELP = "instruction, input, output; an output with a generator is not used as reference"
 
 
-def convert(rows: Iterable[Any]) -> Iterator[dict[str, Any]]:
+def convert(rows: Iterable[Any]) -> Iterator[Question]:
     """Yield the instructions, for a judge; the output of another model is not used as reference."""
     for count, row in enumerate(rows, 1):
         parts = (text(row, "instruction"), optional(row, "input"))

@@ -9,10 +9,12 @@ from pytest_llamaburn.converters._row import text
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from pytest_llamaburn.converters._row import Question
+
 HELP = "uid, category, prompt"
 
 
-def convert(rows: Iterable[Any]) -> Iterator[dict[str, Any]]:
+def convert(rows: Iterable[Any]) -> Iterator[Question]:
     """Yield the questions, for a judge."""
     for row in rows:
         names = {"id": "uid", "prompt": "prompt", "category": "category"}

@@ -9,10 +9,12 @@ from pytest_llamaburn.converters._row import fault, text
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from pytest_llamaburn.converters._row import Question
+
 HELP = "question, answer ending in '#### NUMBER'"
 
 
-def convert(rows: Iterable[Any]) -> Iterator[dict[str, Any]]:
+def convert(rows: Iterable[Any]) -> Iterator[Question]:
     """Yield number questions; only the final number of a worked answer is kept."""
     for count, row in enumerate(rows, 1):
         _, mark, number = text(row, "answer").rpartition("####")

@@ -10,11 +10,13 @@ from pytest_llamaburn.converters._row import text
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from pytest_llamaburn.converters._row import Question
+
 HELP = "task_id, prompt, entry_point, canonical_solution, test"
 _ASK = "Complete this Python function. Reply with the whole function, its imports included."
 
 
-def convert(rows: Iterable[Any]) -> Iterator[dict[str, Any]]:
+def convert(rows: Iterable[Any]) -> Iterator[Question]:
     """Yield code questions; the tests call `check` on the answer's function.
 
     The part of a prompt before that function is the preamble, which answers need not repeat.

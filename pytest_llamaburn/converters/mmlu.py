@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
+    from pytest_llamaburn.converters._row import Question
+
 HELP = "question, choices or A B C D, answer as letter or index"
 COLUMNS = ("question", "A", "B", "C", "D", "answer")
 _LETTERS = "ABCDEFGHIJ"
@@ -81,7 +83,7 @@ class _Item(NamedTuple):
     answer: str
 
 
-def convert(rows: Iterable[Any], answers: str | None = None) -> Iterator[dict[str, Any]]:
+def convert(rows: Iterable[Any], answers: str | None = None) -> Iterator[Question]:
     """Yield choice questions, with lettered choices in the prompt.
 
     `answers` is the notation of the answers, one of ANSWERS, or None to detect it. Raises

@@ -9,10 +9,12 @@ from pytest_llamaburn.converters._row import fault, text, texts
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from pytest_llamaburn.converters._row import Question
+
 HELP = "question_id, category, turns, reference; only the first turns are used"
 
 
-def convert(rows: Iterable[Any]) -> Iterator[dict[str, Any]]:
+def convert(rows: Iterable[Any]) -> Iterator[Question]:
     """Yield the first turn of each question, for a judge; a second turn needs a first answer."""
     for row in rows:
         turns = texts(row, "turns")

@@ -9,10 +9,12 @@ from pytest_llamaburn.converters._row import fault, optional, text, texts
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from pytest_llamaburn.converters._row import Question
+
 HELP = "user_input or question, retrieved_contexts or contexts, reference or ground_truth"
 
 
-def convert(rows: Iterable[Any]) -> Iterator[dict[str, Any]]:
+def convert(rows: Iterable[Any]) -> Iterator[Question]:
     """Yield questions with their documents, for a judge of faithfulness and context recall.
 
     The responses in the file are of another model, so they are not used.

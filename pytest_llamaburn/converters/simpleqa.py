@@ -9,10 +9,12 @@ from pytest_llamaburn.converters._row import optional, text
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from pytest_llamaburn.converters._row import Question
+
 HELP = "question or problem, answer"
 
 
-def convert(rows: Iterable[Any]) -> Iterator[dict[str, Any]]:
+def convert(rows: Iterable[Any]) -> Iterator[Question]:
     """Yield questions whose reply must include the answer; they allow a web search.
 
     A judge, if there is one, assigns SimpleQA's grades.

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Self
 
+    from pytest_llamaburn.documents import Document
     from pytest_llamaburn.energy.integrate import Energy
     from pytest_llamaburn.settings import Run
 
@@ -38,7 +39,7 @@ class Profiler:
         server: Any = None,
         *,
         concurrency: int = 1,
-        publish: Callable[[dict[str, Any]], None] | None = None,
+        publish: Callable[[Document], None] | None = None,
         machine: Machine | None = None,
     ) -> None:
         """Take the settings, the server under test, and the highest number of concurrent requests.
@@ -58,7 +59,7 @@ class Profiler:
             settings.sampler == "auto" and concurrency > PROCESS_ABOVE
         )
         self._sampler = (Child if process else Threads)(plan, machine, self._take)
-        self._about: dict[str, Any] = {
+        self._about: Document = {
             "sampler": "process" if process else "thread",
             "server_location": "local" if local else "remote",
             "cpu_pct_of": "host" if local else None,
@@ -173,7 +174,7 @@ class Profiler:
                 self._readings += rows
         self._publish({"readings": rows})
 
-    def _publish(self, fields: dict[str, Any]) -> None:
+    def _publish(self, fields: Document) -> None:
         if self._sent is not None:
             with suppress(LlamaBurnError):  # a full disk: the next request's row reports it
                 self._sent({"segment": self.segment, **fields})

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel, ValidationError
 
     from pytest_llamaburn.criteria import Criterion
+    from pytest_llamaburn.documents import Document
 
 VERDICTS = {"A": 1, "tie": 0, "B": -1}  # verdicts of a comparison, as ratings
 _WORDS = {**VERDICTS, **{word: value for value, word in enumerate(YES_NO)}}
@@ -112,7 +113,7 @@ def recorded(labels: Sequence[Label]) -> list[float | None]:
 
 def report(
     labels: Sequence[Label], verdicts: Sequence[float | None], minima: Mapping[str, float | None]
-) -> dict[str, Any]:
+) -> Document:
     """Return the agreement of verdicts with the labels, by criterion, and the gates.
 
     A verdict is None if the judge gave none. `minima` has the lower bound of each figure.
@@ -144,7 +145,7 @@ class Preference(NamedTuple):
     picks: int
 
 
-def pairwise(found: Sequence[Preference]) -> dict[str, Any]:
+def pairwise(found: Sequence[Preference]) -> Document:
     """Return how often each side wins, and how consistent the judge is; each pair has one vote.
 
     Pairs of one question are not independent, so the intervals treat them as one cluster.
@@ -167,11 +168,11 @@ def pairwise(found: Sequence[Preference]) -> dict[str, Any]:
     }
 
 
-def _rate(found: Sequence[Preference], values: Sequence[float]) -> dict[str, Any]:
+def _rate(found: Sequence[Preference], values: Sequence[float]) -> Document:
     return figures.mean(values, [one.question for one in found], (0, 1)).as_dict()
 
 
-def _agreement(pairs: Sequence[tuple[Label, float | None]]) -> dict[str, Any]:
+def _agreement(pairs: Sequence[tuple[Label, float | None]]) -> Document:
     """Return the figures of one criterion, with those of one human and of a constant."""
     scored = [(label, verdict) for label, verdict in pairs if verdict is not None]
     human = [agreement.consensus(label.human) for label, _ in scored]
@@ -216,9 +217,7 @@ def _with_interval(
     return figures.mean(values.tolist(), questions, (float(min(ends)), float(max(ends))))
 
 
-def _gates(
-    criteria: Mapping[str, Any], minima: Mapping[str, float | None]
-) -> Iterator[dict[str, Any]]:
+def _gates(criteria: Mapping[str, Any], minima: Mapping[str, float | None]) -> Iterator[Document]:
     """Yield the verdict on each bound and criterion: the interval must be above the bound."""
     asked = {figure: minimum for figure, minimum in minima.items() if minimum is not None}
     for figure, minimum in asked.items():

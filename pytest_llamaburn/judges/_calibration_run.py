@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
     from pathlib import Path
 
+    from pytest_llamaburn.documents import Document
     from pytest_llamaburn.judges import Comparison, JudgeQueue, JudgeResult
     from pytest_llamaburn.judges._calibration import Label
     from pytest_llamaburn.judges._documents import JudgmentFields
@@ -121,12 +122,12 @@ class Calibration:
         self.kept[tuple(row["key"])] = row
 
 
-def header_of(results_dir: Path, run: str) -> dict[str, Any]:
+def header_of(results_dir: Path, run: str) -> Document:
     """Return the header of the calibration with this id that was cut, or of the `last` one.
 
     Raises ResultsError if there is none.
     """
-    headers: dict[str, dict[str, Any]] = {}
+    headers: dict[str, Document] = {}
     for folder in sorted(journal.leftovers(results_dir / FOLDER), key=_written_at):
         header: Any = journal.read(folder).header
         if header is not None and {"run_id", "labels", "config"} <= header.keys():

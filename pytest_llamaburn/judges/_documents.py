@@ -5,10 +5,10 @@ They are plain dicts at runtime, as those of `documents.py`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
+from collections.abc import Sequence
+from typing import Any, Literal, NotRequired
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from typing_extensions import TypedDict
 
 Schema = dict[str, Any]  # a JSON Schema
 Parameters = dict[str, Any]  # of a call, as the API of a provider names them
@@ -22,7 +22,10 @@ class JudgeError(TypedDict):
 
 
 class ClaimFields(TypedDict):
-    """A claim, the judge's quote for it, and whether the quote was found in the evidence."""
+    """A claim that a judge found in a text, and the quote that supports it.
+
+    `found` says whether the quote stands in the evidence; a claim counts as supported only then.
+    """
 
     claim: str
     quote: str
@@ -50,14 +53,17 @@ class Tokens(TypedDict):
 
 
 class JudgmentFields(TypedDict):
-    """A judgment; `judges.Judgment` describes each field. Only rows of a journal have a key."""
+    """One verdict of one judge, or the reason why the judge gave none.
+
+    Only rows of a journal have a key.
+    """
 
     key: NotRequired[list[str]]
     criterion: str
     state: str
-    source: str
+    source: Literal["judge", "rule"]
     score: float | None
-    verdict: str | None
+    verdict: Literal["A", "B", "tie", "correct", "incorrect", "not_attempted"] | None
     reasoning: str
     evidence: list[str]
     claims: NotRequired[list[ClaimFields]]  # not in files of earlier versions
@@ -80,20 +86,23 @@ class JudgmentFields(TypedDict):
 
 
 class ScoreFields(TypedDict):
-    """The score of a jury on one criterion, as `judges.JudgeResult` describes it."""
+    """The score on one criterion: the median of its scored judgments, None without any.
+
+    `verdict` is the grade, if the criterion has grades.
+    """
 
     criterion: NotRequired[str]
     score: float | None
-    verdict: NotRequired[str | None]
+    verdict: NotRequired[Literal["correct", "incorrect", "not_attempted"] | None]
     state: str
     flip_rate: float | None
     judgments: Sequence[JudgmentFields]
 
 
 class ComparisonFields(TypedDict):
-    """One judge's verdict on two answers, as `judges.Comparison` describes it."""
+    """One judge's verdict on two answers shown in both orders; A is the model under test."""
 
-    verdict: str | None
+    verdict: Literal["A", "B", "tie"] | None
     state: str
     inconsistent: bool
     first_picks: int

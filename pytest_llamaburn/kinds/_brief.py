@@ -20,6 +20,13 @@ class Compared:
 
 
 @dataclass
+class Series:
+    """A series of a trend."""
+
+    model: str
+
+
+@dataclass
 class Median:
     """A distribution's median."""
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model
 
-from pytest_llamaburn.documents import Document
+from pytest_llamaburn.documents import Document, Failure, ModelFacts, ServerFacts
 from pytest_llamaburn.measures import REASONS
+from pytest_llamaburn.metrics import REQUEST
 from pytest_llamaburn.texts import counted
 
 if TYPE_CHECKING:
@@ -39,55 +40,24 @@ class Part(BaseModel):
     model_config = ConfigDict(extra="allow", allow_inf_nan=False)
 
 
-class Distribution(Part):
-    """A distribution; `certified` lists the percentiles for which `n` samples are enough."""
+class RequestFacts(Part):
+    """The fields of a request that do not depend on the kind."""
 
-    unit: str
-    n: int
-    mean: float | None
-    std: float | None
-    cv: float | None
-    min: float | None
-    p50: float | None
-    p90: float | None
-    p95: float | None
-    p99: float | None
-    p99_9: float | None
-    max: float | None
-    ci95: tuple[float, float] | None
-    ci95_method: str | None = None
-    certified: list[str]
-    reason: str | None = None
+    timestamp: str
+    finish_reason: str | None
+    chunks: int
+    flags: list[str]
+    null_reasons: dict[str, str]
+    error: Failure | None
 
 
-class ModelFacts(Part):
-    """The model under test."""
-
-    id: str
-    name: str
-    quantization: str | None
-    family: str | None
-    parameter_size: str | None
-    digest: str | None
-    context_length: int | None
-
-
-class ServerFacts(Part):
-    """The server under test."""
-
-    kind: str
-    version: str | None
-    host: str
-    local: bool
-
-
-class RunError(Part):
-    """Why a request failed; `message` is the server's."""
-
-    kind: str
-    phase: str
-    status: int | None
-    message: str
+def request_model(name: str, base: type[RequestFacts]) -> type[RequestFacts]:
+    """Return the model of a timed request: the fields of `base`, and all metrics of a request."""
+    numbers: dict[str, Any] = {
+        measure.name: (float | None, Field(description=f"{measure.unit}: {measure.formula}"))
+        for measure in REQUEST.values()
+    }
+    return create_model(name, __base__=base, __doc__="One timed request.", **numbers)
 
 
 class RunFile(Part):
@@ -106,18 +76,6 @@ class RunFile(Part):
     telemetry: Document
     system_profile: list[Document]
     insights: list[Document]
-
-
-class ComparisonGate(Part):
-    """The verdict of one --fail-if on one file."""
-
-    expression: str
-    file: str
-    change: float | None
-    interval: tuple[float, float] | None
-    verdict: Literal["pass", "fail", "undecided"]
-    reason: str | None
-    unit: str | None = None
 
 
 def status(record: Record, succeeded: int, *, done: bool) -> str:

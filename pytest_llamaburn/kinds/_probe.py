@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn.errors import ServerError
+from pytest_llamaburn.option import changed
 
 if TYPE_CHECKING:
     from pytest_llamaburn.backends._base import Backend, Model, Server
+    from pytest_llamaburn.documents import Document
     from pytest_llamaburn.media import Medium
     from pytest_llamaburn.trace import Trace
 
@@ -26,7 +28,7 @@ def check_capability(model: Model, server: Server, modality: Any) -> None:
         )
 
 
-async def sent(backend: Backend, model: Model, modality: Any) -> dict[str, Any]:
+async def sent(backend: Backend, model: Model, modality: Any) -> Document:
     """Send a small medium; return its size and its tokens, or None where these are not counted.
 
     The tokens are those of the prompt with the medium less those without it. Raises ServerError if
@@ -47,11 +49,11 @@ async def sent(backend: Backend, model: Model, modality: Any) -> dict[str, Any]:
 
 async def _asked(backend: Backend, model: Model, media: list[Medium]) -> Trace:
     """Return the trace of a request for one token, with these media."""
-    usual: Any = backend.settings
+    usual = backend.settings
     message = {"role": "user", "content": _TEXT, **({"media": media} if media else {})}
     wire = backend.wire()
     try:
-        backend.settings = usual.model_copy(update={"max_tokens": 1, "think": "off"})
+        backend.settings = changed(usual, {"max_tokens": 1, "think": "off"})
         return await backend.stream(wire, backend.payload(model, [message]))
     finally:
         backend.settings = usual

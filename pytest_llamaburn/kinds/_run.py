@@ -24,6 +24,7 @@ from pytest_llamaburn.energy import timeline
 from pytest_llamaburn.energy.profiler import Profiler
 from pytest_llamaburn.errors import ServerError
 from pytest_llamaburn.load.prompts import conversation
+from pytest_llamaburn.option import changed
 from pytest_llamaburn.store import journal, results
 from pytest_llamaburn.store.resume import check_same
 
@@ -222,7 +223,7 @@ class Run:
     def _backend_with(self, settings: Document) -> Backend:
         """Return the backend with some settings of the answers replaced."""
         other = copy.copy(self.backend)
-        other.settings = self.settings.model_copy(update=settings)
+        other.settings = changed(self.settings, settings)
         return other
 
     async def _loaded(self) -> Any:

@@ -7,18 +7,19 @@ and the content of the result file that does not depend on the kind.
 from __future__ import annotations
 
 import math
-from time import perf_counter
+from statistics import median
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pytest_llamaburn import metrics
+from pytest_llamaburn import documents, metrics
 from pytest_llamaburn.energy import timeline
-from pytest_llamaburn.errors import StoppedError
 from pytest_llamaburn.kinds import _energy
-from pytest_llamaburn.kinds._file import Part, RunError, by_kind, opening, status, totals
+from pytest_llamaburn.kinds._file import by_kind, opening, status, totals
+from pytest_llamaburn.kinds._limits import Limits
 from pytest_llamaburn.kinds._run import Run, row_of
 from pytest_llamaburn.load import prompts
 from pytest_llamaburn.load.driver import closed_loop
 from pytest_llamaburn.progress import of_request
+from pytest_llamaburn.stats import samples
 from pytest_llamaburn.texts import counted
 from pytest_llamaburn.trace import answered
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
     from pytest_llamaburn.backends._base import Message
     from pytest_llamaburn.backends._http import Wire
-    from pytest_llamaburn.documents import Document
+    from pytest_llamaburn.documents import Distribution, Document
     from pytest_llamaburn.store.journal import Record
     from pytest_llamaburn.trace import Trace
 
@@ -41,22 +42,11 @@ class Question(NamedTuple):
     being timed, unless the last request had the same `place`.
     """
 
-    key: dict[str, Any]
+    key: Document
     messages: list[Message]
     max_tokens: int
     place: Any = None
     primer: list[Message] | None = None
-
-
-class RequestFacts(Part):
-    """The fields of a request that do not depend on the kind."""
-
-    timestamp: str
-    finish_reason: str | None
-    chunks: int
-    flags: list[str]
-    null_reasons: dict[str, str]
-    error: RunError | None
 
 
 class SingleRun(Run):
@@ -71,7 +61,7 @@ class SingleRun(Run):
         self._done: dict[tuple[Any, ...], Document] = {}
         self._place: Any = None
         self._ruler: prompts.Ruler
-        self._began, self._sent = perf_counter(), 0
+        self._limits = Limits(self.settings.budget, _MOST_FAILURES)
 
     async def _warm_up(self) -> None:
         """Warm up, and find out how the server counts our words."""
@@ -97,7 +87,8 @@ class SingleRun(Run):
         """
         self.write("planned", {"items": {key: planned}})
         self._progress.plan(planned - foreseen)
-        self._began, self._sent, first = perf_counter(), 0, len(self.rows)
+        self._limits.begin()
+        first = len(self.rows)
         await closed_loop(self._left(questions), 1, self.backend.wire, self._send, self._note)
         self.write("planned", {"items": {key: len(self.rows) - first}})
         return self.rows[first:]
@@ -131,25 +122,10 @@ class SingleRun(Run):
                 self.rows.append(known)
                 self._progress.resume(1)
                 continue
-            self._stop_if_hopeless()
-            if self._over_budget():
+            self._limits.check_failures()
+            if self._limits.over_budget():
                 return
             yield question
-
-    def _stop_if_hopeless(self) -> None:
-        last = [row["error"] and row["error"]["kind"] for row in self.rows[-_MOST_FAILURES:]]
-        if len(last) == _MOST_FAILURES and last[0] is not None and len({*last}) == 1:
-            raise StoppedError(
-                f"stopped after {counted(_MOST_FAILURES, 'request')} in a row failed with "
-                f"{last[0]}: see the server's message in the table"
-            )
-
-    def _over_budget(self) -> bool:
-        """Return whether another request of the usual length would end after --budget."""
-        if self.settings.budget is None:
-            return False
-        spent = perf_counter() - self._began
-        return bool(spent + spent / max(self._sent, 1) > self.settings.budget)
 
     async def _send(self, wire: Wire, question: Question) -> Trace:
         if question.primer is not None and question.place != self._place:
@@ -167,7 +143,7 @@ class SingleRun(Run):
         timed = {"clock": self.clock(trace), **row_of(trace, asked)}
         row = {**question.key, **self._more(trace), **timed}
         self.rows.append(row)
-        self._sent += 1
+        self._limits.count(row["error"])
         self.write("request", row)
         self._progress.step(of_request(row))
 
@@ -206,6 +182,21 @@ def content(
 def good(rows: Sequence[Document]) -> list[Document]:
     """Return the requests that succeeded."""
     return [row for row in rows if row["error"] is None]
+
+
+def middle(rows: Sequence[Document], name: str) -> float | None:
+    """Return the median of a metric over the rows that have it, or None."""
+    values = documents.values(rows, name)
+    return float(median(values)) if values else None
+
+
+def spread(rows: Sequence[Document], name: str, reason: str | None) -> Distribution:
+    """Return the distribution of a metric of a request.
+
+    Without values its reason is that of the first row that has one, or else `reason`.
+    """
+    missing = next((why for row in rows if (why := row["null_reasons"].get(name))), reason)
+    return samples.distribution(documents.values(rows, name), metrics.REQUEST[name].unit, missing)
 
 
 def _window(clock: Document) -> timeline.Window:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pytest_llamaburn import metrics
 from pytest_llamaburn.backends._base import Model
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from pytest_llamaburn.backends._base import Backend
     from pytest_llamaburn.backends._http import Wire
+    from pytest_llamaburn.documents import Document
     from pytest_llamaburn.load._metronome import Server
     from pytest_llamaburn.trace import Trace
 
@@ -31,7 +32,7 @@ MOST_RATE = 200.0  # chunks per second in one stream
 _TTFT_S = 0.05
 
 
-async def calibrate(streams: int, rate: float, platform: str = sys.platform) -> dict[str, Any]:
+async def calibrate(streams: int, rate: float, platform: str = sys.platform) -> Document:
     """Return the timestamp error with a number of streams of `rate` chunks per second each.
 
     Keys: streams, chunks_per_sec (per stream), requests, and the median and 99th percentile of the
@@ -64,7 +65,7 @@ async def _drive(url: str, streams: int) -> dict[int, Trace]:
     return traces
 
 
-def _errors(traces: dict[int, Trace], server: Server) -> dict[str, Any]:
+def _errors(traces: dict[int, Trace], server: Server) -> Document:
     first, gaps = [], []
     for number, trace in traces.items():
         values, _ = metrics.compute(trace)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from pytest_llamaburn import metrics
+from pytest_llamaburn.documents import Failure
 from pytest_llamaburn.errors import ResultsError
 from pytest_llamaburn.store.ledger import Ledger
 from pytest_llamaburn.trace import CLIENT_FILES
@@ -48,7 +49,7 @@ class Row(msgspec.Struct, gc=False):
     end_ns: int
     values: dict[str, float | None]
     gaps_ms: Any
-    error: dict[str, Any] | None = None
+    error: Failure | None = None
     burst: bool = False
     doubts: dict[str, str] | None = None
 

@@ -8,14 +8,12 @@ then each is shown as soon as it is rendered.
 
 from __future__ import annotations
 
-import os
 import sys
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_llamaburn import registry
+from pytest_llamaburn import files, registry
 from pytest_llamaburn.errors import ResultsError, SettingsError
 from pytest_llamaburn.texts import whole
 
@@ -86,12 +84,8 @@ def _format(output: str) -> str:
 
 
 def save(path: Path, content: bytes) -> None:
-    """Write a file atomically; raises ResultsError if it cannot be written."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    """Write the file of an --output; raises ResultsError if it cannot be written."""
     try:
-        temporary.write_bytes(content)
-        temporary.replace(path)
+        files.save(path, content)
     except OSError as err:
-        with suppress(OSError):
-            temporary.unlink()
         raise ResultsError(f"--output: {path} cannot be written: {err.strerror or err}") from err

@@ -1,68 +1,68 @@
-"""Run an untrusted Python program in a confined child process, or refuse to run it.
+"""Run an untrusted program in a confined process, or refuse to run it.
 
-The child can compute and read Python's own library. It cannot use the network, read or write other
-files, start a process or thread, or send signals; its memory, time and output are limited. This
-needs neither root nor namespaces: Landlock restricts the files and a seccomp filter the system
-calls, both irrevocably before the program's first line. If one of them is missing, nothing runs.
+The program can compute and read the library of its language. It cannot use the network, read or
+write other files, start a process, or send signals; its memory, time and output are limited. A
+program in Python or C has one thread; Node, which runs JavaScript, needs several. All this needs
+neither root nor namespaces: Landlock restricts the files and a seccomp filter the system calls,
+both irrevocably before the program's first line. If one of them is missing, nothing runs.
 
-The names and sizes of files stay visible. A program that runs alone could forge its own result.
-Tests of a program therefore always run in a second process. The program can only answer the calls
-of that process, which alone reports how the tests ended (docs/decisions/0008 and 0030).
+The names and sizes of files stay visible. A program that runs alone could forge its own report.
+So what it prints for a given input is compared here (`outcomes`), and tests in Python always run in
+a second process (`run`): the program can only answer the calls of that process, which alone reports
+how the tests ended (docs/decisions/0008, 0030 and 0031).
 """
 
 from __future__ import annotations
 
-import json
-import os
-import platform
-import selectors
+import re
 import signal
-import subprocess
-import sys
-import sysconfig
 import tempfile
-import time
-from contextlib import ExitStack, suppress
-from io import FileIO
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, NamedTuple, cast
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import msgspec
 
 from pytest_llamaburn.errors import UsageError
-from pytest_llamaburn.sandbox import _filter
+from pytest_llamaburn.sandbox import _languages
+from pytest_llamaburn.sandbox._languages import Limits as Limits
+from pytest_llamaburn.sandbox._languages import Rights
+from pytest_llamaburn.sandbox._processes import Part, Record, contained, pipe, start
 
-_CHILD = Path(__file__).parent / "_child.py"
-_CHUNK = 65536
-_OPEN_FILES = 32
-_REPORT_BYTES = 16384
-_START_S = 60.0  # time for the interpreter to start on a busy machine
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+LANGUAGES = _languages.NAMES  # what each is called, by its word
+_COMPILING = Limits(wall_s=30, cpu_s=20)
 _STOPPED = {"timeout": "it exceeded its time limit", "output": "it printed too much"}
-
-
-class Limits(NamedTuple):
-    """The limits of a program; `wall_s` counts from its first line."""
-
-    wall_s: float = 10.0
-    cpu_s: int = 10
-    memory_mb: int = 512
-    output_bytes: int = 65536
-
-
 _DEFAULT = Limits()
+_FOLDER = re.compile(r"(?:file://)?/\S*/llamaburn-\w+/(?:here/)?")
+_MODULE = re.compile(r"^\s*(?:import\s*[\w*{\"']|export\s)", re.MULTILINE)
+_COMPLAINT = re.compile(
+    r"^(?:(?:Uncaught )?\w*(?:Error|Exception)\b.*|FATAL ERROR: .*|.*\berror: .*"
+    r"|.*undefined reference.*|.*: Assertion .*)$",
+    re.MULTILINE,
+)
+_OUT_OF_MEMORY = re.compile(rb"^FATAL ERROR: .*out of memory|Array buffer allocation", re.MULTILINE)
 
 
 class Outcome(NamedTuple):
-    """How a program ended, the start of its output, and its run time if it could report one.
+    """How a program ended, the start of its output, its run time, and its largest memory.
 
     state: `finished` (its last line was reached), `assertion`, `exception`, `memory`, `exit` (it
-    ended itself), `timeout`, `output` (too much of it) or `crash`.
+    ended itself), `timeout`, `output` (too much of it), `crash`, or `uncompiled` (a compiler
+    refused it). `output` has both streams, `stdout` only one. Run time and memory are None where
+    they could not be measured; `memory_reason` says why. The memory is the largest resident set in
+    MB (10**6 bytes), that of the interpreter included.
     """
 
     state: str
     message: str
     output: str
     runtime_ms: float | None
+    stdout: str = ""
+    peak_memory_mb: float | None = None
+    memory_reason: str = ""
 
 
 class Tests(NamedTuple):
@@ -81,13 +81,6 @@ class Tests(NamedTuple):
     common: tuple[str, ...] = ()
 
 
-class _Start(msgspec.Struct):
-    """The child's first line: the Landlock version that confines it, or why it is not confined."""
-
-    ready: int = 0
-    refused: str = ""
-
-
 class _End(msgspec.Struct):
     """The child's second line; a program that runs alone could forge it.
 
@@ -99,38 +92,42 @@ class _End(msgspec.Struct):
     runtime_ms: float
 
 
-class _Part(NamedTuple):
-    """Source code to run in a process of its own, its plan, and the pipes it may use."""
-
-    text: str
-    plan: dict[str, Any]
-    pipes: tuple[FileIO, ...] = ()
-
-
-class _Record(NamedTuple):
-    """The children's output, the reports of each, what stopped them, and their exit codes.
-
-    Only the first child's report is trusted.
-    """
-
-    output: bytes
-    reports: list[list[bytes]]
-    stopped: str
-    codes: list[int]
-
-
 def run(program: str, *, tests: Tests | None = None, limits: Limits = _DEFAULT) -> Outcome:
     """Run a Python program, or its tests, within its limits, and return how it ended.
 
     Raises UsageError if the platform cannot confine it; then nothing has run.
     """
-    if tests is None:
-        record = _contained([_Part(program, {"part": "alone"})], limits)
-    else:
-        record = _tested(program, tests, limits)
-    state, message, runtime_ms = _end(record)
-    output = record.output[: limits.output_bytes].decode("utf-8", "replace")
-    return Outcome(state, message, output, runtime_ms)
+    with _folder() as folder:
+        if tests is None:
+            record = _alone(program, folder, limits)
+        else:
+            record = _tested(program, tests, folder, limits)
+    return _outcome(_end(record), record, limits)
+
+
+def outcomes(
+    program: str, inputs: Iterable[str], language: str = "python", limits: Limits = _DEFAULT
+) -> Iterator[Outcome]:
+    """Run a whole program once for each input, which it reads from its standard input.
+
+    Yields how each run ended; after a run that did not finish there are no others. The run time is
+    the time between the program's start and its end, with the start of Node for JavaScript, but
+    without that of Python's interpreter, and without compiling. Raises UsageError if this machine
+    cannot confine it, or lacks what runs or compiles the language.
+    """
+    with _folder() as folder:
+        if language == "c" and (fault := _compile(program, folder)):
+            yield fault
+            return
+        for text in inputs:
+            (folder / "input").write_text(text, "utf-8", "replace", newline="")
+            record = _given(program, folder, language, limits)
+            end = _end(record) if language == "python" else _end_of_process(record)
+            spent_ms = (record.ended_s - record.began_s) * 1000
+            runtime_ms = None if end[0] in _STOPPED else spent_ms
+            yield _outcome((*end[:2], runtime_ms), record, limits)
+            if end[0] != "finished":
+                return
 
 
 def limits_of_platform() -> dict[str, str]:
@@ -138,8 +135,9 @@ def limits_of_platform() -> dict[str, str]:
 
     Raises UsageError if the platform cannot confine a program.
     """
-    record = _contained([_Part("", {"part": "alone"})], _DEFAULT)
-    version = _start(record.reports[0]).ready
+    with _folder() as folder:
+        record = _alone("", folder, _DEFAULT)
+    version = start(record.reports[0]).ready
     return {
         "network": "seccomp: no sockets to other processes",
         "files": f"Landlock {version} and seccomp: reads only Python's library, writes nothing",
@@ -152,178 +150,111 @@ def limits_of_platform() -> dict[str, str]:
     }
 
 
-def _tested(program: str, tests: Tests, limits: Limits) -> _Record:
+def tool(language: str) -> str:
+    """Return the path of what runs or compiles a language.
+
+    Raises UsageError if this machine lacks it, with how to install it.
+    """
+    return _languages.tool(language)
+
+
+_TRIALS = {
+    "python": "print(6 * 7)",
+    "javascript": "console.log(6 * 7)",
+    "c": '#include <stdio.h>\nint main(void) { printf("%d\\n", 6 * 7); return 0; }\n',
+}
+
+
+def ready(language: str) -> None:
+    """Raise UsageError if programs in a language cannot run confined on this machine."""
+    place = tool(language)
+    (found,) = outcomes(_TRIALS[language], [""], language)
+    if found.stdout != "42\n":
+        raise UsageError(
+            f"programs in {LANGUAGES[language]} cannot run on this machine: {place} fails in the "
+            f"sandbox ({found.message or found.state}): install it from your distribution, so that "
+            "it lies in /usr, or leave out these questions"
+        )
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    """Make a folder for a program's text and input; within it, `here` is where the program runs."""
+    with tempfile.TemporaryDirectory(prefix="llamaburn-") as name:
+        folder = Path(name)
+        (folder / "here").mkdir(0o500)
+        yield folder
+
+
+def _alone(program: str, folder: Path, limits: Limits, given: str = "") -> Record:
+    """Run a program in Python; return its record."""
+    rights = _languages.python(str(folder), limits)
+    part = Part(program, {"part": "alone", "input": given}, rights)
+    return contained([part], str(folder / "here"), limits)
+
+
+def _tested(program: str, tests: Tests, folder: Path, limits: Limits) -> Record:
     """Run tests and the program that they call; return their record."""
-    questions, answers = _pipe(), _pipe()
+    questions, answers = pipe(), pipe()
     plan = {name: value for name, value in tests._asdict().items() if name != "text"}
     shared = {"common": tests.common, "part": "program"}
+    rights = _languages.python(str(folder), limits)
     parts = [
-        _Part(tests.text, {**plan, "part": "tests"}, (answers[0], questions[1])),
-        _Part(program, shared, (questions[0], answers[1])),
+        Part(tests.text, {**plan, "part": "tests"}, rights, (answers[0], questions[1])),
+        Part(program, shared, rights, (questions[0], answers[1])),
     ]
     try:
-        return _contained(parts, limits)
+        return contained(parts, str(folder / "here"), limits)
     finally:
-        for pipe in (*questions, *answers):
-            pipe.close()
+        for one in (*questions, *answers):
+            one.close()
 
 
-def _contained(parts: list[_Part], limits: Limits) -> _Record:
-    """Run programs confined; return their record. Raises UsageError if they cannot be confined."""
-    if sys.platform != "linux" or platform.machine() not in _filter.MACHINES:
-        raise _refusal(f"{platform.system()} on {platform.machine()} is not supported")
-    with tempfile.TemporaryDirectory(prefix="llamaburn-") as folder:
-        os.chmod(folder, 0o500)  # noqa: PTH101 - nothing is written there
-        record = _started(parts, folder, limits)
-    for report, code in zip(record.reports, record.codes, strict=True):
-        start = _start(report)
-        if not start.ready:
-            last_line = record.output.decode("utf-8", "replace").strip().rpartition("\n")[2]
-            raise _refusal(start.refused or last_line or f"Python ended with code {code}")
-    return record
+def _compile(program: str, folder: Path) -> Outcome | None:
+    """Compile a program in C; return why that failed, or None."""
+    (folder / "answer.c").write_text(program, "utf-8", "replace")
+    record = _becoming(_languages.compiler(str(folder), _COMPILING), folder, _COMPILING)
+    if record.stopped:
+        fault = f"compiling it: {_STOPPED[record.stopped]}"
+    elif record.codes[0]:
+        fault = _said(record) or f"the compiler ended with code {record.codes[0]}"
+    else:
+        return None
+    return _outcome(("uncompiled", fault, None), record, _COMPILING)
 
 
-def _start(report: list[bytes]) -> _Start:
-    return msgspec.json.decode(report[0], type=_Start) if report else _Start()
+def _given(program: str, folder: Path, language: str, limits: Limits) -> Record:
+    """Run a program with its input; return its record."""
+    given = str(folder / "input")
+    if language == "python":
+        return _alone(program, folder, limits, given)
+    if language == "c":
+        return _becoming(_languages.compiled(str(folder), limits), folder, limits, given)
+    text = folder / ("answer.mjs" if _MODULE.search(program) else "answer.cjs")
+    text.write_text(program, "utf-8", "replace")
+    rights = _languages.javascript(str(folder), str(text), limits)
+    return _becoming(rights, folder, limits, given)
 
 
-def _pipe() -> tuple[FileIO, FileIO]:
-    """Return the read end and the write end of a pipe; closing an end twice is harmless."""
-    reader, writer = os.pipe()
-    return FileIO(reader, "rb"), FileIO(writer, "wb")
+def _becoming(rights: Rights, folder: Path, limits: Limits, given: str = "") -> Record:
+    """Run what is no Python; return its record."""
+    part = Part("", {"part": "alone", "input": given}, rights)
+    return contained([part], str(folder / "here"), limits)
 
 
-def _refusal(reason: str) -> UsageError:
-    return UsageError(
-        f"generated code cannot be run safely on this machine ({reason}): use a Linux machine "
-        f"({' or '.join(_filter.MACHINES)}) with Landlock and seccomp, or leave out the questions "
-        "with the scorer code"
-    )
+def _outcome(end: tuple[str, str, float | None], record: Record, limits: Limits) -> Outcome:
+    texts = (record.output[: limits.output_bytes], record.stdout)
+    output, stdout = (_FOLDER.sub("", text.decode("utf-8", "replace")) for text in texts)
+    size, reason = record.peak
+    if record.stopped:
+        size, reason = None, _STOPPED[record.stopped]
+    memory_mb = None if size is None else size / 1e6
+    state, message, runtime_ms = end
+    return Outcome(state, message, output, runtime_ms, stdout, memory_mb, reason)
 
 
-def _started(parts: list[_Part], folder: str, limits: Limits) -> _Record:
-    children: list[subprocess.Popen[bytes]] = []
-    with ExitStack() as stack:
-        output, printing = map(stack.enter_context, _pipe())
-        reports: list[FileIO] = []
-        for part in parts:
-            reader, writer = map(stack.enter_context, _pipe())
-            reports.append(reader)
-            child = _spawned(folder, printing, (writer, *part.pipes))
-            children.append(child)
-            stack.callback(_end_child, child)
-            plan = {**_plan(folder, writer.fileno(), limits), **part.plan}
-            line = [pipe.fileno() for pipe in part.pipes]
-            _hand_over(child, {**plan, "line": line}, part.text)
-            for pipe in (writer, *part.pipes):  # only the child keeps them open
-                pipe.close()
-        printing.close()
-        return _listen(children, output, reports, limits)
-
-
-def _end_child(child: subprocess.Popen[bytes]) -> None:
-    with child:
-        if child.poll() is None:
-            os.killpg(child.pid, signal.SIGKILL)
-
-
-def _spawned(folder: str, output: FileIO, passed: tuple[FileIO, ...]) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-I", "-S", str(_CHILD)]
-    try:
-        return subprocess.Popen(  # noqa: S603 - our own script
-            command,
-            stdin=subprocess.PIPE,
-            stdout=output,
-            stderr=output,
-            cwd=folder,
-            env={},
-            pass_fds=[pipe.fileno() for pipe in passed],
-            start_new_session=True,
-        )
-    except OSError as err:
-        raise _refusal(f"{sys.executable or 'Python'} does not start: {err.strerror}") from err
-
-
-def _plan(folder: str, report: int, limits: Limits) -> dict[str, Any]:
-    memory = limits.memory_mb * 1024 * 1024
-    nothing = ("CORE", "FSIZE", "MEMLOCK", "MSGQUEUE", "NPROC")
-    bounds = {f"RLIMIT_{name}": (0, 0) for name in nothing} | {
-        "RLIMIT_AS": (memory, memory),
-        "RLIMIT_CPU": (limits.cpu_s, limits.cpu_s + 1),  # SIGXCPU first, then SIGKILL
-        "RLIMIT_NOFILE": (_OPEN_FILES, _OPEN_FILES),
-    }
-    return {
-        "report": report,
-        "parent": os.getpid(),
-        "limits": bounds,
-        "readable": [folder, *_library()],
-        "filter": _filter.program(platform.machine()).hex(),
-    }
-
-
-def _library() -> list[str]:
-    """Return the paths of Python's own modules and of the system libraries that they load."""
-    system = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/etc/ld.so.cache", "/usr/share/zoneinfo")
-    extensions = sysconfig.get_config_var("DESTSHARED")
-    return [f"{sys.base_prefix}/lib", str(Path(os.__file__).parent), str(extensions), *system]
-
-
-def _hand_over(child: subprocess.Popen[bytes], plan: dict[str, Any], program: str) -> None:
-    with suppress(BrokenPipeError), cast("BinaryIO", child.stdin) as pipe:
-        pipe.write(json.dumps(plan).encode() + b"\n" + program.encode("utf-8", "replace"))
-
-
-def _listen(
-    children: list[subprocess.Popen[bytes]], output: FileIO, reports: list[FileIO], limits: Limits
-) -> _Record:
-    """Read pipes until the first child ends, time is over or too much is printed; return all."""
-    printed, *reported = (bytearray() for _ in (output, *reports))
-    streams = [(output, printed, limits.output_bytes)]
-    streams += [(*one, _REPORT_BYTES) for one in zip(reports, reported, strict=True)]
-    deadline = time.monotonic() + _START_S
-    stopped, running = "", False
-    with selectors.DefaultSelector() as watch:
-        for source, sink, _ in streams:
-            watch.register(source, selectors.EVENT_READ, sink)
-        while watch.get_map() and not stopped:
-            _take(watch, deadline)
-            if not running and all(reported):  # all children are ready: the program's time starts
-                running, deadline = True, time.monotonic() + limits.wall_s
-            if reports[0] not in watch.get_map():  # the tests are over, so end the program
-                for child in children[1:]:
-                    _end_child(child)
-            full = [source for source, sink, most in streams if len(sink) > most]
-            for source in full:  # who writes to it waits until all children are ready
-                if source in watch.get_map():
-                    watch.unregister(source)
-            late = time.monotonic() >= deadline
-            stopped = "output" if full and running else "timeout" if late else ""
-    stopped = stopped or _wait(children[0], deadline)
-    codes = [child.returncode or 0 for child in children]
-    reports_read = [bytes(report).splitlines() for report in reported]
-    return _Record(bytes(printed), reports_read, stopped, codes)
-
-
-def _take(watch: selectors.BaseSelector, deadline: float) -> None:
-    """Read the available data; wait for some until the deadline."""
-    for key, _ in watch.select(max(0.0, deadline - time.monotonic())):
-        chunk = os.read(key.fd, _CHUNK)
-        key.data.extend(chunk)
-        if not chunk:
-            watch.unregister(key.fileobj)
-
-
-def _wait(child: subprocess.Popen[bytes], deadline: float) -> str:
-    """Return "timeout" if a child that has closed its streams does not end in time, else ""."""
-    try:
-        child.wait(max(0.0, deadline - time.monotonic()))
-    except subprocess.TimeoutExpired:
-        return "timeout"
-    return ""
-
-
-def _end(record: _Record) -> tuple[str, str, float | None]:
-    """Return state, message and run time in ms."""
+def _end(record: Record) -> tuple[str, str, float | None]:
+    """Return state, message and run time in ms of what ran in Python."""
     if record.stopped:
         return record.stopped, _STOPPED[record.stopped], None
     try:
@@ -334,6 +265,27 @@ def _end(record: _Record) -> tuple[str, str, float | None]:
         return *_silent_end(record.codes[-1]), None
     state = "exception" if end.state == "broken" else end.state
     return state, end.message, end.runtime_ms
+
+
+def _end_of_process(record: Record) -> tuple[str, str]:
+    """Return state and message of a program that is no Python."""
+    if record.stopped:
+        return record.stopped, _STOPPED[record.stopped]
+    if len(record.reports[0]) > 1:  # it did not even start
+        return _end(record)[:2]
+    code, said = record.codes[0], _said(record)
+    if code == 0:
+        return "finished", ""
+    if _OUT_OF_MEMORY.search(record.stderr):
+        return "memory", said
+    state, message = _silent_end(code)
+    return ("exception" if code > 0 and said else state), (said or message)
+
+
+def _said(record: Record) -> str:
+    """Return the first line of a complaint on the standard error stream; empty if there is none."""
+    found = _COMPLAINT.search(_FOLDER.sub("", record.stderr.decode("utf-8", "replace")))
+    return found[0].strip()[:300] if found else ""
 
 
 def _silent_end(code: int) -> tuple[str, str]:

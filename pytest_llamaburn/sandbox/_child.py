@@ -5,11 +5,13 @@ program from stdin. It writes `{"ready": …}` or `{"refused": …}`, then how t
 report's descriptor.
 
 A program and its tests each have such a process. Only the tests' process reports how they ended;
-the program's process loads the program and then serves the calls of the tests (`_remote`).
+the program's process loads the program and then serves the calls of the tests (`_remote`). Where
+the plan has a `command`, the process becomes that program: Node, a compiler, or what it made.
 """
 
 from __future__ import annotations
 
+import _socket
 import builtins
 import ctypes
 import json
@@ -37,8 +39,15 @@ _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = (
     445,
     446,
 )  # Landlock; the same numbers on every architecture
-_READ_FILE, _READ_DIR = 1 << 2, 1 << 3
+_RIGHTS = {  # of Landlock, by the words of the plan
+    "read": (1 << 2) | (1 << 3),
+    "execute": (1 << 0) | (1 << 2) | (1 << 3),
+    "write": (1 << 1) | (1 << 2) | (1 << 3) | (1 << 5) | (1 << 8) | (1 << 14),
+}
+_OF_FILES = (1 << 0) | (1 << 1) | (1 << 2) | (1 << 14)
 _CAPSET = {"x86_64": 126, "aarch64": 91}
+_SECCOMP = {"x86_64": 317, "aarch64": 277}
+_NEW_LISTENER = 1 << 3
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -48,13 +57,16 @@ def main() -> None:
     plan = json.loads(sys.stdin.buffer.readline())
     program = sys.stdin.buffer.read().decode("utf-8", "replace")
     link = _link(plan)
+    _take_input(plan)
     try:
         version = _confine(plan)
     except OSError as err:
         _report(plan["report"], refused=str(err.args[0]))
         return
-    _report(plan["report"], ready=version)
-    if plan["part"] == "program":
+    _report(plan["report"], ready=version, began_s=time.monotonic())
+    if plan["command"]:
+        _become(plan)
+    elif plan["part"] == "program":
         _serve(program, plan["common"], link)
     else:
         _report(plan["report"], **_run(program, plan, link))
@@ -65,6 +77,28 @@ def _report(descriptor: int, **facts: Any) -> None:
     os.write(descriptor, json.dumps(facts).encode() + b"\n")
 
 
+def _take_input(plan: dict[str, Any]) -> None:
+    """Let the standard input be the file of the plan, if it names one."""
+    if plan["input"]:
+        given = os.open(plan["input"], os.O_RDONLY)
+        os.dup2(given, 0)
+        os.close(given)
+        sys.stdin = open(0, encoding="utf-8", errors="replace", closefd=False)  # noqa: SIM115
+
+
+def _become(plan: dict[str, Any]) -> None:
+    """Become the program of the plan; tell why if that fails."""
+    for number in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores them
+        signal.signal(number, signal.SIG_DFL)
+    os.set_inheritable(plan["report"], False)
+    os.chdir(plan["folder"])
+    try:
+        os.execve(plan["command"][0], plan["command"], plan["environment"])  # noqa: S606
+    except OSError as err:
+        message = f"{plan['command'][0]} does not start: {err.strerror}"
+        _report(plan["report"], state="exception", message=message, runtime_ms=0.0)
+
+
 def _confine(plan: dict[str, Any]) -> int:
     """Confine this process; return Landlock's version. Raises OSError if a mechanism is missing."""
     for name, (soft, hard) in plan["limits"].items():
@@ -73,41 +107,69 @@ def _confine(plan: dict[str, Any]) -> int:
         pair = (soft, hard) if top == resource.RLIM_INFINITY else (min(soft, top), min(hard, top))
         resource.setrlimit(kind, pair)
     _prctl("no_new_privs", _SET_NO_NEW_PRIVS, 1)
-    version = _close_files(plan["readable"])
+    version = _close_files(plan["files"])
     _drop_capabilities()
     _prctl("a signal when the parent ends", _SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != plan["parent"]:
         raise OSError("the parent process has already ended")
+    if plan["watch"]:
+        _hand_over_end(plan["watch"], bytes.fromhex(plan["end_watch"]))
     _filter_calls(bytes.fromhex(plan["filter"]))
     return version
 
 
-def _close_files(readable: list[str]) -> int:
+def _close_files(files: list[list[str]]) -> int:
     version = _call("Landlock", _CREATE_RULESET, None, 0, 1)
-    rights = {1: 13, 2: 14, 3: 15, 4: 15}.get(
-        version, 16
-    )  # number of rights that each version knows
-    attributes = struct.pack("QQQ", (1 << rights) - 1, 0, 0)
+    count = {1: 13, 2: 14, 3: 15, 4: 15}.get(version, 16)  # of rights that each version knows
+    known = (1 << count) - 1
+    attributes = struct.pack("QQQ", known, 0, 0)
     ruleset = _call("Landlock", _CREATE_RULESET, attributes, len(attributes), 0)
-    for path in filter(Path.exists, map(Path, readable)):
-        _allow_reading(ruleset, path)
+    for right, path in files:
+        if Path(path).exists():
+            _allow(ruleset, Path(path), _RIGHTS[right] & known)
     _call("Landlock", _RESTRICT_SELF, ruleset, 0)
     os.close(ruleset)
     return version
 
 
-def _allow_reading(ruleset: int, path: Path) -> None:
+def _allow(ruleset: int, path: Path, rights: int) -> None:
     place = os.open(path, os.O_PATH)
-    rights = _READ_FILE | (_READ_DIR if path.is_dir() else 0)
+    rights &= -1 if path.is_dir() else _OF_FILES
     _call("Landlock", _ADD_RULE, ruleset, 1, struct.pack("=Qi", rights, place), 0)
     os.close(place)
 
 
+def _hand_over_end(line: int, steps: bytes) -> None:
+    """Let the parent be asked when this process ends itself, so that it can look at it before.
+
+    Where the kernel has no such listener, or has one already, the parent receives none.
+    """
+    sender = _socket.socket(fileno=line)
+    code, program = _packed(steps)
+    try:
+        number = _SECCOMP[os.uname().machine]
+        listener = _call("seccomp", number, 1, _NEW_LISTENER, ctypes.addressof(program))
+    except OSError as err:
+        sender.sendmsg([str(err).encode()])
+    else:
+        rights = (_socket.SOL_SOCKET, _socket.SCM_RIGHTS, struct.pack("i", listener))
+        sender.sendmsg([b"-"], [rights])
+        os.close(listener)
+    sender.close()
+    del code  # until now it had to stay
+
+
 def _filter_calls(steps: bytes) -> None:
+    code, program = _packed(steps)
+    _prctl("seccomp", _SET_SECCOMP, 2, ctypes.addressof(program))
+    del code  # until now it had to stay
+
+
+def _packed(steps: bytes) -> tuple[Any, Any]:
+    """Return a filter, and what points to it: struct sock_fprog."""
     code = ctypes.create_string_buffer(steps)
     packed = struct.pack("HxxxxxxP", len(steps) // 8, ctypes.addressof(code))
-    program = ctypes.create_string_buffer(packed)
-    _prctl("seccomp", _SET_SECCOMP, 2, ctypes.addressof(program))
+    return code, ctypes.create_string_buffer(packed)
 
 
 def _drop_capabilities() -> None:
@@ -204,9 +266,17 @@ def _module(program: str) -> ModuleType:
     return module
 
 
+def _main_module(program: str) -> ModuleType:
+    """Return the module of a program that is whole, in which `__name__` is `__main__`."""
+    sys.modules["_child"] = sys.modules["__main__"]  # which must not go
+    module = sys.modules["__main__"] = _module(program)
+    module.__name__ = "__main__"
+    return module
+
+
 def _run(program: str, plan: dict[str, Any], link: Any) -> dict[str, Any]:
     """Run a program or tests; return state, message and run time. Tests first import the names."""
-    names = vars(_module(program))
+    names = vars(_main_module(program) if plan["input"] else _module(program))
     started = time.perf_counter()
     try:
         if link is not None:
@@ -221,6 +291,8 @@ def _run(program: str, plan: dict[str, Any], link: Any) -> dict[str, Any]:
         _execute(program, names)
     except BaseException as err:  # noqa: BLE001 - a program may raise anything
         state, message = _state(err), _message(err)
+        if plan["input"] and isinstance(err, SystemExit) and err.code in (None, 0):
+            state, message = "finished", ""  # so may whole programs end
     else:
         state, message = "finished", ""
     runtime_ms = (time.perf_counter() - started) * 1000

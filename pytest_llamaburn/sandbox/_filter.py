@@ -2,7 +2,9 @@
 
 The allowed calls are those that Python needs to compute, read, wait and end. None of them can open
 a socket to another process, start a process or thread, signal or trace another process, change a
-file or leave shared memory behind.
+file or leave shared memory behind. A program that becomes another one has a few calls more, by the
+rights of PROFILES: `program` may become what Landlock lets it execute, which is one program;
+`threads` may also start threads; `compiler` may start processes and write where Landlock lets it.
 """
 
 from __future__ import annotations
@@ -58,7 +60,7 @@ _NONBLOCK, _CLOEXEC = 0o4000, 0o2000000
 _STREAMS = (1, 1 | _NONBLOCK, 1 | _CLOEXEC, 1 | _NONBLOCK | _CLOEXEC)
 _DUPLICATE_AND_FLAGS = (0, 1, 2, 3, 4, 1030)  # F_DUPFD … F_SETFL, F_DUPFD_CLOEXEC; no F_SETOWN
 _ASK_TERMINAL_AND_FLAGS = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)  # TCGETS … FIOCLEX
-_CONDITIONAL = {
+_CONDITIONAL: dict[str, tuple[_Condition, ...]] = {
     "open 2 -": (_Condition(1, barred=_WRITING),),
     "openat 257 56": (_Condition(2, barred=_WRITING),),
     "fcntl 72 25": (_Condition(1, _DUPLICATE_AND_FLAGS),),
@@ -70,25 +72,86 @@ _CONDITIONAL = {
     ),  # asyncio needs it to wake itself up
 }
 
+# The flags of clone that make a thread (glibc, musl), and those of fork, vfork and posix_spawn.
+_THREAD = (0x3D0F00, 0x7D0F00)
+_PROCESS = (0x11, 0x1200011, 0x4111)
+_SHARED = 0x1 | 0x100  # MAP_SHARED and MAP_GROWSDOWN: memory that RLIMIT_DATA does not count
+_FREE: tuple[_Condition, ...] = ()
+_ONE_PROGRAM = {
+    "execve 59 221": _FREE,  # Landlock names the one file
+    "arch_prctl 158 -": _FREE,
+}
+_THREADS = {
+    **_ONE_PROGRAM,
+    "clone 56 220": (_Condition(0, _THREAD),),
+    "mmap 9 222": (_Condition(3, barred=_SHARED),),
+}
+_COMPILER = {
+    **_ONE_PROGRAM,
+    "clone 56 220": (_Condition(0, _PROCESS),),
+    "open 2 -": _FREE,  # Landlock names the one folder to write to
+    "openat 257 56": _FREE,
+    **dict.fromkeys(
+        (
+            *("fork 57 -", "vfork 58 -", "wait4 61 260", "waitid 247 95", "umask 95 166"),
+            *("creat 85 -", "unlink 87 -", "unlinkat 263 35", "rename 82 -", "renameat 264 38"),
+            *("renameat2 316 276", "chmod 90 -", "fchmod 91 52", "fchmodat 268 53"),
+            *("ftruncate 77 46", "fallocate 285 47"),
+        ),
+        _FREE,
+    ),
+}
+PROFILES: dict[str, dict[str, tuple[_Condition, ...]]] = {
+    "python": {},
+    "program": _ONE_PROGRAM,
+    "threads": _THREADS,
+    "compiler": _COMPILER,
+}
+_CLONE3 = "clone3 435 435"  # its flags are out of sight; without it, libraries take clone
+_SIGNAL_ITSELF = "tgkill 234 131"  # as abort does
+_EXIT_GROUP = "exit_group 231 94"
+
 _LOAD, _EQUAL, _ANY_BIT, _RETURN = 0x20, 0x15, 0x45, 0x06  # classic BPF, on words
 _NUMBER_AT, _MACHINE_AT, _ARGUMENTS_AT = 0, 4, 16  # struct seccomp_data
-_ALLOW, _KILL, _REFUSE = 0x7FFF0000, 0x80000000, 0x00050000 | errno.EPERM
+_ALLOW, _KILL, _ASK = 0x7FFF0000, 0x80000000, 0x7FC00000
+_REFUSE, _MISSING = 0x00050000 | errno.EPERM, 0x00050000 | errno.ENOSYS
 
 
-def program(machine: str) -> bytes:
-    """Return the filter for one of MACHINES, as an array of struct sock_filter."""
-    column = 1 + MACHINES.index(machine)
-    steps = [
+def program(machine: str, profile: str = "python", pid: int = 0) -> bytes:
+    """Return the filter for one of MACHINES, as an array of struct sock_filter.
+
+    The process `pid` may signal itself, unless it runs Python.
+    """
+    steps = [*_begin(machine), *_answer(_CLONE3, machine, _MISSING)]
+    own = {_SIGNAL_ITSELF: (_Condition(0, (pid,)),)} if PROFILES[profile] else {}
+    for call, conditions in {**_CONDITIONAL, **PROFILES[profile], **own}.items():
+        steps += _when(_number(call, machine), [s for c in conditions for s in _check(c)])
+    for number in _ALLOWED.split()[1 + MACHINES.index(machine) :: 3]:
+        steps += _when(number, [])
+    return b"".join([*steps, _step(_RETURN, _REFUSE)])
+
+
+def end_watch(machine: str) -> bytes:
+    """Return a filter that asks its listener when the process ends itself, and allows the rest."""
+    steps = [*_begin(machine), *_answer(_EXIT_GROUP, machine, _ASK)]
+    return b"".join([*steps, _step(_RETURN, _ALLOW)])
+
+
+def _begin(machine: str) -> list[bytes]:
+    return [
         _step(_LOAD, _MACHINE_AT),
         _step(_EQUAL, _MACHINES[machine], yes=1),
         _step(_RETURN, _KILL),  # on another architecture the numbers mean other calls
         _step(_LOAD, _NUMBER_AT),
     ]
-    for number in _ALLOWED.split()[column::3]:
-        steps += _when(number, [])
-    for call, conditions in _CONDITIONAL.items():
-        steps += _when(call.split()[column], [s for c in conditions for s in _check(c)])
-    return b"".join([*steps, _step(_RETURN, _REFUSE)])
+
+
+def _answer(call: str, machine: str, action: int) -> list[bytes]:
+    return [_step(_EQUAL, int(_number(call, machine)), no=1), _step(_RETURN, action)]
+
+
+def _number(call: str, machine: str) -> str:
+    return call.split()[1 + MACHINES.index(machine)]
 
 
 def _when(number: str, checks: list[bytes]) -> list[bytes]:

@@ -10,6 +10,8 @@ from pytest_llamaburn.errors import DatasetError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from pytest_llamaburn.documents import Document
+
 
 class Question(Protocol):
     """What a scorer gets of a question.
@@ -42,7 +44,7 @@ class Score(NamedTuple):
     state: str
     reason: str
     extracted: str | None
-    details: dict[str, Any]
+    details: Document
 
 
 def scored(correct: bool, extracted: str, reason: str, **details: Any) -> Score:

@@ -19,6 +19,7 @@ from pytest_llamaburn.scorers._base import Score
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from pytest_llamaburn.documents import Document
     from pytest_llamaburn.scorers._base import Question
 
 NEEDS = ("reference",)
@@ -62,7 +63,7 @@ def _plain(text: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", inner).split())
 
 
-def _of_characters(reference: str, said: str) -> dict[str, Any]:
+def _of_characters(reference: str, said: str) -> Document:
     if said:
         found = _jiwer().process_characters(reference, said)
         errors = found.substitutions + found.deletions + found.insertions
@@ -75,7 +76,7 @@ def _of_characters(reference: str, said: str) -> dict[str, Any]:
     }
 
 
-def _of_words(reference: str, said: str) -> dict[str, Any]:
+def _of_words(reference: str, said: str) -> Document:
     words = len(reference.split())
     substitutions, deletions, insertions = 0, words, 0
     if said:

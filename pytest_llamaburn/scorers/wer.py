@@ -20,6 +20,7 @@ from pytest_llamaburn.scorers._base import Score
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from pytest_llamaburn.documents import Document
     from pytest_llamaburn.scorers._base import Question
 
 NEEDS = ("reference",)
@@ -73,7 +74,7 @@ def _reason(correct: bool | None, counted: Mapping[str, Any], most: float | None
     return f"WER is {counted['wer']:.3f}, above {most}"
 
 
-def _errors(reference: list[str], said: list[str]) -> dict[str, Any]:
+def _errors(reference: list[str], said: list[str]) -> Document:
     """Return the counts of the best alignment, and their rate."""
     if not reference or not said:
         substitutions, deletions, insertions = 0, len(reference), len(said)

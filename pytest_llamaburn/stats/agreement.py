@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     import numpy as np
 
+    from pytest_llamaburn.documents import Document
+
     Array = np.ndarray[Any, np.dtype[np.float64]]
     Ratings = Sequence[float] | Array
 
@@ -206,7 +208,7 @@ def ceiling(statistic: Statistic, ratings: Sequence[Sequence[float]]) -> Figure:
     return Figure(sum(values) / len(values), len(shared))
 
 
-def constant(x: Sequence[float]) -> dict[str, Any]:
+def constant(x: Sequence[float]) -> Document:
     """Return the agreement of x with a constant rater that always gives the most frequent rating.
 
     The figures of several equally frequent `values` are averaged.
@@ -218,7 +220,7 @@ def constant(x: Sequence[float]) -> dict[str, Any]:
     values = sorted(v for v, count in counts.items() if count == max(counts.values()))
     if not values:
         return {"values": [], "reason": "no ratings"}
-    figures: dict[str, Any] = {"values": values}
+    figures: Document = {"values": values}
     for name, statistic in (("exact", exact), ("within_one", within_one), ("mae", mae)):
         each = [statistic(x, [float(value)] * len(x)).value or 0.0 for value in values]
         figures[name] = sum(each) / len(each)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from pytest_llamaburn.documents import Interval
+
 LEAST = 8  # batches that a test needs
 EFFECT = 0.05  # ignore a change of less than this share of the median
 _ALPHA = 0.05
@@ -47,7 +49,7 @@ class Steady(NamedTuple):
     start: int
     end: int
     mean: float
-    ci95: list[float] | None
+    ci95: Interval | None
 
 
 def trend(values: Sequence[float]) -> Trend | None:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     import numpy as np
 
+    from pytest_llamaburn.documents import Document
+
     Array = np.ndarray[Any, np.dtype[np.float64]]
     Ratings = Sequence[float] | Array
 
@@ -36,7 +38,7 @@ class Figure:
     ci95: tuple[float, float] | None = None
     reason: str | None = None
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> Document:
         """Return the figure as JSON types."""
         return asdict(self) | {"ci95": None if self.ci95 is None else [*self.ci95]}
 

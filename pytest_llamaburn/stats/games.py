@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     import numpy as np
 
+    from pytest_llamaburn.documents import Document
+
     Array = np.ndarray[Any, np.dtype[np.float64]]
     Ratings = Sequence[float] | Array
 
@@ -45,7 +47,7 @@ def sign_test(wins: int, losses: int) -> Figure:
     return Figure(min(1.0, 2 * tail / 2**n), n)
 
 
-def games(played: Sequence[Game]) -> dict[str, Any]:
+def games(played: Sequence[Game]) -> Document:
     """Return the figures of A against B: counts, rates with intervals, position and length bias.
 
     Each question has one vote, for any number of judges and repeats: the winner of most of its

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from pytest_llamaburn.documents import Distribution
+    from pytest_llamaburn.documents import Distribution, Interval
 
 PERCENTILES = {"p50": 50.0, "p90": 90.0, "p95": 95.0, "p99": 99.0, "p99_9": 99.9}
 CI_METHOD = "student_t_mean_95"
@@ -110,12 +110,12 @@ def floor(quantile: float) -> int:
     return math.ceil(math.log(0.05) / math.log(quantile))
 
 
-def mean_interval(mean: float, std: float | None, n: int) -> list[float] | None:
-    """Return the 95 % interval of the mean as [low, high], or None if `std` is None."""
+def mean_interval(mean: float, std: float | None, n: int) -> Interval | None:
+    """Return the 95 % interval of the mean as (low, high), or None if `std` is None."""
     if std is None:
         return None
     half = t_quantile(n - 1) * std / math.sqrt(n)
-    return [mean - half, mean + half]
+    return mean - half, mean + half
 
 
 def needed(cv: float, half_width: float) -> int:
@@ -129,7 +129,7 @@ def needed(cv: float, half_width: float) -> int:
     return n
 
 
-def cv_interval(values: Sequence[float]) -> list[float] | None:
+def cv_interval(values: Sequence[float]) -> Interval | None:
     """Return the 95 % interval of a coefficient of variation (CV), or None if there is no CV.
 
     It is the chi-square interval of the standard deviation, with the mean taken as known; the
@@ -137,9 +137,10 @@ def cv_interval(values: Sequence[float]) -> list[float] | None:
     """
     summary = distribution(values, "")
     if not summary["cv"]:
-        return None if summary["cv"] is None else [0.0, 0.0]
-    df = summary["n"] - 1
-    return [summary["cv"] * math.sqrt(df / _chi_square(df, z)) for z in (1.959964, -1.959964)]
+        return None if summary["cv"] is None else (0.0, 0.0)
+    cv, df = summary["cv"], summary["n"] - 1
+    low, high = (cv * math.sqrt(df / _chi_square(df, z)) for z in (Z95, -Z95))
+    return low, high
 
 
 def _chi_square(df: int, z: float) -> float:
@@ -157,7 +158,7 @@ def relative_half_width(values: Sequence[float]) -> float | None:
     return half
 
 
-def quantile_interval(values: Sequence[float], quantile: float) -> list[float] | None:
+def quantile_interval(values: Sequence[float], quantile: float) -> Interval | None:
     """Return the 95 % interval of a quantile from order statistics, or None if n is too small.
 
     The number of samples below the true quantile is binomial(n, quantile). The two order statistics
@@ -172,7 +173,7 @@ def quantile_interval(values: Sequence[float], quantile: float) -> list[float] |
     at_most = np.cumsum([_binomial(k, n, quantile) for k in range(n + 1)])
     low = int(np.searchsorted(at_most, 0.025, side="right")) - 1
     high = int(np.searchsorted(at_most, 0.975))
-    return [ordered[low], ordered[high]] if low >= 0 and high < n else None
+    return (ordered[low], ordered[high]) if low >= 0 and high < n else None
 
 
 def _binomial(k: int, n: int, share: float) -> float:
@@ -197,12 +198,12 @@ def rising(values: Sequence[float], weights: Sequence[float]) -> list[float]:
     return [value for value, _, length in blocks for _ in range(length)]
 
 
-def wilson(hits: float, n: int) -> list[float] | None:
+def wilson(hits: float, n: int) -> Interval | None:
     """Return the 95 % interval of a share by Wilson's score, or None for n = 0."""
-    return [*wilson_interval(hits / n, n, Z95)] if n else None
+    return wilson_interval(hits / n, n, Z95) if n else None
 
 
-def wilson_interval(share: float, n: float, z: float) -> tuple[float, float]:
+def wilson_interval(share: float, n: float, z: float) -> Interval:
     """Return the interval of a share over n samples by Wilson's score, z standard errors wide."""
     z2 = z * z
     middle = (share + z2 / (2 * n)) / (1 + z2 / n)

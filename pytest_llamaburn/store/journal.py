@@ -27,7 +27,7 @@ from pytest_llamaburn.texts import dumps
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from pytest_llamaburn.documents import GateVerdict, Header
+    from pytest_llamaburn.documents import Document, GateVerdict, Header
 
 FOLDER = ".journal"
 RESERVE_BYTES = 1 << 20
@@ -42,7 +42,7 @@ class Record(NamedTuple):
     header: Header | None
     planned: int
     rows: list[Any]  # documents.RequestRow, with the fields of its kind
-    facts: dict[str, Any]
+    facts: Document
     gates: list[GateVerdict]
     interrupted: bool
     folder: Path = Path()
@@ -61,7 +61,7 @@ class Record(NamedTuple):
         return not (self.planned or self.rows or self.others.keys() - {"profile"})
 
     @property
-    def profile(self) -> list[dict[str, Any]]:
+    def profile(self) -> list[Document]:
         """The entries of the profilers."""
         return self.others.get("profile", [])
 
@@ -219,8 +219,8 @@ def read(folder: Path, skipped: Iterable[str] = ()) -> Record:
     header: Header | None = None
     expected: dict[str, int] = {}
     planned: dict[str, int] = {}
-    rows: list[dict[str, Any]] = []
-    facts: dict[str, Any] = {}
+    rows: list[Document] = []
+    facts: Document = {}
     gates: list[GateVerdict] = []
     others: dict[str, list[Any]] = {}
     endings: list[str] = []
@@ -305,7 +305,7 @@ _NEEDED: dict[str, tuple[str, type]] = {
 }
 
 
-def _lines(path: Path) -> Iterator[dict[str, Any]]:
+def _lines(path: Path) -> Iterator[Document]:
     """Yield the facts of a journal; invalid lines, which a killed process leaves, are skipped.
 
     Raises ResultsError if the file cannot be read.

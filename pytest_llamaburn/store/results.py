@@ -108,7 +108,7 @@ def write(results_dir: Path, document: Document) -> Path:
     text = _indented(document)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        temporary = files.written(folder / f".{document['run_id']}.tmp", text)
+        temporary = files.written(folder / f".{document['run_id']}.tmp", text.encode())
         earlier = of_run(results_dir, document)
         if earlier is not None:
             return temporary.replace(earlier)

@@ -10,7 +10,7 @@ from pytest_llamaburn.backends._address import parse_host
 from pytest_llamaburn.backends._detect import means_file, settle
 from pytest_llamaburn.energy import cost
 from pytest_llamaburn.errors import ResultsError, SettingsError
-from pytest_llamaburn.option import options_of
+from pytest_llamaburn.option import changed, options_of
 from pytest_llamaburn.store import journal, results
 from pytest_llamaburn.telemetry import _detect
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pytest_llamaburn.documents import Header
+    from pytest_llamaburn.settings import Run
 
 LAST = "last"
 ASKED_AGAIN = ("api_error", "budget")  # judgments that a continued run asks for again
@@ -130,7 +131,7 @@ def settled(kind: Any, settings: Any, origins: Mapping[str, str]) -> tuple[Any, 
     return continued, f"continuing {continued.resume}"
 
 
-def _check_names(settings: Any) -> None:
+def _check_names(settings: Run) -> None:
     """Raise UsageError for a model name that is not text, or a file that is not a model."""
     from pytest_llamaburn.backends.embedded import model_file
 
@@ -141,7 +142,7 @@ def _check_names(settings: Any) -> None:
             model_file(name)
 
 
-def _check_sensors(settings: Any) -> None:
+def _check_sensors(settings: Run) -> None:
     """Raise SettingsError for an unknown sensor provider or an invalid --tariff."""
     _detect.check(settings.gpu_provider)
     for text in settings.tariff:
@@ -160,8 +161,8 @@ def _resumed(kind: Any, settings: Any, origins: Mapping[str, str]) -> Any:
     if header["schema"] != kind.schema:
         words = f"{header['run_id']} is of {header['schema']}, not {kind.schema}"
         raise SettingsError(f"--resume: {words}")
-    update = {"resume": header["run_id"]}
-    return restored(settings, origins, header, kind.settings_class).model_copy(update=update)
+    own = restored(settings, origins, header, kind.settings_class)
+    return changed(own, {"resume": header["run_id"]})
 
 
 def restored(
@@ -183,7 +184,7 @@ def restored(
             )
     raised = {name for name in spending if origins.get(name, "").startswith("--")}
     known = (now_recorded.keys() & header["config"].keys()) - raised
-    return settings.model_copy(update={name: _frozen(header["config"][name]) for name in known})
+    return changed(settings, {name: _frozen(header["config"][name]) for name in known})
 
 
 def check_same(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:

@@ -40,6 +40,7 @@ GUIDES = (
     "judging.md",
     "power.md",
     "stress.md",
+    "trend.md",
     "web.md",
 )
 WRITTEN = {"README.md": README, **PAGES}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any, cast
 
 from pytest_llamaburn import metrics, options
@@ -9,6 +10,7 @@ from pytest_llamaburn.kinds.benchmark.settings import Benchmark
 from pytest_llamaburn.option import model_of
 from pytest_llamaburn.store import results
 from pytest_llamaburn.store.journal import Record
+from pytest_llamaburn.texts import dumps
 from pytest_llamaburn.trace import (
     Delta,
     Failed,
@@ -154,8 +156,9 @@ def record(made: list[dict[str, Any]] | None = None, **fields: Any) -> Record:
 
 
 def benchmark_document(made: list[dict[str, Any]] | None = None, **fields: Any) -> dict[str, Any]:
-    """Return the content of a result file, built from rows."""
-    return results.build(record(made, **fields))
+    """Return the content of a result file as it is read, built from rows."""
+    document: dict[str, Any] = json.loads(dumps(results.build(record(made, **fields))))
+    return document
 
 
 def saved_benchmark(

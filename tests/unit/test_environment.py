@@ -361,3 +361,19 @@ def test_this_machine_has_a_load() -> None:
     share = load.share()
     assert share is not None
     assert 0 <= share <= 1
+
+
+def test_versions_of_drivers_are_kept_apart_from_the_machine_s_fingerprint(tmp_path: Path) -> None:
+    tree(tmp_path, proc__cpuinfo=CPUINFO)
+    before = facts(tmp_path)
+    put(
+        tmp_path,
+        "proc/driver/nvidia/version",
+        "NVRM version: NVIDIA UNIX x86_64 Kernel Module  570.124.06  Wed Feb 26 01:58:58 UTC 2025\n"
+        "GCC version:  gcc version 12.2.0\n",
+    )
+    put(tmp_path, "sys/module/amdgpu/version", "6.8.5\n")
+    after = facts(tmp_path)
+    assert before["gpu_drivers"] == {}
+    assert after["gpu_drivers"] == {"nvidia": "570.124.06", "amd": "6.8.5"}
+    assert before["fingerprint"] == after["fingerprint"]

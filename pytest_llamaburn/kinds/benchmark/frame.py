@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pytest_llamaburn.errors import MissingExtraError
 from pytest_llamaburn.kinds.benchmark import KIND
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import pandas as pd
+
+    from pytest_llamaburn.documents import Document
 
 
 def to_frame(paths: Iterable[Path]) -> pd.DataFrame:
@@ -29,7 +31,7 @@ def to_frame(paths: Iterable[Path]) -> pd.DataFrame:
     return pd.DataFrame([row for path in paths for row in _rows(path)])
 
 
-def _rows(path: Path) -> Iterator[dict[str, Any]]:
+def _rows(path: Path) -> Iterator[Document]:
     document = results.load_of(path, KIND.name)
     about = {
         "file": str(path),

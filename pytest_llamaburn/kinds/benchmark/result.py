@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import Field, create_model
+from pydantic import Field
 
 from pytest_llamaburn import datasets, documents, flags, gates, measures, registry
 from pytest_llamaburn.backends._failures import NOT_THE_MODELS
-from pytest_llamaburn.documents import Document
+from pytest_llamaburn.documents import Distribution, Document, GateVerdict, Interval
 from pytest_llamaburn.energy import profiles
 from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.kinds import _energy
 from pytest_llamaburn.kinds._file import (
-    Distribution,
     Part,
-    RunError,
+    RequestFacts,
     RunFile,
     by_kind,
     opening,
+    request_model,
     status,
     totals,
     without_counts,
@@ -34,36 +34,26 @@ from pytest_llamaburn.stats import samples
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from pytest_llamaburn.documents import BenchmarkRow, GateVerdict
+    from pytest_llamaburn.documents import BenchmarkRow
+    from pytest_llamaburn.kinds.benchmark.settings import Benchmark
     from pytest_llamaburn.store.journal import Record
 
 REPEATABLE = ("time_to_first_token_ms", "inter_token_latency_ms", "tokens_per_sec")
 VARIANCE_GOAL = 0.05  # maximum coefficient of variation (CV) between runs
 
 
-class _RunFacts(Part):
+class _RunFacts(RequestFacts):
     prompt_id: str
     category: str
     prompt_sha256: str
     repeat: int
     iteration: int
     start: Literal["warm", "cold"]
-    timestamp: str
-    finish_reason: str | None
-    chunks: int
-    flags: list[str]
-    null_reasons: dict[str, str]
-    error: RunError | None
     answer: str | None = None
     media_tokens: int | None = None
 
 
-_numbers: dict[str, Any] = {
-    m.name: (float | None, Field(description=f"{m.unit}: {m.formula}")) for m in REQUEST.values()
-}
-BenchmarkRun = create_model(
-    "BenchmarkRun", __base__=_RunFacts, __doc__="One timed request.", **_numbers
-)
+BenchmarkRun = request_model("BenchmarkRun", _RunFacts)
 
 
 class BenchmarkResults(Part):
@@ -81,7 +71,7 @@ class BenchmarkResults(Part):
     energy_by_repeat: list[Document] = Field(default=[])
     errors: dict[str, int]
     cost: Document
-    gates: list[Document]
+    gates: list[GateVerdict]
 
 
 class File(RunFile):
@@ -91,7 +81,7 @@ class File(RunFile):
     results: BenchmarkResults
 
 
-def check(settings: Any) -> None:
+def check(settings: Benchmark) -> None:
     """Raise SettingsError for an unknown metric, or for settings that contradict each other."""
     for expression in settings.threshold:
         gates.parse(expression, MEASURES)
@@ -105,7 +95,7 @@ def check(settings: Any) -> None:
         raise SettingsError(f"--precision-metric: {words}")
 
 
-def _check_limit(settings: Any) -> None:
+def _check_limit(settings: Benchmark) -> None:
     """Raise SettingsError if the settings need more requests than --max-iterations allows."""
     name = "numbers" if settings.mode == "correctness" else "iterations"
     requests = getattr(settings, name) * (2 if settings.start == "both" else 1)
@@ -158,14 +148,9 @@ def build(record: Record) -> Document:
         "system_profile": profile.samples(),
         "insights": [],
     }
-    document["results"]["gates"] = [*record.gates, *_gates(document)]
+    document["results"]["gates"] = gates.of_run(document, MEASURES, record.gates)
     document["insights"] = insights.find(document)
     return document
-
-
-def _gates(document: Document) -> list[GateVerdict]:
-    config = document["config"]
-    return gates.judged(document, MEASURES, config["threshold"], config["gate_mode"])
 
 
 def _run(row: BenchmarkRow, context: flags.Context) -> Document:
@@ -190,7 +175,7 @@ def _between_runs(rows: Sequence[BenchmarkRow]) -> Document:
     return variation
 
 
-def _under(interval: list[float] | None, goal: float) -> str:
+def _under(interval: Interval | None, goal: float) -> str:
     if interval is None or interval[0] <= goal < interval[1]:
         return "undecided"
     return "met" if interval[1] <= goal else "not met"

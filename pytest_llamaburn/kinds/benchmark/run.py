@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import itertools
 import math
-from time import perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_llamaburn import documents, gates, measures, metrics, modalities
 from pytest_llamaburn.energy import profiles
-from pytest_llamaburn.errors import ServerError, StoppedError
+from pytest_llamaburn.errors import ServerError
 from pytest_llamaburn.kinds import _probe
+from pytest_llamaburn.kinds._limits import Limits
 from pytest_llamaburn.kinds._run import Run, row_of
 from pytest_llamaburn.kinds.benchmark import KIND
 from pytest_llamaburn.kinds.benchmark.measured import Measured
@@ -60,9 +60,9 @@ class BenchmarkRun(Run):
         """Take the arguments of Run."""
         super().__init__(*args)
         self._rows: list[BenchmarkRow] = []
-        self._began = perf_counter()
         self._done: dict[tuple[Any, ...], BenchmarkRow] = {}
-        self._streak: tuple[str | None, int] = (None, 0)
+        advice = "; --max-failures raises the limit"
+        self._limits = Limits(self.settings.budget, self.settings.max_failures, advice)
         self._media: list[Medium] = []  # sent with every prompt
 
     async def measure(self, prompt: Prompt, iterations: int, key: str) -> Measured:
@@ -72,7 +72,7 @@ class BenchmarkRun(Run):
         """
         self._plan(key, iterations * len(starts(self.settings)))
         measured = await self._take(prompt, range(iterations))
-        if self._over_budget():
+        if self._limits.over_budget():
             self._plan(key, len(measured.runs))
         return measured
 
@@ -120,7 +120,7 @@ class BenchmarkRun(Run):
         left = requests - len(self._done)
         if left > 0:
             self._progress.say(self._estimate(left))
-        self._began = perf_counter()
+        self._limits.begin()
 
     def _continue(self, record: Record) -> None:
         self._done = {tuple(row[name] for name in _KEY): row for row in record.rows}
@@ -129,14 +129,9 @@ class BenchmarkRun(Run):
     def _until_stopped(self, requests: Iterator[TimedRequest]) -> Iterator[TimedRequest]:
         """Yield the requests; raises StoppedError after too many equal failures in a row."""
         for request in requests:
-            if self._over_budget():
+            if self._limits.over_budget():
                 return
-            kind, count = self._streak
-            if count >= self.settings.max_failures:
-                raise StoppedError(
-                    f"stopped after {counted(count, 'request')} in a row failed with {kind}: "
-                    "see the server's message in the table; --max-failures raises the limit"
-                )
+            self._limits.check_failures()
             yield request
 
     async def _take(self, prompt: Prompt, iterations: Iterable[int]) -> Measured:
@@ -183,8 +178,7 @@ class BenchmarkRun(Run):
         self.write("request", row)
         self._rows.append(row)
         self._progress.step(of_request(row))
-        kind, (last, count) = row["error"] and row["error"]["kind"], self._streak
-        self._streak = (kind, count + 1 if kind == last else 1) if kind else (None, 0)
+        self._limits.count(row["error"])
         return row
 
     def _plan(self, key: str, requests: int) -> None:
@@ -193,7 +187,7 @@ class BenchmarkRun(Run):
     def _enough(self) -> bool:
         """Return whether --precision, --budget or --max-iterations ends the run."""
         s = self.settings
-        if len(self._rows) >= s.max_iterations or self._over_budget():
+        if len(self._rows) >= s.max_iterations or self._limits.over_budget():
             return True
         if s.precision is None:
             return bool(s.budget is None)
@@ -202,14 +196,6 @@ class BenchmarkRun(Run):
         values = documents.values(Measured(self._rows).counted, name)
         half = samples.relative_half_width(values)
         return half is not None and half <= s.precision
-
-    def _over_budget(self) -> bool:
-        """Return whether another request of the usual length would end after --budget."""
-        if self.settings.budget is None:
-            return False
-        spent = perf_counter() - self._began
-        typical = spent / len(self._rows) if self._rows else 0.0
-        return bool(spent + typical > self.settings.budget)
 
     async def _send(self, wire: Wire, request: TimedRequest) -> Trace:
         load_ms = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_llamaburn.gates import judged, not_passed
+from pytest_llamaburn.gates import of_test
 from pytest_llamaburn.kinds.chat.measures import MEASURES
 from pytest_llamaburn.kinds.chat.result import found
 
@@ -24,10 +24,7 @@ def hold(run: ChatRun, item: Item, session: Session) -> Callable[[], Document]:
         context = session.run(run.context())
         results = found(rows, context, overflow=run.settings.overflow)
         wanted = item.keywords.get("thresholds", ())
-        document = {"results": {**results, "runs": rows}}
-        broken = not_passed(judged(document, MEASURES, wanted, run.settings.gate_mode))
-        if broken:
-            raise AssertionError("; ".join(broken))
+        of_test({**results, "runs": rows}, MEASURES, wanted, run.settings.gate_mode)
         return results
 
     return held

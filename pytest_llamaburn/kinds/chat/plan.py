@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pytest_llamaburn.kinds.chat.settings import Chat
     from pytest_llamaburn.load.prompts import Ruler
 
 WARM, MISS, BEYOND, CROSSING = "warm", "miss", "beyond", "crossing"
@@ -14,14 +15,14 @@ ROOM = 24  # tokens that are left in the context for an answer that would leave 
 LONGEST = 64  # tokens of that answer
 
 
-def requests(settings: Any) -> int:
+def requests(settings: Chat) -> int:
     """Return the number of timed requests, if the length of the context is known."""
     each = 2 * settings.turns - 1
     return int(settings.conversations * each + 2 * settings.overflow)
 
 
 def seconds(
-    settings: Any, ruler: Ruler, token_ms: float | None, context: int | None
+    settings: Chat, ruler: Ruler, token_ms: float | None, context: int | None
 ) -> float | None:
     """Return about how long the requests take, or None if a rate is unknown.
 

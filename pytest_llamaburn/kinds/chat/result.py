@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from statistics import median
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import Field, create_model
+from pydantic import Field
 
-from pytest_llamaburn import documents, gates, metrics
+from pytest_llamaburn import gates, metrics
+from pytest_llamaburn.documents import Distribution, Document, GateVerdict
 from pytest_llamaburn.kinds import _single
-from pytest_llamaburn.kinds._file import Distribution, Part, RunFile
+from pytest_llamaburn.kinds._file import Part, RequestFacts, RunFile, request_model
 from pytest_llamaburn.kinds.chat import insights, overflow
 from pytest_llamaburn.kinds.chat.comparable import Comparison
 from pytest_llamaburn.kinds.chat.measures import MEASURES
 from pytest_llamaburn.kinds.chat.plan import MISS, TURNS, WARM
-from pytest_llamaburn.metrics import REQUEST
 from pytest_llamaburn.stats import samples
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_llamaburn.documents import Document
+    from pytest_llamaburn.kinds.chat.settings import Chat
     from pytest_llamaburn.store.journal import Record
 
 _TTFT = "time_to_first_token_ms"
@@ -64,17 +63,14 @@ class Overflow(Part):
     answer: Probe
 
 
-class _Facts(_single.RequestFacts):
+class _Facts(RequestFacts):
     conversation: int
     turn: int
     part: Literal["warm", "miss", "beyond", "crossing"]
     answer: str
 
 
-_numbers: dict[str, Any] = {
-    m.name: (float | None, Field(description=f"{m.unit}: {m.formula}")) for m in REQUEST.values()
-}
-ChatRequest = create_model("ChatRequest", __base__=_Facts, __doc__="One timed request.", **_numbers)
+ChatRequest = request_model("ChatRequest", _Facts)
 
 
 class ChatResults(Part):
@@ -86,7 +82,7 @@ class ChatResults(Part):
     summary: dict[str, Distribution]
     totals: dict[str, int]
     errors: dict[str, int]
-    gates: list[dict[str, Any]]
+    gates: list[GateVerdict]
 
 
 class File(RunFile):
@@ -96,7 +92,7 @@ class File(RunFile):
     results: ChatResults
 
 
-def check(settings: Any) -> None:
+def check(settings: Chat) -> None:
     """Raise SettingsError for a gate that has no meaning."""
     for expression in settings.threshold:
         gates.parse(expression, MEASURES)
@@ -108,8 +104,7 @@ def build(record: Record) -> Document:
     config = record.opened["config"]
     results = found(record.rows, record.facts.get("context"), overflow=config["overflow"])
     document = _single.content(record, results, _of_turn)
-    judged = gates.judged(document, MEASURES, config["threshold"], config["gate_mode"])
-    document["results"]["gates"] = [*record.gates, *judged]
+    document["results"]["gates"] = gates.of_run(document, MEASURES, record.gates)
     document["insights"] = insights.find(document)
     return document
 
@@ -147,20 +142,10 @@ def _turn(turn: int, rows: Sequence[Document]) -> Document:
     why = first or (failed and f"failed with {failed}")
     return {
         "turn": turn,
-        "context_tokens": _middle(warm, "input_sequence_length"),
-        "cached_tokens": _middle(warm, "cached_tokens"),
-        "ttft_ms": _spread(warm, _TTFT, why),
-        "miss_ttft_ms": _spread(missed, _TTFT, why),
+        "context_tokens": _single.middle(warm, "input_sequence_length"),
+        "cached_tokens": _single.middle(warm, "cached_tokens"),
+        "ttft_ms": _single.spread(warm, _TTFT, why),
+        "miss_ttft_ms": _single.spread(missed, _TTFT, why),
         "miss_cost_ms": samples.distribution(costs, "ms", why),
-        "inter_token_latency_ms": _spread(warm, "inter_token_latency_ms", why),
+        "inter_token_latency_ms": _single.spread(warm, "inter_token_latency_ms", why),
     }
-
-
-def _middle(rows: Sequence[Document], name: str) -> float | None:
-    values = documents.values(rows, name)
-    return float(median(values)) if values else None
-
-
-def _spread(rows: Sequence[Document], name: str, why: str | None) -> Any:
-    missing = next((code for row in rows if (code := row["null_reasons"].get(name))), None)
-    return samples.distribution(documents.values(rows, name), REQUEST[name].unit, missing or why)

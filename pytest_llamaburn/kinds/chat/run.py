@@ -7,7 +7,7 @@ earlier turns. Then each turn again with other words in the first question, so t
 from __future__ import annotations
 
 import random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pytest_llamaburn.kinds._single import Question, SingleRun
 from pytest_llamaburn.kinds.chat import KIND, plan
@@ -97,5 +97,5 @@ def _user(words: str) -> Message:
     return {"role": "user", "content": words}
 
 
-def _key(conversation: int, turn: int, part: str) -> dict[str, Any]:
+def _key(conversation: int, turn: int, part: str) -> Document:
     return {"conversation": conversation, "turn": turn, "part": part}

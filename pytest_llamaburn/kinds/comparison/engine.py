@@ -75,18 +75,8 @@ def chosen(how: type[Comparison], asked: Asked) -> Choice:
         tuple(dict.fromkeys(columns)),
         tuple(how.gate(text) for text in asked.fail_if),
         sort if sort in ("time", "model") else how.column(sort, "--sort").name,
-        _share(asked.margin) if asked.margin else how.margin,
+        gates.margin_of(asked.margin) if asked.margin else how.margin,
     )
-
-
-def _share(text: str) -> float:
-    try:
-        share = float(text.removesuffix("%")) / 100
-    except ValueError:
-        share = -1.0
-    if not 0 <= share < 1:
-        raise SettingsError(f"--margin: '{text}' is refused: write a percentage, as 3%")
-    return share
 
 
 def _sources(paths: Sequence[Path], kind: str) -> Iterator[tuple[str, Document]]:

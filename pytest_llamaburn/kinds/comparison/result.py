@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 from pydantic import Field, create_model
 
-from pytest_llamaburn.documents import Document
-from pytest_llamaburn.kinds._file import ComparisonGate, ModelFacts, Part, ServerFacts, Version
+from pytest_llamaburn.documents import ChangeVerdict, Document, ModelFacts, ServerFacts
+from pytest_llamaburn.kinds._file import Part, Version
 
 
 class Compared(Part):
@@ -65,7 +65,7 @@ class AnyResults(Part):
     files: list[Compared]
     warnings: list[LoadWarning]
     changes: list[LoadChange]
-    gates: list[ComparisonGate] = Field(default_factory=list)
+    gates: list[ChangeVerdict] = Field(default_factory=list)
     method: Document = Field(default_factory=dict)
 
 
@@ -155,7 +155,7 @@ class ComparisonResults(Part):
     files: list[ComparedFile]
     warnings: list[ComparisonWarning]
     changes: list[Change]
-    gates: list[ComparisonGate]
+    gates: list[ChangeVerdict]
     method: Method
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_llamaburn.gates import judged, not_passed
+from pytest_llamaburn.gates import of_test
 from pytest_llamaburn.kinds.depth.measures import MEASURES
 from pytest_llamaburn.kinds.depth.result import found
 
@@ -23,10 +23,7 @@ def measure(run: DepthRun, item: Item, session: Session) -> Callable[[], Documen
         rows = session.run(run.measure(f"{item.node.nodeid}#1"))
         results = found(rows, run.settings.depths, {})
         wanted = item.keywords.get("thresholds", ())
-        document = {"results": {**results, "runs": rows}}
-        broken = not_passed(judged(document, MEASURES, wanted, run.settings.gate_mode))
-        if broken:
-            raise AssertionError("; ".join(broken))
+        of_test({**results, "runs": rows}, MEASURES, wanted, run.settings.gate_mode)
         return results
 
     return measured

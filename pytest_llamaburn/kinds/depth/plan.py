@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_llamaburn.errors import SettingsError
 
 if TYPE_CHECKING:
+    from pytest_llamaburn.kinds.depth.settings import Depth
     from pytest_llamaburn.load.prompts import Ruler
 
 PREFILL, DECODE = "prefill", "decode"
@@ -41,12 +42,12 @@ def counts(text: str, option: str) -> list[int]:
     return sorted(found)
 
 
-def depths(settings: Any) -> list[int]:
+def depths(settings: Depth) -> list[int]:
     """Return the depths, lowest first."""
     return counts(settings.depths, "--depths")
 
 
-def lengths(settings: Any) -> list[int]:
+def lengths(settings: Depth) -> list[int]:
     """Return the lengths of prompts; raises SettingsError for fewer than three."""
     found = counts(settings.isl, "--isl")
     if len(found) < LEAST_LENGTHS or found[0] < 1:
@@ -57,12 +58,12 @@ def lengths(settings: Any) -> list[int]:
     return found
 
 
-def requests(settings: Any) -> int:
+def requests(settings: Depth) -> int:
     """Return the number of timed requests, if each depth fits in the context."""
     return int(settings.iterations) * len(depths(settings)) * (len(lengths(settings)) + 1)
 
 
-def too_deep(depth: int, settings: Any, context: int | None) -> str | None:
+def too_deep(depth: int, settings: Depth, context: int | None) -> str | None:
     """Return why a depth cannot be measured in a context of this length, or None."""
     need = depth + max(*lengths(settings), settings.osl) + SPARE
     if context is None or need <= context:
@@ -73,7 +74,7 @@ def too_deep(depth: int, settings: Any, context: int | None) -> str | None:
     )
 
 
-def places(settings: Any, fitting: list[int]) -> list[Place]:
+def places(settings: Depth, fitting: list[int]) -> list[Place]:
     """Return all measurements, round by round, so that a drift hits all depths alike."""
     return [
         Place(depth, part, tokens, iteration)

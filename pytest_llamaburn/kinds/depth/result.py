@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from statistics import median
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import Field, create_model
+from pydantic import Field
 
-from pytest_llamaburn import documents, gates, metrics
+from pytest_llamaburn import gates, metrics
+from pytest_llamaburn.documents import Distribution, Document, GateVerdict
 from pytest_llamaburn.kinds import _single
-from pytest_llamaburn.kinds._file import Distribution, Part, RunFile
+from pytest_llamaburn.kinds._file import Part, RequestFacts, RunFile, request_model
 from pytest_llamaburn.kinds.depth import insights, plan
 from pytest_llamaburn.kinds.depth.comparable import Comparison
 from pytest_llamaburn.kinds.depth.measures import MEASURES
 from pytest_llamaburn.kinds.depth.plan import DECODE, PREFILL
-from pytest_llamaburn.metrics import REQUEST
-from pytest_llamaburn.stats import samples, slopes
+from pytest_llamaburn.stats import slopes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from pytest_llamaburn.documents import Document
+    from pytest_llamaburn.kinds.depth.settings import Depth
     from pytest_llamaburn.store.journal import Record
 
 _CACHED = 0.5  # share of the depth that must come from the cache
@@ -54,19 +53,14 @@ class DepthRates(Part):
     reason: str | None
 
 
-class _Facts(_single.RequestFacts):
+class _Facts(RequestFacts):
     depth: int
     part: Literal["prefill", "decode"]
     tokens: int
     iteration: int
 
 
-_numbers: dict[str, Any] = {
-    m.name: (float | None, Field(description=f"{m.unit}: {m.formula}")) for m in REQUEST.values()
-}
-DepthRequest = create_model(
-    "DepthRequest", __base__=_Facts, __doc__="One timed request.", **_numbers
-)
+DepthRequest = request_model("DepthRequest", _Facts)
 
 
 class DepthResults(Part):
@@ -77,7 +71,7 @@ class DepthResults(Part):
     summary: dict[str, Distribution]
     totals: dict[str, int]
     errors: dict[str, int]
-    gates: list[dict[str, Any]]
+    gates: list[GateVerdict]
 
 
 class File(RunFile):
@@ -87,7 +81,7 @@ class File(RunFile):
     results: DepthResults
 
 
-def check(settings: Any) -> None:
+def check(settings: Depth) -> None:
     """Raise SettingsError for depths, lengths or gates that have no meaning."""
     plan.depths(settings), plan.lengths(settings)
     for expression in settings.threshold:
@@ -100,8 +94,7 @@ def build(record: Record) -> Document:
     config = record.opened["config"]
     rates = found(record.rows, config["depths"], record.facts.get("past_context", {}))
     document = _single.content(record, rates)
-    judged = gates.judged(document, MEASURES, config["threshold"], config["gate_mode"])
-    document["results"]["gates"] = [*record.gates, *judged]
+    document["results"]["gates"] = gates.of_run(document, MEASURES, record.gates)
     document["insights"] = insights.find(document)
     return document
 
@@ -130,12 +123,12 @@ def _rates(depth: int, rows: Sequence[Document], past: str | None) -> Document:
     reason = past or _why(rows, good)
     return {
         "depth": depth,
-        "context_tokens": _middle(writes, "input_sequence_length"),
+        "context_tokens": _single.middle(writes, "input_sequence_length"),
         "prefill": _prefill(reads, depth, reason),
-        "decode": _spread(writes, "tokens_per_sec", reason),
-        "inter_token_latency_ms": _spread(writes, "inter_token_latency_ms", reason),
-        "server_prefill_tokens_per_sec": _middle(reads, "prompt_tokens_per_sec"),
-        "server_decode_tokens_per_sec": _middle(writes, "server_tokens_per_sec"),
+        "decode": _single.spread(writes, "tokens_per_sec", reason),
+        "inter_token_latency_ms": _single.spread(writes, "inter_token_latency_ms", reason),
+        "server_prefill_tokens_per_sec": _single.middle(reads, "prompt_tokens_per_sec"),
+        "server_decode_tokens_per_sec": _single.middle(writes, "server_tokens_per_sec"),
         "reason": reason,
     }
 
@@ -203,13 +196,3 @@ def _counts(row: Document) -> bool:
 def _read(row: Document) -> float:
     """Return the number of tokens that the server read, without those from its cache."""
     return float(row["input_sequence_length"] - (row["cached_tokens"] or 0))
-
-
-def _middle(rows: Sequence[Document], name: str) -> float | None:
-    values = documents.values(rows, name)
-    return float(median(values)) if values else None
-
-
-def _spread(rows: Sequence[Document], name: str, reason: str | None) -> Any:
-    missing = next((why for row in rows if (why := row["null_reasons"].get(name))), None)
-    return samples.distribution(documents.values(rows, name), REQUEST[name].unit, reason or missing)

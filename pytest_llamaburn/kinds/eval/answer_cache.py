@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from pytest_llamaburn import files
 from pytest_llamaburn.texts import dumps
 
 if TYPE_CHECKING:
@@ -54,11 +54,9 @@ class Cache:
         if key is None or row["error"] is not None:
             return
         path = self._path(key)
-        temporary = path.with_suffix(f".{os.getpid()}")
         with suppress(OSError):  # if the disk is full, the journal says so
             path.parent.mkdir(parents=True, exist_ok=True)
-            temporary.write_text(dumps(row), encoding="utf-8")
-            temporary.replace(path)
+            files.save(path, dumps(row).encode(), sync=False)  # requests are in flight
 
     def _path(self, key: str) -> Path:
         return self._folder / key[:2] / f"{key}.json"

@@ -12,6 +12,7 @@ from pytest_llamaburn.errors import ServerError
 from pytest_llamaburn.kinds._run import row_of
 from pytest_llamaburn.kinds.eval import answer_cache, asking, task
 from pytest_llamaburn.media import identified
+from pytest_llamaburn.option import changed
 from pytest_llamaburn.search import _evidence, _record
 from pytest_llamaburn.texts import whole
 from pytest_llamaburn.thinking import split_thinking
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from pytest_llamaburn.documents import Document
     from pytest_llamaburn.evalsets import Question
     from pytest_llamaburn.kinds.eval.documents import AnswerFacts, AnswerRow, Cited
+    from pytest_llamaburn.kinds.eval.settings import Eval
     from pytest_llamaburn.media import Medium
     from pytest_llamaburn.search._base import Hit, Search
     from pytest_llamaburn.search._record import SearchRecord
@@ -42,7 +44,7 @@ class Answering:
     from the server's cache.
     """
 
-    settings: Any
+    settings: Eval
     backend: Backend
     model: Model
     server: Server
@@ -155,7 +157,7 @@ class Answering:
     def _body(self, messages: list[Message], number: int, **update: Any) -> Body:
         """Return the request for an answer."""
         update["seed"] = self.settings.seed + number
-        self.backend.settings = self.settings.model_copy(update=update)
+        self.backend.settings = changed(self.settings, update)
         return self.backend.body(self.model, messages)
 
     def _letter_body(self, messages: list[Message], number: int) -> Body:

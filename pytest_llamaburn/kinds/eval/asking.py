@@ -10,7 +10,7 @@ import math
 import re
 from functools import cached_property
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from pytest_llamaburn import evalsets, files
 from pytest_llamaburn.errors import DatasetError, SettingsError
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pytest_llamaburn.documents import Document
     from pytest_llamaburn.evalsets import EvalSet, Question
     from pytest_llamaburn.kinds.eval.documents import Letters
+    from pytest_llamaburn.kinds.eval.settings import Eval
 
 ONE_LETTER: Final = {"max_tokens": 1, "think": "off"}  # the settings that ask for a letter alone
 _SEPARATORS = (
@@ -49,7 +50,7 @@ _LETTER_TOKEN = re.compile(r"\W*([A-J])\W*")  # as "A", " A", "(A" and "A."
 class Asking:
     """How the questions of one set are asked."""
 
-    def __init__(self, settings: Any, found: EvalSet, asked: Sequence[Question]) -> None:
+    def __init__(self, settings: Eval, found: EvalSet, asked: Sequence[Question]) -> None:
         """Take the settings, the set and those of its questions that are asked.
 
         Raises SettingsError for an unreadable system prompt, DatasetError for unreadable examples.
@@ -127,7 +128,7 @@ class Asking:
         return [Example(self.text(q), _solution(q), _category(q)) for q in given if q.reference]
 
 
-def check(settings: Any) -> None:
+def check(settings: Eval) -> None:
     """Raise SettingsError if the questions cannot be asked as the settings say."""
     from pytest_llamaburn.kinds.eval import task
 
@@ -151,12 +152,12 @@ def check(settings: Any) -> None:
         )
 
 
-def can_think(settings: Any, model: Model) -> bool:
+def can_think(settings: Eval, model: Model) -> bool:
     """Return whether the server says that the model can think, and it is not switched off."""
     return "thinking" in model.capabilities and settings.think != "off"
 
 
-def limits(settings: Any, model: Model, server: Server, *, thinks: bool) -> dict[str, int]:
+def limits(settings: Eval, model: Model, server: Server, *, thinks: bool) -> dict[str, int]:
     """Return the limit of tokens if the settings have none: more to think, for scenes and tunes.
 
     The context must hold the answer; Ollama gets the size of the context with each request.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pytest_llamaburn import gates, judges, registry
 from pytest_llamaburn.errors import SettingsError
@@ -15,9 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from pytest_llamaburn.evalsets import Question
+    from pytest_llamaburn.kinds.eval.settings import Eval
 
 
-def check(settings: Any) -> None:
+def check(settings: Eval) -> None:
     """Raise SettingsError for settings that do not go together."""
     _check_gates(settings)
     if settings.dry_run:
@@ -60,7 +61,7 @@ def refuse_unscorable(questions: Iterable[Question]) -> None:
             check()
 
 
-def _check_here(settings: Any) -> None:
+def _check_here(settings: Eval) -> None:
     """Raise UsageError for a set, scorer, search or judge that cannot be used on this machine."""
     refuse_unscorable(q for one in _asked(settings) for q in one.questions)
     if settings.web_search and not (settings.rescore or settings.search_replay):
@@ -71,7 +72,7 @@ def _check_here(settings: Any) -> None:
             panel.refuse_self(model)
 
 
-def _check_rendering(settings: Any) -> None:
+def _check_rendering(settings: Eval) -> None:
     """Raise SettingsError where --render and the sets do not go together."""
     scorers = {q.scorer for one in _asked(settings) for q in one.questions}
     names = ", ".join(settings.set)
@@ -86,7 +87,7 @@ def _check_rendering(settings: Any) -> None:
         )
 
 
-def _check_gates(settings: Any) -> None:
+def _check_gates(settings: Eval) -> None:
     """Raise SettingsError for a gate that is wrong; it may be on a criterion of the user's own."""
     if not settings.threshold and not settings.criteria and not settings.criterion:
         return
@@ -96,13 +97,13 @@ def _check_gates(settings: Any) -> None:
         gates.parse(expression, measures.with_own(own))
 
 
-def _asked(settings: Any) -> list[task.Task]:
+def _asked(settings: Eval) -> list[task.Task]:
     """Return what the sets of the settings ask."""
     with naming("--rescore" if settings.rescore else "--set"):
         return [task.load(settings, name) for name in settings.set]
 
 
-def _check_searching(settings: Any) -> None:
+def _check_searching(settings: Eval) -> None:
     """Raise SettingsError for a search if no question allows one."""
     asked = _asked(settings)
     if not any(question.allow_web_search for one in asked for question in one.questions):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pytest_llamaburn import judges
 from pytest_llamaburn.errors import SettingsError
@@ -15,11 +15,12 @@ if TYPE_CHECKING:
     from pytest_llamaburn.evalsets import Question
     from pytest_llamaburn.judges import Case, Estimate, Panel
     from pytest_llamaburn.kinds.eval.documents import Item
+    from pytest_llamaburn.kinds.eval.settings import Eval
 
 _TYPICAL = 1200 * "x"  # stands for an unknown answer or source: about 300 tokens
 
 
-def lines(settings: Any) -> Iterator[str]:
+def lines(settings: Eval) -> Iterator[str]:
     """Yield a sentence for each set and judge: its calls, tokens and cost for one model.
 
     Raises SettingsError if no judge is named.
@@ -37,7 +38,7 @@ def lines(settings: Any) -> Iterator[str]:
 
 
 def _estimates(
-    panel: Panel, cases: Sequence[tuple[Question, Case]], settings: Any
+    panel: Panel, cases: Sequence[tuple[Question, Case]], settings: Eval
 ) -> list[Estimate]:
     if not settings.pairwise:
         return panel.estimate((case, question.asked) for question, case in cases)
@@ -47,7 +48,7 @@ def _estimates(
     )
 
 
-def _case(q: Question, item: Item | None, settings: Any) -> Case:
+def _case(q: Question, item: Item | None, settings: Eval) -> Case:
     """Return a stored answer as it is judged, or one of the expected length."""
     if item is not None:
         evidence = task.evidence(q, item["search"])
@@ -62,7 +63,7 @@ def _case(q: Question, item: Item | None, settings: Any) -> Case:
     return judges.Case(q.prompt, _TYPICAL, q.reference, q.rubric, evidence=found, shown=shown)
 
 
-def _condition(estimate: Estimate, settings: Any) -> str:
+def _condition(estimate: Estimate, settings: Eval) -> str:
     """Return the other condition under which the most holds, if there is one."""
     if estimate.most_usd is None or (settings.rescore and not settings.pairwise):
         return ""

@@ -5,20 +5,18 @@ They are plain dicts at runtime, as those of `documents.py`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
+from collections.abc import Sequence
+from typing import NotRequired
 
-from pytest_llamaburn.documents import Outcome, RequestRow
+from typing_extensions import TypedDict
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from pytest_llamaburn.documents import Document, Failure
-    from pytest_llamaburn.judges._documents import ComparisonFields, ScoreFields
-    from pytest_llamaburn.search._record import SearchRecord
+from pytest_llamaburn.documents import Document, Failure, Outcome, RequestRow
+from pytest_llamaburn.judges._documents import ComparisonFields, ScoreFields
+from pytest_llamaburn.search._record import SearchRecord
 
 
 class QuestionFields(TypedDict):
-    """A question, as `evalsets.Question` describes it. Files of earlier versions lack the last."""
+    """A question of an eval set. Files of earlier versions lack the last three fields."""
 
     id: str
     prompt: str
@@ -28,7 +26,7 @@ class QuestionFields(TypedDict):
     rubric: str | None
     scorer: str | None
     criteria: Sequence[str]
-    options: dict[str, Any]
+    options: Document
     definitions: NotRequired[Sequence[Document]]
     context: NotRequired[Sequence[str]]
     media: NotRequired[Sequence[Document]]
@@ -84,13 +82,13 @@ class AnswerRow(RequestRow):
 
 
 class Verdict(TypedDict):
-    """What a scorer found in an answer, as `scorers._base.Score` describes it."""
+    """The verdict of a scorer; `correct` is None if the reason is not the model."""
 
     correct: bool | None
     state: str
     reason: str
     extracted: str | None
-    details: dict[str, Any]
+    details: Document
 
 
 class Judged(TypedDict):
@@ -110,7 +108,11 @@ class ScoresRow(Judged):
 
 
 class Answer(TypedDict):
-    """An answer with its score, in a result file."""
+    """One answer: its text, its timing by metric, and what its scorer found.
+
+    Where a choice was read by probability, `choice_logprobs` has the logarithm of each letter's,
+    None for one not among the likeliest tokens, and `choice_mass` the share of all letters.
+    """
 
     answer: str | None
     thinking: str | None
@@ -131,7 +133,7 @@ class Answer(TypedDict):
 
 
 class Item(Answer):
-    """A question of a result file, with its first answer and all scores."""
+    """A question with its first answer and all scores."""
 
     question: QuestionFields
     scores: dict[str, ScoreFields]

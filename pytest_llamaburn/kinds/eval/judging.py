@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pytest_llamaburn.judges import Comparison, JudgeQueue, JudgeResult, Panel
     from pytest_llamaburn.judges._documents import ComparisonFields
     from pytest_llamaburn.kinds.eval.documents import AnswerRow, Judged, ScoresRow
+    from pytest_llamaburn.kinds.eval.settings import Eval
 
     Answers = Mapping[str, Mapping[int, AnswerRow]]  # by question and number of the sample
 
@@ -32,7 +33,7 @@ _UNCOMPARED: ComparisonFields = {
 class Judging:
     """The judges, what they are asked, and the opponent's answers if answers are compared."""
 
-    def __init__(self, settings: Any, opponent_run: str | None) -> None:
+    def __init__(self, settings: Eval, opponent_run: str | None) -> None:
         """Take the settings; `opponent_run` is the run of the model to compare with, if any."""
         self.settings = settings
         self.panel: Panel | None = None

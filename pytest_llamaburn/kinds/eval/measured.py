@@ -12,7 +12,7 @@ from pytest_llamaburn.tables import Sheet, measured
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from pytest_llamaburn.documents import Document
+    from pytest_llamaburn.documents import Distribution, Document
     from pytest_llamaburn.kinds.eval.documents import Item
 
 
@@ -21,14 +21,24 @@ def of(items: Sequence[Item], modality: str | None) -> Document:
     units = getattr(modalities.named(modality), "MEASURED", {}) if modality else {}
     answers = [one for item in items for one in scores.samples(item)]
     found = [given for one in answers if (given := measures_of(one))]
-    known = {
-        name: [float(one[name]) for one in found if one.get(name) is not None] for name in units
+    return {"measured": distributions(found, units)} if found else {}
+
+
+def distributions(
+    found: Sequence[Document], units: Mapping[str, str], reason: str | None = None
+) -> dict[str, Distribution]:
+    """Return the distribution of each number over what was measured of some answers.
+
+    A number that no answer has gets the first of their `null_reasons`, or `reason`.
+    """
+    return {
+        name: samples.distribution(
+            [float(one[name]) for one in found if one.get(name) is not None],
+            unit,
+            next((why for one in found if (why := one.get("null_reasons", {}).get(name))), reason),
+        )
+        for name, unit in units.items()
     }
-    distributions = {
-        name: samples.distribution(values, units[name], _reason(found, name))
-        for name, values in known.items()
-    }
-    return {"measured": distributions} if found else {}
 
 
 def measures_of(answer: Mapping[str, Any]) -> Document:
@@ -40,9 +50,3 @@ def measures_of(answer: Mapping[str, Any]) -> Document:
 def sheet(found: Document) -> Sheet:
     """Return the distributions as a table."""
     return Sheet("measured of the answers", [], [measured(n, d) for n, d in found.items()], [])
-
-
-def _reason(found: Sequence[Document], name: str) -> str | None:
-    """Return why a number is missing in all answers."""
-    told = (one.get("null_reasons", {}).get(name) for one in found)
-    return next((reason for reason in told if reason), None)

@@ -8,38 +8,30 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn import registry
-from pytest_llamaburn.kinds.eval import scores
+from pytest_llamaburn.kinds.eval import measured, scores
 from pytest_llamaburn.program_measures import PROGRAMS
-from pytest_llamaburn.stats import samples
-from pytest_llamaburn.tables import Sheet, measured
+from pytest_llamaburn.tables import Sheet
+from pytest_llamaburn.tables import measured as row_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    Row = dict[str, Any]
+    from pytest_llamaburn.documents import Document
+    from pytest_llamaburn.kinds.eval.documents import Item
 
 SCREENSHOTS = "screenshots"
 
 
-def of(items: Iterable[Any]) -> dict[str, Any]:
+def of(items: Sequence[Item]) -> Document:
     """Return the field `programs` of the results; nothing if no scorer measures programs."""
-    values: dict[str, list[float]] = {}
-    renderers: Counter[str] = Counter()
-    for item in items:
-        names = _measured(item["question"]["scorer"])
-        for name in names.values():
-            values.setdefault(name, [])
-        for details in _right(item):
-            for key, name in names.items():
-                if details.get(key) is not None:
-                    values[name].append(details[key])
-            renderers.update([details["renderer"]] if details.get("renderer") else [])
-    if not values:
+    names = {name for item in items for name in _measured(item["question"]["scorer"]).values()}
+    if not names:
         return {}
-    why = "no answer is right"
-    units = {one.name: one.unit for one in PROGRAMS}
-    found = {name: samples.distribution(v, units[name], why) for name, v in values.items()}
+    right = [details for item in items for details in _right(item)]
+    units = {one.name: one.unit for one in PROGRAMS if one.name in names}
+    renderers = Counter(one["renderer"] for one in right if one.get("renderer"))
+    found = measured.distributions(_numbers(items), units, "no answer is right")
     return {"programs": {"measured": found, "renderers": dict(renderers)}}
 
 
@@ -48,14 +40,9 @@ def values(document: Mapping[str, Any], name: str) -> list[float]:
     return [one for item in document["results"]["items"] for one in values_of(item, name)]
 
 
-def values_of(item: Any, name: str) -> list[float]:
+def values_of(item: Item, name: str) -> list[float]:
     """Return the values of a measure of programs in one item, of its right answers."""
-    return [
-        details[key]
-        for key, one in _measured(item["question"]["scorer"]).items()
-        for details in _right(item)
-        if one == name and details.get(key) is not None
-    ]
+    return [one[name] for one in _numbers([item]) if one.get(name) is not None]
 
 
 def renderers(document: Mapping[str, Any]) -> list[str]:
@@ -63,13 +50,12 @@ def renderers(document: Mapping[str, Any]) -> list[str]:
     return sorted((document["results"].get("programs") or {}).get("renderers", ()))
 
 
-def sheets(found: Row | None) -> Iterator[Sheet]:
+def sheets(found: Document | None) -> Iterator[Sheet]:
     """Yield the table of what programs did, if there is any."""
     if found is not None:
         facts = [f"renderer: {name} ({n} answers)" for name, n in found["renderers"].items()]
-        rows = [measured(name, one) for name, one in found["measured"].items()]
-        known = [row for row, one in zip(rows, found["measured"].values(), strict=True) if one["n"]]
-        yield Sheet("programs that are right", facts, known, [], empty="no answer is right")
+        rows = [row_of(name, one) for name, one in found["measured"].items() if one["n"]]
+        yield Sheet("programs that are right", facts, rows, [], empty="no answer is right")
 
 
 def keep_picture(score: Any, folder: Path, name: str) -> str | None:
@@ -101,7 +87,18 @@ def _measured(scorer: str | None) -> dict[str, str]:
     return getattr(registry.load("scorers", scorer), "MEASURED", {}) if known and scorer else {}
 
 
-def _right(item: Any) -> Iterator[Row]:
+def _right(item: Item) -> Iterator[Document]:
+    """Yield the details of each right answer."""
     for one in scores.samples(item):
         if one["verdict"] and one["verdict"]["correct"]:
             yield one["verdict"]["details"]
+
+
+def _numbers(items: Iterable[Item]) -> list[Document]:
+    """Return what was measured of each right answer, by the names of the measures."""
+    return [
+        {name: details.get(key) for key, name in names.items()}
+        for item in items
+        if (names := _measured(item["question"]["scorer"]))
+        for details in _right(item)
+    ]

@@ -7,131 +7,24 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from pydantic import Field
 
 from pytest_llamaburn import flags, gates
-from pytest_llamaburn.documents import Document, GateVerdict
+from pytest_llamaburn.documents import Distribution, Document, GateVerdict
 from pytest_llamaburn.kinds import _energy
 from pytest_llamaburn.kinds._file import (
-    Distribution,
     Part,
-    RunError,
     RunFile,
     by_kind,
     opening,
     status,
     totals,
 )
-from pytest_llamaburn.kinds.eval import insights, judge_totals, measures, scores, shown
+from pytest_llamaburn.kinds.eval import documents, insights, judge_totals, measures, scores, shown
 from pytest_llamaburn.metrics import REQUEST, summary
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from pytest_llamaburn.kinds.eval import documents
     from pytest_llamaburn.kinds.eval.documents import AnswerRow, Judged, ScoresRow
     from pytest_llamaburn.store.journal import Record
-
-
-class Claim(Part):
-    """A claim that a judge found in a text, and the quote that supports it.
-
-    `found` says whether the quote stands in the evidence; a claim counts as supported only then.
-    """
-
-    claim: str
-    quote: str
-    supported: bool
-    found: bool
-
-
-class Judgment(Part):
-    """One verdict of one judge, or the reason why the judge gave none."""
-
-    criterion: str
-    state: str
-    source: Literal["judge", "rule"]
-    score: float | None
-    verdict: Literal["A", "B", "tie", "correct", "incorrect", "not_attempted"] | None
-    reasoning: str
-    evidence: list[str]
-    claims: list[Claim] = Field(default_factory=list)
-    shown: list[str] = Field(default_factory=list)
-    judge: str | None
-    model_served: str | None
-    usage: dict[str, int | None]
-    calls: int
-    cost_usd: float | None
-    most_usd: float | None
-    cost_reason: str | None
-    retries: int
-    temperature: Document | None
-    error: dict[str, str] | None
-
-
-class Score(Part):
-    """The score on one criterion: the median of its scored judgments; `verdict` is a grade."""
-
-    score: float | None
-    verdict: Literal["correct", "incorrect", "not_attempted"] | None = None
-    state: str
-    flip_rate: float | None
-    judgments: list[Judgment]
-
-
-class Compared(Part):
-    """One judge's verdict on two answers shown in both orders; A is the model under test."""
-
-    verdict: Literal["A", "B", "tie"] | None
-    state: str
-    inconsistent: bool
-    first_picks: int
-    judgments: list[Judgment]
-
-
-class Verdict(Part):
-    """The verdict of a scorer; `correct` is None if the reason is not the model."""
-
-    correct: bool | None
-    state: str
-    reason: str
-    extracted: str | None
-    details: Document
-
-
-class Answer(Part):
-    """One answer: its text, its timing by metric, and what its scorer found.
-
-    Where a choice was read by probability, `choice_logprobs` has the logarithm of each letter's,
-    None for one not among the likeliest tokens, and `choice_mass` the share of all letters.
-    """
-
-    answer: str | None
-    thinking: str | None
-    finish_reason: str | None
-    error: RunError | None
-    cached: bool
-    flags: list[str]
-    null_reasons: dict[str, str]
-    timing: dict[str, float | None]
-    correct: bool | None
-    verdict: Verdict | None
-    choice_logprobs: dict[str, float | None] | None = None
-    choice_mass: float | None = None
-    media: list[dict[str, Any]] = Field(default_factory=list)
-    media_tokens: int | None = None
-    measured: dict[str, Any] = Field(default_factory=dict)
-
-
-class Item(Answer):
-    """A question with its first answer and all scores."""
-
-    question: Document
-    scores: dict[str, Score]
-    comparisons: list[Compared]
-    rival_answer: str | None
-    pass_at_k: float | None
-    search: Document | None
-    reference_found: bool | None
-    cited: list[int]
-    more_samples: list[Answer]
 
 
 class Mean(Part):
@@ -193,7 +86,7 @@ class EvalResults(Part):
 
     eval_set: Document
     few_shot_examples: list[Document] = Field(default_factory=list)
-    items: list[Item]
+    items: list[documents.Item]
     n_total: int
     n_scored: int
     by_state: dict[str, int]
@@ -218,7 +111,7 @@ class EvalResults(Part):
     summary: dict[str, Distribution]
     totals: dict[str, int | None]
     errors: dict[str, int]
-    gates: list[Document]
+    gates: list[GateVerdict]
 
 
 class File(RunFile):
@@ -269,7 +162,7 @@ def build(record: Record) -> Document:
         **_energy.seen(record.profile),
     }
     document["telemetry"] |= {k: v for k, v in record.facts.items() if k != "type"}
-    document["results"]["gates"] = [*record.gates, *_gates(document)]
+    document["results"]["gates"] = _gates(document, record.gates)
     document["insights"] = insights.find(document)
     return document
 
@@ -315,11 +208,11 @@ def modern(document: Document) -> Document:
     return document
 
 
-def _gates(document: Document) -> list[GateVerdict]:
-    config, results, table = document["config"], document["results"], measures.of(document)
-    found = gates.judged(document, table, config["threshold"], config["gate_mode"])
+def _gates(document: Document, of_tests: Sequence[GateVerdict]) -> list[GateVerdict]:
+    results, table = document["results"], measures.of(document)
+    found = gates.of_run(document, table, of_tests)
     if results["n_total"] or scores.missing(results["correct"]):
-        limit = f"unscored<={config['max_unscored']:g}"
+        limit = f"unscored<={document['config']['max_unscored']:g}"
         found += gates.judged(document, table, [limit], "point")
     return found
 

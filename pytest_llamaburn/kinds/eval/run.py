@@ -28,7 +28,7 @@ from pytest_llamaburn.kinds.eval import (
 )
 from pytest_llamaburn.kinds.eval.answering import Answering, thought_in
 from pytest_llamaburn.kinds.eval.judging import Judging, is_final
-from pytest_llamaburn.option import options_of
+from pytest_llamaburn.option import changed, options_of
 from pytest_llamaburn.progress import Event, of_request
 from pytest_llamaburn.scorers.code import pass_at_k
 from pytest_llamaburn.search import _choose
@@ -66,7 +66,7 @@ class EvalRun(Run):
         self._is_opponent = False
         self._warned = False
         self._is_limit_ours = False
-        self._probed: dict[str, Any] | None = None  # what a first medium showed
+        self._probed: Document | None = None  # what a first medium showed
         self._notes: list[str] = []  # on media that are not those of the set
 
     async def prepare(self, model: str | None, planned: dict[str, int], about: Document) -> None:
@@ -196,7 +196,7 @@ class EvalRun(Run):
             limits = asking.limits(self.settings, self.model, self.server, thinks=thinks)
             decided |= limits
         limit = decided.get("max_tokens", self.settings.max_tokens)
-        self.settings = self.backend.settings = self.settings.model_copy(update=decided)
+        self.settings = self.backend.settings = changed(self.settings, decided)
         if thinks and self._is_limit_ours and limit != asking.LIMIT:
             self._progress.say(
                 f"{self.model.id} {seen} before it answers: an answer may have up to {limit} "

@@ -70,7 +70,7 @@ def _criterion(found: Sequence[ScoreFields], asked: Criterion) -> Document:
         "n_scored": len(scores),
         "by_state": dict(Counter(one["state"] for one in found)),
         "mean": middle.value,
-        "ci95": _listed(middle.ci95),
+        "ci95": middle.ci95,
         "reason": middle.reason if fit else _inapplicable(found),
         "bounds": bounds or None,
         "histogram": histogram(scores) if is_scale else None,
@@ -119,8 +119,12 @@ def _grade(name: str, given: Sequence[str], total: int, why: str | None) -> Docu
     ends = [figures.graded(name, [*given, *missing * [grade]]).value for grade in GRADES]
     known = [value for value in ends if value is not None]
     bounds = {"missing_at_0": min(known), "missing_at_1": max(known)} if known else None
-    interval = _listed(found.ci95)
-    return {"mean": found.value, "ci95": interval, "reason": why or found.reason, "bounds": bounds}
+    return {
+        "mean": found.value,
+        "ci95": found.ci95,
+        "reason": why or found.reason,
+        "bounds": bounds,
+    }
 
 
 def _alpha(found: Sequence[ScoreFields]) -> Document | None:
@@ -214,7 +218,7 @@ def _share_of(
         "n_scored": len(counted),
         "by_state": dict(Counter(verdict["state"] for _, verdict in asked)),
         "mean": found.value,
-        "ci95": _listed(found.ci95),
+        "ci95": found.ci95,
         "reason": found.reason and _why_none(verdict for _, verdict in asked),
     }
 
@@ -257,7 +261,7 @@ def pass_at_k(items: Sequence[Item], k: int | None) -> Document | None:
         "n_scored": len(values),
         "bounds": _bounds(sum(values), len(values), len(asked)),
         "mean": found.value,
-        "ci95": _listed(found.ci95),
+        "ci95": found.ci95,
         "reason": found.reason,
     }
 
@@ -298,7 +302,7 @@ def macro(items: Sequence[Item]) -> Document:
     found = figures.macro([(rights, names) for names, rights in split])
     return {
         "mean": found.value,
-        "ci95": _listed(found.ci95),
+        "ci95": found.ci95,
         "reason": found.reason and "no answer was scored by a scorer",
         "categories": found.n,
     }
@@ -385,10 +389,6 @@ def samples(item: Item) -> Iterator[Answer]:
     """Yield the answers to a question, each with its score."""
     yield item
     yield from item["more_samples"]
-
-
-def _listed(interval: Sequence[float] | None) -> list[float] | None:
-    return None if interval is None else [*interval]
 
 
 def _mean(values: Iterable[float | None]) -> float | None:

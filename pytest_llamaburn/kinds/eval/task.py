@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         Item,
         QuestionFields,
     )
+    from pytest_llamaburn.kinds.eval.settings import Eval
     from pytest_llamaburn.search._record import SearchRecord
 
 _MOST_WER = {"max_wer": 0.2}  # of one text, with which its transcription is right
@@ -37,14 +38,14 @@ class Task(NamedTuple):
     about: EvalSetFields
 
 
-def load(settings: Any, name: str) -> Task:
+def load(settings: Eval, name: str) -> Task:
     """Return the questions of a set, or those that a result file has answers to.
 
     Their criteria are those of the settings, if any. Raises DatasetError, ResultsError, or
     SettingsError for an unknown criterion.
     """
     if settings.rescore:
-        known = stored(settings.rescore)["results"]
+        known = stored(str(settings.rescore))["results"]
         questions = tuple(question(item["question"]) for item in known["items"])
         return Task(_chosen(questions, settings), known["eval_set"])
     found = eval_set(settings, name)
@@ -60,7 +61,7 @@ def load(settings: Any, name: str) -> Task:
     return Task(_chosen(found.questions, settings), about)
 
 
-def eval_set(settings: Any, name: str) -> EvalSet:
+def eval_set(settings: Eval, name: str) -> EvalSet:
     """Return a set, with the media of --input if it is given; raises DatasetError.
 
     With --text, --prompt or --live-audio it has one question, and no set is read.
@@ -71,7 +72,7 @@ def eval_set(settings: Any, name: str) -> EvalSet:
     return evalsets.eval_set(one, Path(str(one["name"])))
 
 
-def _single(settings: Any) -> Document | None:
+def _single(settings: Eval) -> Document | None:
     """Return the content of the set that --text, --prompt or --live-audio stands for, or None."""
     if settings.text is not None:
         heard = {"reference": settings.text, "scorer": "wer", "options": _MOST_WER}
@@ -102,7 +103,7 @@ def _reference(given: str | None) -> str | None:
         raise SettingsError(f"--reference: {given} cannot be read: {files.reason(err)}") from None
 
 
-def _chosen(questions: tuple[Question, ...], settings: Any) -> tuple[Question, ...]:
+def _chosen(questions: tuple[Question, ...], settings: Eval) -> tuple[Question, ...]:
     """Return the questions that --limit chooses, in their order, with the criteria to judge on."""
     count = min(settings.limit or len(questions), len(questions))
     chosen = {q.id for q in datasets.stratified(questions, count, settings.seed)}
@@ -140,9 +141,9 @@ def evidence(asked: Question, search: SearchRecord | None) -> str | None:
     return "\n\n".join(sources) or None
 
 
-def items(settings: Any) -> dict[str, Item]:
+def items(settings: Eval) -> dict[str, Item]:
     """Return the items of the result file that --rescore names, by question."""
-    found: list[Item] = stored(settings.rescore)["results"]["items"]
+    found: list[Item] = stored(str(settings.rescore))["results"]["items"]
     return {item["question"]["id"]: item for item in found}
 
 
@@ -151,7 +152,7 @@ def is_file(name: str) -> bool:
     return name.endswith(".json")
 
 
-def refuse_itself(settings: Any, model: str) -> None:
+def refuse_itself(settings: Eval, model: str) -> None:
     """Raise SettingsError if --compare-to names the model under test."""
     other = settings.compare_to
     if other is not None and judges.bare(other) == judges.bare(model):
@@ -161,7 +162,7 @@ def refuse_itself(settings: Any, model: str) -> None:
         )
 
 
-def judged_models(settings: Any) -> list[str]:
+def judged_models(settings: Eval) -> list[str]:
     """Return the models whose answers judges will read; raises ResultsError."""
     other = settings.compare_to
     if other is None:

@@ -25,21 +25,18 @@ if TYPE_CHECKING:
 
     from pytest_llamaburn.capacity.degradation import DegradationPoint
     from pytest_llamaburn.documents import Document
-    from pytest_llamaburn.insights import Insight
     from pytest_llamaburn.load.rows import Request
 
 UNMEASURED = "no level was measured"
 OTHER_DEADLINES = (0.5, 0.25)  # shares of the run's deadline; a longer one was not measured
 _CERTIFIES_P95 = 59
 _SLACK = 1.1  # a fit may be outside the bracket of a point by at most this factor
-_HIGHER = 1.1  # flat throughput is reported only if the load rises by at least this factor
 
 
 class Load(NamedTuple):
     """All levels of a run, lowest first, the baseline, and the settings.
 
-    `engine` is the kind of server. `cut` says why the run ended early: interrupted, server_gone or
-    None.
+    `cut` says why the run ended early: interrupted, server_gone or None.
     """
 
     levels: list[Level]
@@ -47,7 +44,6 @@ class Load(NamedTuple):
     config: Mapping[str, Any]
     deadline_s: float
     unit: str
-    engine: str = ""
     cut: str | None = None
 
     @property
@@ -75,19 +71,22 @@ def level(
         alone = open_loop.idle(baseline)
         grows = any(open_loop.backlog(run, value, alone).grows for run in runs if run)
     requests = [request for run in runs for request in run]
+    ratio = latency_ratio(requests, baseline)
+    return read(summary)._replace(latency_ratio=ratio, backlog_grows=grows, runs=runs)
+
+
+def read(summary: Mapping[str, Any]) -> Level:
+    """Return a level from its entry in the result file, without what only its requests show."""
     return Level(
-        value,
-        len(requests),
+        axis.place(summary) or 0.0,
+        summary["requests"] - summary["excluded"],
         summary["error_rate"],
         summary["requests_per_sec"],
-        latency_ratio(requests, baseline),
-        summary["time_to_first_token_ms"]["mean"],
-        summary["total_generation_ms"]["mean"],
-        summary["tokens_per_sec"]["mean"],
-        grows,
-        summary["client_health"]["client_limited"],
-        runs,
-        summary["requests"],
+        ttft_ms=summary["time_to_first_token_ms"]["mean"],
+        total_ms=summary["total_generation_ms"]["mean"],
+        stream_tokens=summary["tokens_per_sec"]["mean"],
+        client_limited=summary["client_health"]["client_limited"],
+        sent=summary["requests"],
     )
 
 
@@ -177,49 +176,6 @@ def failure_point(load: Load, searched: Mapping[str, Any] | None) -> Document | 
         **found,
         "at_deadline_s": others,
     }
-
-
-def insights(load: Load) -> list[Insight]:
-    """Return the insights into the server, each with its evidence and an advice."""
-    judged = [level for level in load.counted if not level.client_limited]
-    found = []
-    slots = states.slots(judged) if load.unit == CLIENTS else None
-    if slots:
-        names = "--slots" if load.engine == "embedded" else "OLLAMA_NUM_PARALLEL, --parallel"
-        found.append(
-            _insight(
-                "slots_inferred",
-                f"The server serves {counted(slots, 'request')} at once; more "
-                f"clients wait. Raise its number of slots ({names}) if there is memory for their "
-                "contexts.",
-                slots=slots,
-            )
-        )
-    flat = states.flat_from(judged)
-    if flat is not None and judged[-1].value > _HIGHER * flat:
-        found.append(
-            _insight(
-                "throughput_flat",
-                f"Throughput does not grow above {axis.words(flat, load.unit)}: more load only "
-                "makes requests wait longer. Stay at or below this load.",
-                level=flat,
-            )
-        )
-    half = states.halves_at(judged)
-    if half is not None:
-        found.append(
-            _insight(
-                "stream_halves",
-                f"At {axis.words(half, load.unit)}, each stream is at most half as fast as a "
-                "single one. Allow fewer at once if people read the answers as they come.",
-                level=half,
-            )
-        )
-    return found
-
-
-def _insight(name: str, text: str, **evidence: Any) -> Insight:
-    return {"id": name, "text": text, "evidence": evidence}
 
 
 def _bracket(load: Load, rate: float) -> Document:

@@ -12,12 +12,13 @@ from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.kinds.stress.settings import MOST_CLIENTS
 from pytest_llamaburn.load.step import CLIENTS
 from pytest_llamaburn.load.think import think_seconds
-from pytest_llamaburn.option import MOST, MOST_S, seconds
+from pytest_llamaburn.option import MOST, MOST_S, changed, seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
 
     from pytest_llamaburn.capacity.search import FailurePoint
+    from pytest_llamaburn.documents import Document
     from pytest_llamaburn.kinds.stress.settings import Stress
     from pytest_llamaburn.load.rows import Request
     from pytest_llamaburn.load.step import Burst, Step
@@ -135,19 +136,19 @@ def _in_flight(load: Step | Burst, total_s: float) -> float:
     return load.level if load.unit == CLIENTS else load.level * total_s
 
 
-def checked(asked: Any) -> Stress:
+def checked(asked: Stress) -> Stress:
     """Return the settings of a load with the implied options set.
 
     A rate implies --arrival, and --osl implies --max-tokens. Raises SettingsError for options that
     contradict each other.
     """
     rates = (asked.rate, asked.max_rate) if asked.mode != "spike" else ()
-    update: dict[str, Any] = {}
+    update: Document = {}
     if asked.mode == "spike" or any(rates):
         update["arrival"] = asked.arrival or "poisson"
     if asked.osl:
         update["max_tokens"] = asked.osl
-    found: Stress = asked.model_copy(update=update)
+    found = changed(asked, update)
     for contradiction in _contradictions(found):
         raise SettingsError(contradiction)
     allow_files(at_once(found))

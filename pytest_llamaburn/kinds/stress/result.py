@@ -10,12 +10,11 @@ from pydantic import Field
 
 from pytest_llamaburn import datasets, gates
 from pytest_llamaburn.capacity import degradation, slo, sustained
-from pytest_llamaburn.documents import Document
+from pytest_llamaburn.documents import Distribution, Document, GateVerdict
 from pytest_llamaburn.energy import profiles, timeline
 from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.kinds import _energy
 from pytest_llamaburn.kinds._file import (
-    Distribution,
     Part,
     RunFile,
     by_kind,
@@ -25,7 +24,7 @@ from pytest_llamaburn.kinds._file import (
     without_counts,
 )
 from pytest_llamaburn.kinds._kind import naming
-from pytest_llamaburn.kinds.stress import findings, levels, measures, plan
+from pytest_llamaburn.kinds.stress import findings, insights, levels, measures, plan
 from pytest_llamaburn.kinds.stress.comparable import Comparison
 from pytest_llamaburn.kinds.stress.levels import Visit
 from pytest_llamaburn.load import rows
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
+    from pytest_llamaburn.kinds.stress.settings import Stress
     from pytest_llamaburn.load.rows import Row
     from pytest_llamaburn.store.journal import Record
 
@@ -101,7 +101,7 @@ class StressResults(Part):
     errors: dict[str, int]
     client_health: Document
     stop_reason: str | None
-    gates: list[Document]
+    gates: list[GateVerdict]
 
 
 class File(RunFile):
@@ -111,7 +111,7 @@ class File(RunFile):
     results: StressResults
 
 
-def check(settings: Any) -> None:
+def check(settings: Stress) -> None:
     """Raise SettingsError for options that contradict each other or have no meaning."""
     asked = plan.checked(settings)
     with naming("--prompts"):
@@ -126,7 +126,7 @@ def check(settings: Any) -> None:
             raise SettingsError(f"--fail-if: '{gate.expression}' is refused: {reason}")
 
 
-def check_gates(expressions: Iterable[str], settings: Any) -> None:
+def check_gates(expressions: Iterable[str], settings: Stress) -> None:
     """Raise SettingsError for a gate that the load of these settings can never decide."""
     measures.check(expressions, settings)
 
@@ -140,7 +140,7 @@ def write_companions(record: Record, path: Path) -> None:
 def build(record: Record) -> Document:
     """Return the content of a stress run's result file, made from its journal and its rows."""
     header: Any = record.opened
-    config, others = header["config"], record.facts.get("other_cpu_share")
+    config = header["config"]
     visits = _visits(record, rows.read(record.folder))
     everything = [row for visit in visits for row in visit.rows]
     good = [row.values for row in everything if row.error is None]
@@ -152,20 +152,17 @@ def build(record: Record) -> Document:
     results["idle"] = sustained.idle(samples)
     results["sustained"] = _sustained(visits, load, profile.timelines)
     results["cost"] = _energy.price(config, profile, results["totals"], energy.get("reason"))
-    expressions = [*config["threshold"], *record.facts.get("thresholds", ())]
-    document = {"results": results}
-    results["gates"] = gates.judged(document, measures.MEASURES, expressions, config["gate_mode"])
-    return {
+    document: Document = {
         **opening(header, status(record, len(good), done=_cut(record) is None)),
         "results": results,
-        "telemetry": {**energy, "other_cpu_share": others},
+        "telemetry": {**energy, "other_cpu_share": record.facts.get("other_cpu_share")},
         "system_profile": samples,
-        "insights": [
-            *findings.insights(load),
-            *sustained.insights(samples),
-            *sustained.busy_machine(others, samples),
-        ],
+        "insights": [],
     }
+    expressions = [*config["threshold"], *record.facts.get("thresholds", ())]
+    results["gates"] = gates.judged(document, measures.MEASURES, expressions, config["gate_mode"])
+    document["insights"] = insights.find(document)
+    return document
 
 
 def _visits(record: Record, found: Iterable[Row]) -> list[Visit]:
@@ -225,8 +222,7 @@ def _load(visits: Sequence[Visit], record: Record) -> tuple[findings.Load, list[
         summaries.append(summary)
     deadline_s = record.facts.get("baseline", {}).get("deadline_s", 0.0)
     unit = sent[0].load.unit if sent else CLIENTS
-    engine = record.opened["server"]["kind"]
-    load = findings.Load(found, baseline, config, deadline_s, unit, engine, _cut(record))
+    load = findings.Load(found, baseline, config, deadline_s, unit, _cut(record))
     return load, summaries
 
 

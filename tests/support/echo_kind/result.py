@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from pytest_llamaburn import gates
+from pytest_llamaburn.documents import Distribution
 from pytest_llamaburn.kinds._file import (
-    Distribution,
     Part,
     RunFile,
     by_kind,

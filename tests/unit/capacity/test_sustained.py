@@ -189,22 +189,3 @@ def test_each_gpu_has_its_own_idle_load_and_memory() -> None:
         {"id": "a", "util_pct": 3.0, "vram_used_mb": None},
         {"id": "b", "util_pct": 90.0, "vram_used_mb": 512.0},
     ]
-
-
-def test_memory_that_grows_while_the_server_works_is_told() -> None:
-    (insight,) = sustained.insights([sample(rss_mb=500 + i) for i in range(300)])
-    assert insight["id"] == "memory_grows"
-    seen = insight["evidence"]
-    assert seen["share"] == pytest.approx(seen["last_mb"] / seen["first_mb"] - 1)
-    assert f"grew by {seen['share']:.0%} during" in insight["text"]
-
-
-def test_a_runner_that_is_found_late_is_no_growth() -> None:
-    sizes = [40.0 if i < 25 else 900.0 for i in range(300)]
-    assert sustained.insights([sample(rss_mb=mb) for mb in sizes]) == []
-
-
-@pytest.mark.parametrize("step_mb", [0.0, -1.0, None])
-def test_memory_that_stays_falls_or_is_not_read_is_not(step_mb: float | None) -> None:
-    made = [None if step_mb is None else 900 + step_mb * i for i in range(300)]
-    assert sustained.insights([sample(rss_mb=mb) for mb in made]) == []

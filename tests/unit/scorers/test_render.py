@@ -98,7 +98,7 @@ def test_duration_that_is_no_number_is_a_fault() -> None:
     assert [name for name, _ in render.faults(asked(seconds="long"))] == ["seconds"]
 
 
-def item(correct: bool | None, state: str = "scored", **details: Any) -> dict[str, Any]:
+def item(correct: bool | None, state: str = "scored", **details: Any) -> Any:
     verdict = {"correct": correct, "state": state, "details": details}
     return {"question": {"scorer": "render"}, "verdict": verdict, "more_samples": []}
 
@@ -128,7 +128,8 @@ def test_without_a_success_the_rate_is_unknown_with_a_reason() -> None:
     assert found["programs"]["measured"]["fps"]["reason"] == "no answer is right"
     (sheet,) = programs.sheets(found["programs"])
     assert (sheet.rows, sheet.empty) == ([], "no answer is right")
-    assert programs.of([{**item(True), "question": {"scorer": "exact"}}]) == {}
+    other: Any = {**item(True), "question": {"scorer": "exact"}}
+    assert programs.of([other]) == {}
 
 
 def test_picture_is_kept_beside_the_result(tmp_path: Path) -> None:

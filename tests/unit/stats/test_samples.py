@@ -100,7 +100,8 @@ def test_the_interval_is_symmetric_around_the_mean(values: list[float]) -> None:
 @given(samples)
 def test_a_summary_is_plain_json_without_nan(values: list[float]) -> None:
     found = summary(values)
-    assert json.loads(json.dumps(found, allow_nan=False)) == found
+    ends = found["ci95"] and list(found["ci95"])
+    assert json.loads(json.dumps(found, allow_nan=False)) == {**found, "ci95": ends}
 
 
 @given(st.lists(st.floats(1, 1e6), min_size=2, max_size=30), st.floats(1, 1000))
@@ -198,7 +199,7 @@ def test_a_quantile_lies_between_known_ranks(
     n: int, quantile: float, ranks: tuple[int, int] | None
 ) -> None:
     found = stats.quantile_interval(list(range(n, 0, -1)), quantile)
-    assert found == (None if ranks is None else list(ranks))
+    assert found == ranks
 
 
 @given(st.integers(0, 300), st.floats(0.05, 0.999))
@@ -263,7 +264,7 @@ def test_a_variation_has_the_interval_of_the_chi_square_tables(
 
 
 def test_values_that_do_not_vary_are_known_not_to_and_one_value_is_not() -> None:
-    assert stats.cv_interval([5.0, 5.0]) == [0.0, 0.0]
+    assert stats.cv_interval([5.0, 5.0]) == (0.0, 0.0)
     assert stats.cv_interval([5.0]) is None
     assert stats.cv_interval([-1.0, 1.0]) is None
 

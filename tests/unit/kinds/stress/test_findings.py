@@ -1,4 +1,4 @@
-"""What levels say together: states, points, other deadlines, insights."""
+"""What levels say together: states, points, other deadlines."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from support.stress_documents import (
     stress_document,
 )
 
-from pytest_llamaburn.capacity import degradation, sustained
+from pytest_llamaburn.capacity import degradation
 from pytest_llamaburn.capacity.states import Level
 from pytest_llamaburn.kinds.stress import findings
 from pytest_llamaburn.load.rows import request_of
@@ -264,48 +264,6 @@ def test_a_degradation_point_is_about_the_measure_of_the_levels_that_it_names(
         assert waited == pytest.approx(made[wait][statistic])
 
 
-def test_slots_flat_throughput_and_halved_streams_are_told(tmp_path: Path) -> None:
-    insights = stress_findings(tmp_path, level(1), level(2), level(8))["insights"]
-    assert {one["id"]: one["evidence"] for one in insights} == {
-        "slots_inferred": {"slots": 2},
-        "throughput_flat": {"level": 2},
-        "stream_halves": {"level": 8},
-    }
-    assert "2 requests at once" in insights[0]["text"]
-
-
-@pytest.mark.parametrize(
-    ("engine", "names"),
-    [("embedded", "(--slots)"), ("ollama", "(OLLAMA_NUM_PARALLEL, --parallel)")],
-)
-def test_the_advice_on_slots_names_the_engine_s_own_option(
-    tmp_path: Path, engine: str, names: str
-) -> None:
-    (slots, *_) = stress_findings(tmp_path, level(1), level(8), engine=engine)["insights"]
-    assert f"Raise its number of slots {names} if" in slots["text"]
-
-
-def test_one_slot_is_one_request(tmp_path: Path) -> None:
-    (slots, *_) = stress_findings(tmp_path, level(1, slots=1), level(4, slots=1))["insights"]
-    assert "serves 1 request at once" in slots["text"]
-
-
-def test_rates_infer_no_slots(tmp_path: Path) -> None:
-    insights = stress_findings(tmp_path, scheduled(10, 2), scheduled(20, 2), arrival="static")[
-        "insights"
-    ]
-    assert "slots_inferred" not in {one["id"] for one in insights}
-
-
-def test_levels_that_our_own_client_limited_infer_nothing_of_the_server(tmp_path: Path) -> None:
-    step, rows = level(8)
-    for one in rows:
-        one.scheduled_ns -= 900 * MS
-    made = stress_findings(tmp_path, level(1), (step, rows))
-    assert [one["client_health"]["client_limited"] for one in made["levels"]] == [False, True]
-    assert made["insights"] == []
-
-
 def test_p95_is_held_against_the_baseline_only_where_both_certify_it() -> None:
     rows = [row(200 * i, 100 if i % 10 else 900) for i in range(60)]
     requests = [request_of(one) for one in rows]
@@ -336,18 +294,3 @@ def test_without_levels_there_is_no_point_and_a_sample_of_none_crosses_nothing(
 def test_our_sides_health_is_in_each_level(tmp_path: Path) -> None:
     (one,) = stress_findings(tmp_path, level(1))["levels"]
     assert one["client_health"]["cpu_share"] == HEALTHY["cpu_share"]
-
-
-def test_a_machine_that_others_use_is_told(tmp_path: Path) -> None:
-    def told(share: float | None, cpu: float | None) -> dict[str, Any]:
-        read: Any = {"cpu_pct": cpu, "phase": "idle_before_load", "active": 0}
-        samples: list[Any] = [read, read | {"phase": "load"}]
-        insights = sustained.busy_machine(share, samples)
-        return {one["id"]: one["evidence"] for one in insights}
-
-    assert told(0.5, 5.0) == {"other_load": {"other_cpu_share": 0.5}}
-    assert told(None, 100.0) == {"busy_before": {"cpu_pct": 100.0}}
-    assert told(0.05, 100.0) == told(None, 5.0) == told(None, None) == {}
-    made = stress_document(tmp_path, [baseline(), level(1)], facts={"other_cpu_share": 0.5})
-    assert made["telemetry"]["other_cpu_share"] == 0.5
-    assert "Other programs used 50%" in made["insights"][-1]["text"]

@@ -39,6 +39,11 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return found
 
 
+def settings(values: dict[str, Any]) -> Stress:
+    checked: Any = model_of(Stress)(**values)
+    return plan.checked(checked)
+
+
 def gate_verdict(expression: str, results: dict[str, Any], mode: str = "point") -> Any:
     (found,) = gates.judged({"results": results}, MEASURES, [expression], mode)
     assert found["expression"] == expression
@@ -232,7 +237,7 @@ def test_a_point_of_clients_is_no_number_for_a_gate_on_a_rate(swept: dict[str, A
 def test_a_gate_that_a_load_never_decides_is_refused(
     values: dict[str, Any], expression: str, words: str
 ) -> None:
-    asked = plan.checked(model_of(Stress)(**values))
+    asked = settings(values)
     with pytest.raises(SettingsError) as caught:
         check([expression], asked)
     assert f"'{expression}' is refused" in str(caught.value)
@@ -255,7 +260,7 @@ def test_a_gate_that_a_load_never_decides_is_refused(
     ],
 )
 def test_a_gate_that_a_load_may_decide_is_taken(values: dict[str, Any], expression: str) -> None:
-    check([expression], plan.checked(model_of(Stress)(**values)))
+    check([expression], settings(values))
 
 
 def test_energy_of_a_level_is_gated_in_its_own_unit(tmp_path: Path) -> None:

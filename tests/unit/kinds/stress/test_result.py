@@ -48,9 +48,10 @@ def test_a_step_comes_back_from_json_as_it_went_in() -> None:
     ],
 )
 def test_what_means_nothing_is_refused_before_the_run(values: dict[str, Any]) -> None:
-    result.check(model_of(Stress)(slo="ttft_ms<500"))
+    checked: Any = model_of(Stress)
+    result.check(checked(slo="ttft_ms<500"))
     with pytest.raises(SettingsError):
-        result.check(model_of(Stress)(**values))
+        result.check(checked(**values))
 
 
 def test_a_mode_is_not_told_what_our_own_process_could_not_send(tmp_path: Path) -> None:
