@@ -153,7 +153,7 @@ def test_how_music_is_asked_for_is_found_out_and_said(
 
 def test_servers_that_take_a_grammar_get_one_and_others_none(tmp_path: Path) -> None:
     given = settings(tmp_path)
-    body = {"messages": []}
+    body: dict[str, Any] = {"messages": []}
     kinds = {kind: Server(kind, None, "h", local=True) for kind in ("llama.cpp", "ollama", "vllm")}
     sent = {n: music.constrained(body, ASKED, one, given) for n, one in kinds.items()}
     assert "bar{1,15}" in sent["llama.cpp"]["grammar"]
