@@ -130,7 +130,12 @@ class Connection(asyncio.Protocol):
         return self.transport is not None and perf_counter() - self.idle_since < REUSE_WITHIN_S
 
     async def exchange(
-        self, payload: Payload, deadlines: Deadlines, last_delta: Callable[[Exchange], int | None]
+        self,
+        payload: Payload,
+        deadlines: Deadlines,
+        last_delta: Callable[[Exchange], int | None],
+        *,
+        has_lines: bool = True,
     ) -> Exchange:
         """Send the payload and return the exchange, complete or with its failure.
 
@@ -140,7 +145,7 @@ class Connection(asyncio.Protocol):
         assert self.transport is not None  # noqa: S101 - the caller opened it
         self._loop = asyncio.get_running_loop()
         self._done, self._unlooked, self._careful = self._loop.create_future(), 0, True
-        exchange = self._exchange = Exchange()
+        exchange = self._exchange = Exchange(has_lines=has_lines)
         self._reads, self._stamps = [], exchange.stamps
         watch = self._watch = _Watch(self, exchange, deadlines, last_delta)
         exchange.sent_ns = perf_counter_ns()
@@ -212,7 +217,7 @@ class Connection(asyncio.Protocol):
     def _look_over(self, exchange: Exchange) -> None:
         """Split a long answer into lines and check its limits."""
         self._unlooked = 0
-        if exchange.framing.succeeded:
+        if exchange.framing.succeeded and exchange.has_lines:
             exchange.split()
         if words := exchange.oversized():
             raise OversizedError(words)
@@ -312,16 +317,25 @@ class Wire:
         return (perf_counter() - started) * 1e3
 
     async def send(
-        self, payload: Payload, last_delta: Callable[[Exchange], int | None]
+        self,
+        payload: Payload,
+        last_delta: Callable[[Exchange], int | None],
+        *,
+        has_lines: bool = True,
     ) -> Exchange:
-        """Return the exchange of one request; a failed connection is a failure in it."""
+        """Return the exchange of one request; a failed connection is a failure in it.
+
+        The body of an answer without lines, such as a sound, is kept whole.
+        """
         try:
             connect_ms = await self.open()
         except (OSError, TimeoutError) as err:
             now = perf_counter_ns()
             return Exchange(sent_ns=now, failure=connect_failure(err, self.address, now))
         assert self._connection is not None  # noqa: S101 - open() made it
-        exchange = await self._connection.exchange(payload, self.deadlines, last_delta)
+        exchange = await self._connection.exchange(
+            payload, self.deadlines, last_delta, has_lines=has_lines
+        )
         exchange.connect_ms = connect_ms
         return exchange
 

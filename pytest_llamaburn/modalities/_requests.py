@@ -83,7 +83,7 @@ async def _post(backend: Backend, path: str, content_type: str, *content: bytes)
     payload = request_bytes(backend.address, path, headers, *content, content_type=content_type)
     wire = backend.wire()
     try:
-        return await wire.send(payload, _newest)
+        return await wire.send(payload, _newest, has_lines=False)
     finally:
         wire.close()
 
