@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from functools import cached_property
 from statistics import fmean
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from pytest_llamaburn import criteria
 from pytest_llamaburn.errors import ResultsError
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from pytest_llamaburn.criteria import Criterion
     from pytest_llamaburn.documents import Document
+    from pytest_llamaburn.kinds.eval.documents import Item
 
 
 def _unread(answer: Document) -> bool | None:
@@ -169,29 +170,24 @@ class Comparison(_comparable.Comparison):
         """
         before, after = (self._means(s, column.metric, shared) for s in (self.baseline, other))
         both = [key for key in before if key in after]
-        facts = {"questions": len(both), "shared": len(shared)}
+        found = figures.mean([after[key] - before[key] for key in both])
+        drawn = [programs.renderers(one.document) for one in (self.baseline, other)]
+        reason = found.reason or None
         if not both:
             reason = "no question has a right answer in both"
-            return Estimate(
-                *(fmean(side.values()) if side else None for side in (before, after)),
-                None,
-                None,
-                reason,
-                facts,
-            )
-        values = [fmean(side[key] for key in both) for side in (before, after)]
-        drawn = [programs.renderers(one.document) for one in (self.baseline, other)]
-        if drawn[0] != drawn[1]:
-            words = (", ".join(names) or "nothing" for names in reversed(drawn))
-            reason = "drawn by {}, in the baseline by {}".format(*words)
-            return Estimate(*values, None, None, reason, facts)
-        found = figures.mean([after[key] - before[key] for key in both])
-        return Estimate(*values, found.value, found.ci95, found.reason or None, facts)
+        elif drawn[0] != drawn[1]:
+            was, now = (", ".join(names) or "nothing" for names in drawn)
+            reason = f"drawn by {now}, in the baseline by {was}"
+        was_mean = fmean(before[key] for key in both or before) if before else None
+        now_mean = fmean(after[key] for key in both or after) if after else None
+        change, interval = (None, None) if reason else (found.value, found.ci95)
+        facts = {"questions": len(both), "shared": len(shared)}
+        return Estimate(was_mean, now_mean, change, interval, reason, facts)
 
     @staticmethod
     def _means(side: Marked, name: str, shared: Sequence[tuple[Any, ...]]) -> dict[Any, float]:
         """Return the mean of a measure of programs by question, where it has one."""
-        found = {key: programs.values_of(side.items[key], name) for key in shared}
+        found = {key: programs.values_of(cast("Item", side.items[key]), name) for key in shared}
         return {key: fmean(values) for key, values in found.items() if values}
 
     def file(self, subject: Marked) -> Document:
