@@ -26,7 +26,8 @@ def main() -> None:
         _play(float(sys.argv[2]), int(sys.argv[3]))
         return
     rate, count = sys.argv[1:3]
-    jobs._POLL_S = min(jobs._POLL_S, 1 / float(rate))  # noqa: SLF001 - there is no other way
+    for name in ("_POLL_S", "_TELL_S"):  # there is no other way to set them
+        setattr(jobs, name, min(getattr(jobs, name), 1 / float(rate)))
     program = [sys.executable, __file__, CHILD, rate, count]
     setattr(server, "_service", lambda results_dir: Service(results_dir, program))  # noqa: B010
     server.serve(server.Place("127.0.0.1", 0), Path("results"), lambda url: print(url, flush=True))

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from pytest_llamaburn.documents import Document
 
-_LIBRARIES = ("httpx", "msgspec", "numpy", "psutil", "pydantic", "pytest", "uvloop", "xllamacpp")
+LIBRARIES = ("httpx", "msgspec", "numpy", "psutil", "pydantic", "pytest", "uvloop", "xllamacpp")
 _NVIDIA_VERSION = "proc/driver/nvidia/version"
 
 
@@ -54,7 +54,7 @@ def facts(root: Path = Path("/")) -> Document:
         "container": in_container(root),
         "python": platform.python_version(),
         "llamaburn": __version__,
-        "libraries": _versions(),
+        "libraries": library_versions(),
         "fingerprint": hashlib.sha256(repr(sorted(stable.items())).encode()).hexdigest()[:16],
     }
 
@@ -215,9 +215,10 @@ def in_container(root: Path = Path("/")) -> bool:
     return any(mark.exists() for mark in marks) or "container" in os.environ
 
 
-def _versions() -> dict[str, str]:
+def library_versions() -> dict[str, str]:
+    """Return the versions of the libraries that are installed, by name."""
     versions = {}
-    for name in _LIBRARIES:
+    for name in LIBRARIES:
         try:
             versions[name] = metadata.version(name)
         except metadata.PackageNotFoundError:

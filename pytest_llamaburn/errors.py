@@ -21,6 +21,28 @@ _LONGEST_WORD = 200  # characters; longer words are cut
 _LONGEST_SENTENCE = 1500
 
 
+def installing(*extras: str) -> str:
+    """Return the command that installs extras for the Python that runs.
+
+    It names the pip of its environment, unless a plain `pip` is that; uv where there is no pip.
+    """
+    import shlex
+    import shutil
+    import sys
+    from importlib import util
+    from pathlib import Path
+
+    package = f"'pytest-llamaburn[{','.join(extras)}]'"
+    python, plain = Path(sys.executable), shutil.which("pip")
+    if plain and Path(plain).parent == python.parent:
+        return f"pip install {package}"
+    here = Path.cwd()
+    shown = shlex.quote(str(python.relative_to(here) if python.is_relative_to(here) else python))
+    if util.find_spec("pip") is None:
+        return f"uv pip install --python {shown} {package}"
+    return f"{shown} -m pip install {package}"
+
+
 class LlamaBurnError(Exception):
     """The base class of all errors of LlamaBurn."""
 
@@ -80,9 +102,7 @@ class MissingExtraError(UsageError):
 
     def __init__(self, extra: str, needed_for: str) -> None:
         """Take the extra and the feature that needs it."""
-        super().__init__(
-            f"{needed_for} needs the extra [{extra}]: pip install 'pytest-llamaburn[{extra}]'"
-        )
+        super().__init__(f"{needed_for} needs the extra [{extra}]: {installing(extra)}")
 
 
 class ResultsError(UsageError):

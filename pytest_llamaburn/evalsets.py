@@ -1,4 +1,4 @@
-"""Eval sets: their questions, how a file is read and checked, what a digest is of."""
+"""Eval sets: their questions, how a file is read and checked, and their digests."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pytest_llamaburn.criteria import Criterion
 
 _SUFFIXES = (".json", ".jsonl", ".csv")
-# Names that columns of spreadsheets and tables have already.
+# Names that are already columns of spreadsheets and tables.
 _TAKEN: Final = (
     *("model", "run_id", "question_id", "questions", "category", "prompt", "reference"),
     *("answer", "scorer_state", "comparison", "preference", "flags", "error"),
@@ -52,7 +52,7 @@ class Question(NamedTuple):
 
     @property
     def sha256(self) -> str:
-        """A short digest of what is asked and what counts as the answer."""
+        """A short digest of the question and of all that decides whether an answer is right."""
         more = [part for part in (self.context, self._media_sha256) if part]
         return digest([self.prompt, self.reference, self.rubric, self.options, *more])
 
@@ -68,17 +68,17 @@ class Question(NamedTuple):
 
     @property
     def content(self) -> tuple[Any, ...]:
-        """What the digest of a set is made of; fields of later versions only if they are given."""
+        """The fields for the digest of a set; fields of later versions only if they are given."""
         fields = self._replace(media=self._media_sha256)  # type: ignore[arg-type]  # for the digest
         return tuple(value for n, value in enumerate(fields) if n < _FIRST_FIELDS or value)
 
 
 _FIRST_FIELDS: Final = 9
-NO_CATEGORY: Final = "custom"  # the category of a question that names none
+NO_CATEGORY: Final = "custom"  # the category of a question without one
 
 
 class Example(NamedTuple):
-    """A solved question to show before others: those of its category, or all if it has none."""
+    """A solved question to show before the questions of its category, or before all questions."""
 
     prompt: str
     answer: str
@@ -88,8 +88,8 @@ class Example(NamedTuple):
 class EvalSet(NamedTuple):
     """The questions of one eval set.
 
-    `sha256` is of the questions and the system prompt; the layout of the file does not matter, nor
-    do the examples, which are shown only on demand.
+    `sha256` is the digest of the questions and the system prompt. The layout of the file and the
+    examples, which are shown only on demand, do not change it.
     """
 
     name: str
@@ -114,9 +114,9 @@ def builtin_media_sets() -> list[str]:
 
 
 def load_eval_set(name_or_path: str | Path) -> EvalSet:
-    """Return a built-in eval set, or that of a JSON, JSONL or CSV file.
+    """Return a built-in eval set, or the set in a JSON, JSONL or CSV file.
 
-    Raises DatasetError with the file, the entry and the field that is wrong.
+    Raises DatasetError, which names the file, the entry and the invalid field.
     """
     name = str(name_or_path)
     if name in builtin_media_sets():
@@ -137,8 +137,8 @@ def eval_set(
 ) -> EvalSet:
     """Return a checked eval set; `places` has the place of each question in the file at `path`.
 
-    `folder` is the directory of its media, by default that of the file. Raises DatasetError with
-    the file, the entry and the field that is wrong.
+    `folder` is the directory of its media, by default that of the file. Raises DatasetError, which
+    names the file, the entry and the invalid field.
     """
     from pydantic import ValidationError
 
@@ -179,7 +179,7 @@ def _check_modality(name: str | None, path: Path) -> None:
 
 
 def _media(entry: Any, modality: str, folder: Path) -> tuple[dict[str, Any], ...]:
-    """Return the media of a question, each with its digest: None for a file that is missing."""
+    """Return the media of a question with their digests; that of a missing file is None."""
     found: list[dict[str, Any]] = []
     for one in entry.media:
         if isinstance(one, str):
@@ -192,13 +192,13 @@ def _media(entry: Any, modality: str, folder: Path) -> tuple[dict[str, Any], ...
 
 
 def checked_criterion(found: Criterion) -> Criterion:
-    """Return a criterion of the user's own; raises ValueError for a name that is taken."""
+    """Return a user's criterion unchanged; raises ValueError if its name is already in use."""
     taken = {m.name for m in (*measures.ANSWERS, *PROGRAMS, *SOUND, *WRITTEN)} | {
         *_TAKEN,
         *measures.names(metrics.MEASURES),
     }
     if found.name in taken:
-        msg = f"'{found.name}' is refused: a measure has this name already; choose another one"
+        msg = f"'{found.name}' is refused: a measure already has this name; choose another one"
         raise ValueError(msg)
     return found
 
@@ -227,7 +227,7 @@ def _own_criteria(entries: Sequence[Any], path: Path) -> dict[str, Criterion]:
 
 
 def _faults(question: Question, own: dict[str, Criterion]) -> Iterator[tuple[str, str]]:
-    """Yield the field and the reason of whatever keeps the question from being scored."""
+    """Yield a field and a reason for each fault because of which the question cannot be scored."""
     try:
         criteria.chosen(question.criteria, own)
     except ValueError as err:
@@ -245,14 +245,14 @@ def _faults(question: Question, own: dict[str, Criterion]) -> Iterator[tuple[str
 
 
 def _question(entry: Any, defined: dict[str, Criterion]) -> Question:
-    """Return a checked entry as a Question; fields that Question does not have go to options."""
+    """Return a checked entry as a Question; all other fields become its options."""
     given = {k: v for k, v in entry.model_dump(by_alias=True).items() if v is not None}
     own = {name: given.pop(name) for name in Question._fields if name in given}
     own["options"] = {**given, **own["options"]}
     own["criteria"] = tuple(dict.fromkeys(own["criteria"]))
     own["definitions"] = tuple(one.definition for one in defined.values())
     own["context"] = tuple(own.get("context", ()))
-    own["media"] = ()  # its paths depend on the place of the file
+    own["media"] = ()  # its paths depend on the directory of the file
     if own.get("scorer") == "judge":
         own["scorer"] = None
     return Question(**{"reference": None, **own})
@@ -266,7 +266,7 @@ def digest(content: Any) -> str:
 
 @cache
 def eval_set_model() -> type[BaseModel]:
-    """Return the model of an eval set file, from which its JSON Schema is made."""
+    """Return the pydantic model of an eval set file; its JSON Schema is made from this model."""
     from typing import Annotated, Literal, Self
 
     from pydantic import (
@@ -294,9 +294,9 @@ def eval_set_model() -> type[BaseModel]:
     code = Annotated[str, StringConstraints(min_length=1)]
 
     class CriterionEntry(BaseModel):
-        """A criterion of your own: its name, its description for judges, what each score means.
+        """A criterion of your own: name, description for judges, and the meaning of each score.
 
-        With the scale `yes/no`, judges say yes, which counts 1, or no, which counts 0.
+        With the scale `yes/no`, judges answer yes, which counts as 1, or no, which counts as 0.
         """
 
         model_config = ConfigDict(extra="forbid")
@@ -323,12 +323,11 @@ def eval_set_model() -> type[BaseModel]:
     class EvalQuestion(BaseModel):
         """One question; the fields from `accept` on are for its scorer.
 
-        Without a scorer, or with `judge`, only judges can score the answer. `accept` has further
-        right answers besides the reference, `choices` the texts of A, B, C … in the prompt, `tests`
-        Python statements that call `entry_point`, `audio` the path of a recording, and `options`
-        further settings of a scorer. `context` has the documents that the model gets with the
-        question, or the only one. `media` has paths of its images, recordings or videos, from the
-        directory of the set.
+        Without a scorer, or with `judge`, only judges can score the answer. `accept` lists other
+        right answers, `choices` the texts of A, B, C … in the prompt, `tests` Python statements
+        that call `entry_point`. `audio` is the path of a recording, `options` has other settings of
+        the scorer. `context` has the documents that the model gets with the question. `media` has
+        the paths of images, recordings or videos, relative to the directory of the set.
         """
 
         model_config = ConfigDict(extra="forbid")
@@ -363,9 +362,9 @@ def eval_set_model() -> type[BaseModel]:
     class EvalSetFile(BaseModel):
         """A set of questions for `llamaburn eval --set`.
 
-        `system_prompt` stands before each question; `--few-shot` shows the `examples`. `modality`
-        is that of the media, and `input` has the fields of questions about the media of `--input`,
-        where the directory does not give them.
+        `system_prompt` is sent with each question; `--few-shot` shows the `examples`. `modality` is
+        that of the media. `input` has default values for the fields of questions about the media of
+        `--input`.
         """
 
         model_config = ConfigDict(extra="forbid")

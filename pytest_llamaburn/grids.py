@@ -56,7 +56,8 @@ def text(table: Table, width: int | None = None) -> str:
         return _drawn(lines, natural, table.numeric, _GAP)
     least = [_least(table, lines, i) for i in range(len(natural))]
     kept = _kept(table, least, width)
-    widths = _shared([natural[i] for i in kept], [least[i] for i in kept], width)
+    words = [max(least[i], *(_longest_word(row[i]) for row in lines)) for i in kept]
+    widths = _shared([natural[i] for i in kept], words, [least[i] for i in kept], width)
     numeric = sum(i < table.numeric for i in kept)
     drawn = _drawn([[row[i] for i in kept] for row in lines], widths, numeric, _CLOSE)
     hidden = [name for i, name in enumerate(lines[0]) if i not in kept]
@@ -101,11 +102,15 @@ def _total(widths: Sequence[int], gap: int) -> int:
 def _least(table: Table, lines: Sequence[Sequence[str]], column: int) -> int:
     """Return the smallest width of a column: headers are wrapped, and cells of texts."""
     header, *cells = (line[column] for line in lines)
-    word = max(map(_len, header.split()), default=0)
+    word = _longest_word(header)
     longest = max(map(_len, cells), default=0)
     if header in table.wrapped:
         longest = min(longest, _NARROWEST)
     return max(word, longest)
+
+
+def _longest_word(text: str) -> int:
+    return max(map(_len, text.split()), default=0)
 
 
 def _kept(table: Table, least: Sequence[int], width: int) -> list[int]:
@@ -120,16 +125,25 @@ def _kept(table: Table, least: Sequence[int], width: int) -> list[int]:
     return kept
 
 
-def _shared(natural: Sequence[int], least: Sequence[int], width: int) -> list[int]:
-    """Return the widths of columns that share a width: the widest give first."""
+def _shared(
+    natural: Sequence[int], words: Sequence[int], least: Sequence[int], width: int
+) -> list[int]:
+    """Return the widths of columns that share a width: the widest give first.
+
+    Words are broken only where there is no room for the longest of each column.
+    """
     widths, spare = [*natural], _total(natural, _CLOSE) - width
     while spare > 0:
-        able = [i for i in range(len(widths)) if widths[i] > least[i]]
+        able = _wider(widths, words) or _wider(widths, least)
         if not able:
             return [width] if len(widths) == 1 else widths
         widths[max(able, key=widths.__getitem__)] -= 1
         spare -= 1
     return widths
+
+
+def _wider(widths: Sequence[int], bounds: Sequence[int]) -> list[int]:
+    return [i for i, bound in enumerate(bounds) if widths[i] > bound]
 
 
 def _drawn(lines: Sequence[Sequence[str]], widths: Sequence[int], numeric: int, gap: int) -> str:

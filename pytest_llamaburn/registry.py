@@ -26,7 +26,7 @@ _PACKAGE = "pytest_llamaburn"
 @cache
 def names(folder: str) -> tuple[str, ...]:
     """Return the sorted names of a folder's members, as used on the command line."""
-    return tuple(sorted({*own(folder), *_foreign(folder)}))
+    return tuple(sorted({*own(folder), *foreign(folder)}))
 
 
 @cache
@@ -48,9 +48,9 @@ def load(folder: str, name: str) -> ModuleType:
     """
     if name in own(folder):
         return importlib.import_module(f"{package(folder)}.{name.replace('-', '_')}")
-    if name not in _foreign(folder):
+    if name not in foreign(folder):
         raise SettingsError(unknown(f"{folder} member", name, names(folder)))
-    module: ModuleType = _foreign(folder)[name].load()
+    module: ModuleType = foreign(folder)[name].load()
     return module
 
 
@@ -58,9 +58,9 @@ def load(folder: str, name: str) -> ModuleType:
 def package(folder: str) -> str:
     """Return the full name of a folder's package, of LlamaBurn or of another distribution."""
     parent, _, name = folder.replace("_", "-").rpartition(".")
-    if not parent or name in own(parent) or name not in _foreign(parent):
+    if not parent or name in own(parent) or name not in foreign(parent):
         return f"{_PACKAGE}.{folder.replace('-', '_')}"
-    return _foreign(parent)[name].module
+    return foreign(parent)[name].module
 
 
 def _modules(place: str) -> list[str]:
@@ -91,7 +91,8 @@ def unknown(what: str, name: str, valid: tuple[str, ...] | list[str]) -> str:
 
 
 @cache
-def _foreign(folder: str) -> "dict[str, EntryPoint]":
+def foreign(folder: str) -> "dict[str, EntryPoint]":
+    """Return the members of a folder that other distributions add, by name."""
     from importlib import metadata  # takes 20 ms, so only when needed
 
     found = metadata.entry_points(group=f"llamaburn.{folder}")

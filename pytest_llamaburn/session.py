@@ -345,7 +345,17 @@ class Harness:
         main = self.worker == "main"  # workers of one session always take turns
         pid = os.getpid() if main else os.getppid()
         holder = turn.Holder(pid, self._moment, self.run_id(target), target.model)
-        return turn.alone(holder, self.tell if main else str)
+        return turn.alone(holder, self._tell_wait if main else str)
+
+    def _tell_wait(self, text: str) -> None:
+        """Say whom the session waits for; a program that reads the progress gets a stage too."""
+        from pytest_llamaburn.progress import Event
+
+        if self.display.progress == "json":
+            self.progress.say(text)
+            self.progress.load(Event(stage="waiting for another measurement"))
+        else:
+            self.tell(f"{text}; Ctrl-C ends the wait")
 
     def tell(self, text: str) -> None:
         """Print a message at once, even while pytest captures output."""

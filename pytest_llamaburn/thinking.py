@@ -1,8 +1,8 @@
 """Which part of a model's text is thinking, and which part is the answer.
 
-Most servers take the thinking out themselves. What is left stands between tags, which differ by
-model. All of them are listed here and nowhere else. Whoever asks whether an answer is empty asks
-`split_thinking`: scorers, judges, number words, and a run before it stores an answer.
+Most servers separate the thinking themselves. Otherwise it is between tags, which differ by model.
+All tags are listed here and nowhere else. Scorers, judges, number words and runs all call
+`split_thinking`, so they always agree on whether an answer is empty.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ _FRAME = re.compile(  # what some templates put around the answer
     r"<\|(?:return|end|begin_of_solution|end_of_solution|start_response|end_response)\|>",
     re.IGNORECASE,
 )
-_BEGINS_TEXT = ("analysis", "here")  # words that are a tag only if the text begins with one
-_ENDS_TEXT = ("end6", "end8")  # and their ends
+_BEGINS_TEXT = ("analysis", "here")  # words that are tags only at the start of a text
+_ENDS_TEXT = ("end6", "end8")  # the ends of such tags
 _UNSEEN = "\ufeff\u200b\u2060"  # byte-order mark, spaces without a width
 
 
@@ -78,7 +78,7 @@ def _split(text: str) -> tuple[str, str]:
 
 
 def _marks(text: str) -> list[_Mark]:
-    """Return the tags of a text that are no part of the answer."""
+    """Return the tags of a text that are not part of the answer."""
     found = list(_tags(text))
     last = max((mark.start for mark in found if mark.ends), default=-1)
     return [m for m in found if m.ends or m.start < last or _begins_line(text, m)]

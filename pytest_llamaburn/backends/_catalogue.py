@@ -85,7 +85,7 @@ def fetch(name: str, *, quiet: bool = False) -> Path:
     target = path_of(name)
     try:
         if not target.exists():
-            _fetch_into(target, entries()[name], quiet=quiet)
+            fetch_into(target, entries()[name], quiet=quiet)
     except OSError as err:
         raise ModelError(
             f"{target} cannot be written: {err.strerror or err}; set {CACHE_VARIABLE} to another "
@@ -103,7 +103,7 @@ def sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _fetch_into(target: Path, entry: Entry, *, quiet: bool) -> None:
+def fetch_into(target: Path, entry: Entry, *, quiet: bool) -> None:
     from filelock import FileLock
 
     target.parent.mkdir(parents=True, exist_ok=True)

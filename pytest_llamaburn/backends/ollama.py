@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pytest_llamaburn.settings import Run
 
 DEFAULT_NUM_CTX = 4096  # Ollama's own default varies with the machine's memory
-_UNLOAD_WITHIN_S = 30.0
+UNLOAD_WITHIN_S = 30.0
 _SHOW_WITHIN_S = 30.0
 _PULL_SILENCE_S = 300.0
 _GUARD_CHUNKS = 30  # Ollama ends a stream after this many equal chunks, without an error
@@ -134,7 +134,7 @@ class Backend(_base.Backend):
     async def unload(self, model: Model) -> float | None:
         """Unload and wait until the server no longer lists the model."""
         await self.post("/api/chat", {"model": model.id, "messages": [], "keep_alive": 0})
-        deadline = asyncio.get_running_loop().time() + _UNLOAD_WITHIN_S
+        deadline = asyncio.get_running_loop().time() + UNLOAD_WITHIN_S
         while model.id in dict(await self._listing("/api/ps")):
             if asyncio.get_running_loop().time() > deadline:
                 raise ServerError(f"{self.address.url} still holds {model.id} after 30 s")

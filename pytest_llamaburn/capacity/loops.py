@@ -50,7 +50,7 @@ def search(limits: Limits) -> Search:
 
     Requests are sent into the generator in order of sending. Sending none ends the search.
     """
-    kind = _Closed(limits) if limits.alone is None else _Open(limits, limits.alone)
+    kind = ClosedLoop(limits) if limits.alone is None else _Open(limits, limits.alone)
     try:
         yield from kind.bracket_degradation_point()
         yield from kind.rise()
@@ -146,17 +146,20 @@ def _again(value: float) -> float:
     return value + max(_AGAIN, value / 2)
 
 
-class _Closed(Pursuit):
+class ClosedLoop(Pursuit):
     """A closed loop: levels are numbers of clients; each one's first request is not counted."""
 
     def late(self, below: float = math.inf) -> crossing.Curve:
+        """Count the requests that took longer than the deadline."""
         samples = [sample for sample in self.samples if sample.level < below]
         return crossing.beyond(samples, self.limits.deadline_ns, self.limits.think_ns)
 
     def queue(self) -> queue_replay.Queue | None:
+        """Return the queue behind the highest levels."""
         return _clients_queue({value: level.visits for value, level in self.levels.items()})
 
     def replayed(self, queue: queue_replay.Queue) -> crossing.Curve:
+        """Replay the queue with a fixed number of clients."""
         return queue_replay.closed(queue, self.limits.deadline_ns, self.limits.think_ns)
 
     def spread(self) -> float:
@@ -175,6 +178,7 @@ class _Closed(Pursuit):
         return cv * math.sqrt((1 + z * z / 2) / independent)
 
     def begin(self, value: int) -> Sending:
+        """Probe a level for the first time: all clients send at once."""
         yield from self.send(value, _begins(value), burst=value)
 
     def bracket_degradation_point(self) -> Sending:
@@ -191,9 +195,11 @@ class _Closed(Pursuit):
             yield from self.again()
 
     def repeat(self, value: float) -> Sending:
+        """Probe a level again, from an idle server."""
         yield from self.send(value, _again(value), burst=int(value), fresh=True)
 
     def odd(self) -> float | None:
+        """Return the most doubtful level; first those that only one probe supports."""
         reserve = self.reserve(self.estimate() or 1.0)
         for lone, kept in ((True, reserve), (False, 0.0)):
             value = self.doubtful(lone=lone)

@@ -72,7 +72,7 @@ def sustained(
         "per_minute": [minute._asdict() for minute in _minutes(timeline, samples)],
         "memory_reason": _why_unread(samples),
         "tokens_per_sec": _judged(counted, why),
-        "total_p50_ms": _judged(_medians(requests, size, len(batches))),
+        "total_p50_ms": _judged(batch_medians(requests, size, len(batches))),
     }
 
 
@@ -155,7 +155,7 @@ def _later(request: Request, by_ns: int) -> Request:
     return request._replace(**{name: at + by_ns for name, at in known.items()})
 
 
-def _medians(requests: Sequence[Request], seconds: int, count: int) -> list[float]:
+def batch_medians(requests: Sequence[Request], seconds: int, count: int) -> list[float]:
     """Return the median latency of the requests that ended in each batch, in ms."""
     if not requests:
         return []

@@ -88,7 +88,7 @@ def _latencies(runs: Visits) -> NDArray[np.float64]:
 
 def slower_than_any(run: Sequence[Request], near: Visits, others: Visits = ()) -> bool:
     """Return whether a visit is slower than some number of its nearest neighbours."""
-    mine, theirs, nearest = _pace(run), _paces(others), _paces(near)
+    mine, theirs, nearest = pace(run), _paces(others), _paces(near)
     return any(_behind(mine, [*theirs, *nearest[:n]]) for n in range(1, len(nearest) + 1))
 
 
@@ -134,7 +134,7 @@ def worse(run: Sequence[Request], others: Sequence[Sequence[Request]]) -> float:
 
 def slower(run: Sequence[Request], others: Visits) -> bool:
     """Return whether a visit was served much slower than others, beyond chance."""
-    return _behind(_pace(run), _paces(others))
+    return _behind(pace(run), _paces(others))
 
 
 def _behind(mine: _Pace, others: Sequence[_Pace]) -> bool:
@@ -152,10 +152,10 @@ def flags(run: Sequence[Request]) -> clustered.Flags:
 
 
 def _paces(runs: Visits) -> list[_Pace]:
-    return [_pace(run) for run in runs]
+    return [pace(run) for run in runs]
 
 
-def _pace(run: Sequence[Request]) -> _Pace:
+def pace(run: Sequence[Request]) -> _Pace:
     """Return the number of requests that occupied a slot, and the time from first to last end.
 
     A request that failed during its answer occupied a slot; one that was refused or only waited did

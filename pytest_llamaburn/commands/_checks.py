@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_llamaburn import options
 from pytest_llamaburn.backends._address import CONTAINER_HOST, LOOPBACK_ONLY
-from pytest_llamaburn.errors import LlamaBurnError, SettingsError
+from pytest_llamaburn.errors import LlamaBurnError, SettingsError, installing
 from pytest_llamaburn.kinds import _kind
 from pytest_llamaburn.settings import Display, Run
 
@@ -346,9 +346,9 @@ def extras(context: Context) -> CheckResult:
     missing = [name for name, here in parts.items() if not here]
     if not missing:
         return CheckResult("ok", ", ".join(shown))
-    line = f"pip install 'pytest-llamaburn[{','.join(missing)}]'"
+    fix = f"Install with: {installing(*missing)}"
     needed = "embedded" in missing and context.seen.server is None
-    return CheckResult("warn" if needed else "ok", ", ".join(shown), f"Install with: {line}")
+    return CheckResult("warn" if needed else "ok", ", ".join(shown), fix)
 
 
 def sensor_of(name: str) -> Callable[[Context], CheckResult]:

@@ -93,19 +93,19 @@ def load(seconds: float) -> Load:
 
     from pytest_llamaburn.environment import OtherLoad
 
-    others, before = OtherLoad(), _cpu_seconds()
+    others, before = OtherLoad(), cpu_seconds()
     others.start()
     cpu = psutil.cpu_percent(seconds)
     share = others.share()
     if share is None:
         return Load(None, None, None)
     capacity = seconds * (psutil.cpu_count() or 1)
-    used = {key: now - before.get(key, now) for key, now in _cpu_seconds().items()}
+    used = {key: now - before.get(key, now) for key, now in cpu_seconds().items()}
     (_, name), most = max(used.items(), key=lambda item: item[1], default=((0, ""), 0.0))
     return Load(cpu, 100 * share, (name, 100 * most / capacity) if most > 0 else None)
 
 
-def _cpu_seconds() -> dict[tuple[int, str], float]:
+def cpu_seconds() -> dict[tuple[int, str], float]:
     """Return the processor seconds that each other program has used."""
     import psutil
 

@@ -28,7 +28,10 @@ def add(parser: argparse.ArgumentParser) -> None:
         metavar="METRIC.STAT[@LEVEL]:±x%",
         help="exit with 1 unless the 95 %% interval of the change is within this bound; repeatable",
     )
-    parser.add_argument("--sort", help="order of the files: time, model or METRIC (default: time)")
+    parser.add_argument(
+        "--sort",
+        help="order of the files after the baseline: time, model or METRIC (default: time)",
+    )
     parser.add_argument(
         "--columns", metavar="METRIC,…", help="metrics to compare, such as ttft_ms,tps.p50"
     )

@@ -51,7 +51,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run all checks and show them; return 4 if one fails."""
     context = _context(arguments)
-    checks = [_checked(name, context) for name in CHECKS]
+    checks = [finding_of(name, context) for name in CHECKS]
     print(_render(checks, arguments))
     failed = [check.id for check in checks if check.level == "fail"]
     if failed:
@@ -82,7 +82,7 @@ def _by_flags_alone(given: dict[str, Any]) -> tuple[Any, dict[str, str]]:
         return options.resolve(Run, given)  # raises the error with its origin
 
 
-def _checked(name: str, context: Context) -> Check:
+def finding_of(name: str, context: Context) -> Check:
     """Run a check; an unexpected error in it becomes a warning."""
     try:
         verdict = CHECKS[name](context)

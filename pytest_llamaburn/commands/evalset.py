@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 HELP = "list, check and import eval sets"
 EXAMPLE = "llamaburn evalset import test.jsonl --format gsm8k -o gsm8k.json"
-_SUFFIXES = (".csv", ".json", ".jsonl", ".parquet")  # files of a directory that are read
+_SUFFIXES = (".csv", ".json", ".jsonl", ".parquet")  # the files of a directory that an import reads
 _COLUMNS = ("name", "version", "questions", "categories", "scorers")
 
 
@@ -41,22 +41,22 @@ def add(parser: argparse.ArgumentParser) -> None:
         help="files to validate or import; mmlu also takes directories and patterns",
     )
     parser.add_argument(
-        "--format", choices=formats, help=f"format of an import: {'; '.join(fields)}"
+        "--format", choices=formats, help=f"format of the imported file: {'; '.join(fields)}"
     )
     parser.add_argument(
         "--answers",
         metavar="HOW",
-        help="form of the answers of mmlu: letter, index (from 0), number (from 1) or text",
+        help="how mmlu gives the right answer: letter, index (from 0), number (from 1) or text",
     )
-    parser.add_argument("--name", help="name of an imported set (default: that of the file)")
+    parser.add_argument("--name", help="name of the imported set (default: the name of the file)")
     parser.add_argument(
-        "--output", "-o", help="file for an import (default: standard output); json for a list"
+        "--output", "-o", help="import: the file to write (default: standard output); list: json"
     )
     _printing.declare(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Do the action; return the exit code."""
+    """Run the action; return the exit code."""
     action = _ACTIONS[arguments.action]
     return action(arguments)
 
@@ -65,7 +65,9 @@ def _list(arguments: argparse.Namespace) -> int:
     from pytest_llamaburn import evalsets
 
     if arguments.output not in (None, "json"):
-        raise DatasetError(f"evalset list: -o {arguments.output} is not json")
+        raise DatasetError(
+            f"evalset list: -o {arguments.output} is refused: the only other format is json"
+        )
     names = (*evalsets.builtin_eval_sets(), *evalsets.builtin_media_sets())
     found = [_about(evalsets.load_eval_set(name)) for name in names]
     if arguments.output:
@@ -94,7 +96,7 @@ def _validate(arguments: argparse.Namespace) -> int:
     from pytest_llamaburn import evalsets
 
     if not arguments.files:
-        raise DatasetError("evalset validate: no file is named: name the files to check")
+        raise DatasetError("evalset validate: name the files to check")
     bad = 0
     for name in arguments.files:
         try:
@@ -131,12 +133,10 @@ def _import(arguments: argparse.Namespace) -> int:
 
 
 def _sources(arguments: argparse.Namespace) -> tuple[list[Path], list[Path]]:
-    """Return the files of questions and those of examples; few formats have examples."""
+    """Return the files with questions and the files with examples; few formats have examples."""
     paths = [files.home(name) for name in arguments.files]
     if not (paths and arguments.format):
-        raise DatasetError(
-            "evalset import: no file or no format is named: name one file and its --format"
-        )
+        raise DatasetError("evalset import: name a file and its --format")
     module = registry.load("converters", arguments.format)
     if not hasattr(module, "parts"):
         if len(paths) > 1:
@@ -151,7 +151,7 @@ def _sources(arguments: argparse.Namespace) -> tuple[list[Path], list[Path]]:
 
 
 def _matches(path: Path) -> list[Path]:
-    """Return what a pattern such as data/*_test.csv matches; any other path as it is."""
+    """Return the matches of a pattern such as data/*_test.csv; any other path unchanged."""
     pattern = str(path)
     if path.exists() or not glob.has_magic(pattern):
         return [path]
@@ -162,7 +162,7 @@ def _matches(path: Path) -> list[Path]:
 
 
 def _files_in(path: Path) -> list[Path]:
-    """Return the files of a directory that have rows, at any depth; a file as it is."""
+    """Return the files with rows in a directory and its subdirectories; a file unchanged."""
     if not path.is_dir():
         return [path]
     found = [one for one in files.found(path, "**/*") if one.suffix.lower() in _SUFFIXES]
@@ -172,7 +172,7 @@ def _files_in(path: Path) -> list[Path]:
 
 
 def _whole(sources: list[Path], form: str) -> Path:
-    """Return what errors and the name of the set begin with: the one file, else the format."""
+    """Return the path for errors and for the name of the set: the only file, else the format."""
     return sources[0] if len(sources) == 1 else Path(form)
 
 
@@ -186,7 +186,9 @@ def _converted(sources: list[Path], name: str, answers: str | None) -> list[tupl
     module = registry.load("converters", name)
     known = getattr(module, "ANSWERS", ())
     if answers is not None and answers not in known:
-        raise DatasetError(f"--answers: {registry.unknown(f'way of {name}', answers, [*known])}")
+        raise DatasetError(
+            f"--answers: {registry.unknown(f'form of answers of {name}', answers, [*known])}"
+        )
     whole = _whole(sources, name)
     places: list[str] = []
 
@@ -207,7 +209,7 @@ def _converted(sources: list[Path], name: str, answers: str | None) -> list[tupl
 
 
 def _rows(sources: list[Path], name: str) -> Iterator[Row]:
-    """Yield the rows of some files; the name of a file may give the subject."""
+    """Yield the rows of some files; some formats have the subject in the name of the file."""
     from pytest_llamaburn import datasets
     from pytest_llamaburn.converters._row import Row
 
@@ -223,7 +225,7 @@ def _rows(sources: list[Path], name: str) -> Iterator[Row]:
 
 
 def _placed(source: Path, err: DatasetError) -> str:
-    """Return the text of an error with its file, unless it names the file already."""
+    """Return the text of an error, with its file in front unless the text begins with it."""
     text = str(err)
     return text if text.startswith(str(source)) else f"{source}: {text}"
 

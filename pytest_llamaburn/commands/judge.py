@@ -143,7 +143,7 @@ def _report(
     document = _calibration.report(task.labels, judged.verdicts, minima)
     document |= {"by_state": _calibration.by_state(judged.states), **judged.about}
     as_json = arguments.output == "json"
-    table = "" if as_json else _table(document, _printing.width(arguments))
+    table = "" if as_json else table_of(document, _printing.width(arguments))
     print(table or json.dumps(document, indent=2, ensure_ascii=False))
     sys.stdout.flush()
     return _verdict(document, task.settings.max_unscored)
@@ -190,7 +190,7 @@ def _ask(task: _Task, work: Calibration, progress: str) -> _Judged:
     if task.run_id is None and work.earlier:
         _say(f"a cut calibration left {counted(work.earlier, 'verdict')}: --resume {work.id}")
     about = {"labels": str(files.home(task.path).absolute()), "format": task.form}
-    shown = _progress(progress)
+    shown = progress_of(progress)
     shown.plan(len(work.labels))
     shown.resume(len(work.known))
     try:
@@ -204,7 +204,7 @@ def _say(sentence: str) -> None:
     print(f"llamaburn: {sentence}", file=sys.stderr, flush=True)
 
 
-def _progress(word: str) -> Progress:
+def progress_of(word: str) -> Progress:
     """Return how to show progress on standard error; nothing if that is not a file."""
     from pytest_llamaburn import progress
 
@@ -348,7 +348,8 @@ def _sentence(gate: Document) -> str:
     )
 
 
-def _table(document: Document, width: int | None) -> str:
+def table_of(document: Document, width: int | None) -> str:
+    """Return the agreement of judges with people as a table for a terminal."""
     states = ", ".join(f"{n} {state}" for state, n in document["by_state"].items())
     names = ", ".join(document["judges"]) or "recorded verdicts"
     parts = [f"{names}: {counted(document['n_total'], 'label')} ({states})"]

@@ -1,4 +1,4 @@
-"""Score the answers of an eval's result file again; the model is not asked."""
+"""Score the answers in the result file of an eval again, without asking the model."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", metavar="FILE", help="an eval's result file or its id")
     options.declare(parser.add_argument, Eval, Display)
     parser.add_argument(
-        "--print-pytest", action="store_true", help="print the equal pytest command and exit"
+        "--print-pytest", action="store_true", help="print the equivalent pytest command and exit"
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Score the stored answers, as a run of its own; return the exit code."""
+    """Score the stored answers in a new run; return the exit code."""
     from pytest_llamaburn.kinds.eval import task
     from pytest_llamaburn.store import results
 
     given = options.given(arguments, Eval)
     if "set" in given:
-        raise SettingsError("rejudge: --set is refused: the questions are those of the file")
+        raise SettingsError("rejudge: --set is refused: the questions come from the file")
     settings, _ = options.resolve(Eval, given)
     path = results.find(Path(settings.results_dir), arguments.file)
     document = task.stored(str(path))

@@ -28,7 +28,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print the shipped schema, or that of another distribution's kind."""
+    """Print the shipped schema, or the schema of a kind that another distribution adds."""
     shipped = SCHEMAS / f"{arguments.kind}{_SUFFIX}"
     if shipped.exists():
         print(shipped.read_text(encoding="utf-8"), end="")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 HELP = "show the server, its loaded models and this machine's load"
 EXAMPLE = "llamaburn status --watch --interval 5s"
-_WINDOW_S = 0.5  # seconds over which CPU use is measured, unless the interval is shorter
+WINDOW_S = 0.5  # seconds over which CPU use is measured, unless the interval is shorter
 _LONGEST_S = 86_400.0
 _CLEAR = "\x1b[H\x1b[2J"
 _ROOM = ("cores_logical", "ram_mb", "cpu_quota", "cpus_allowed", "ram_limit_mb")
@@ -61,7 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
             with suppress(KeyboardInterrupt):
                 _watch(settings, origins, gauges, arguments)
             return 0
-        state = _state(settings, origins, gauges, _WINDOW_S)
+        state = _state(settings, origins, gauges, WINDOW_S)
     print(_render(state, arguments.output, indent=2))
     named = settings.backend != "embedded" and not given.keys().isdisjoint({"host", "backend"})
     if named and state["server"] is None:
@@ -89,7 +89,7 @@ def _watch(
     from pytest_llamaburn.progress import takes_control_codes
 
     interval, form = arguments.interval, arguments.output
-    window = min(_WINDOW_S, interval)
+    window = min(WINDOW_S, interval)
     clears = form == "table" and takes_control_codes(sys.stdout)
     begin, end = (_CLEAR, "\n") if clears else ("", "\n\n" if form == "table" else "\n")
     while True:
@@ -109,7 +109,7 @@ def _state(settings: Run, origins: Mapping[str, str], gauges: Gauges, window: fl
     state = {
         "server": seen.server and seen.server._asdict(),
         "loaded": seen.loaded,
-        **_machine(load),
+        **machine_state(load),
         "sensors": gauges.read() or None,
     }
     reasons = {**_REASONS, **seen.why}
@@ -118,7 +118,8 @@ def _state(settings: Run, origins: Mapping[str, str], gauges: Gauges, window: fl
     return {**state, "probes": gauges.probes, "server_notes": notes, "null_reasons": nulls}
 
 
-def _machine(load: Load) -> Document:
+def machine_state(load: Load) -> Document:
+    """Return the load and the free memory of this machine."""
     import psutil
 
     from pytest_llamaburn.environment import facts
@@ -138,7 +139,7 @@ def _machine(load: Load) -> Document:
 def _render(state: Document, form: str, indent: int | None) -> str:
     if form == "json":
         return json.dumps(state, indent=indent)
-    rows = [*_server_rows(state), *_machine_rows(state), *_sensor_rows(state)]
+    rows = [*_server_rows(state), *machine_rows(state), *_sensor_rows(state)]
     width = max(len(label) for label, _ in rows)
     return "\n".join(f"{label:<{width}}  {text}" for label, text in rows)
 
@@ -158,7 +159,8 @@ def _server_rows(state: Document) -> list[tuple[str, str]]:
     ]
 
 
-def _machine_rows(state: Document) -> list[tuple[str, str]]:
+def machine_rows(state: Document) -> list[tuple[str, str]]:
+    """Return the rows of the table about this machine: a name and a value."""
     from pytest_llamaburn.tables import number
 
     used, total = number(state["ram_used_mb"]), number(state["ram_total_mb"])

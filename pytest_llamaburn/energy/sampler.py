@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 READ_SHARE = 0.25  # stretch the period if a reading takes more than this share of it
 _LOOK_S = 5.0  # seconds between two checks of which devices the server uses
 _REMEMBERED = 5  # readings whose cost is averaged
-_PATIENCE_S = 10.0  # time limit for threads and the child to end
+PATIENCE_S = 10.0  # time limit for threads and the child to end
 Rows = list[list[Any]]
 
 
@@ -193,7 +193,7 @@ class Threads:
         """Stop; return how well the schedules were kept, the CPU use and the notes."""
         self._stop.set()
         for thread in self._threads:
-            thread.join(_PATIENCE_S)
+            thread.join(PATIENCE_S)
         notes = [n._asdict() for loop in self._loops for n in loop.provider.notes.values()]
         for loop in self._loops:
             loop.provider.close()
@@ -267,9 +267,9 @@ class Child:
         with suppress(OSError):
             self._process.stdin.close()
         if hasattr(self, "_thread"):
-            self._thread.join(_PATIENCE_S)
+            self._thread.join(PATIENCE_S)
         try:
-            self._process.wait(_PATIENCE_S)
+            self._process.wait(PATIENCE_S)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()

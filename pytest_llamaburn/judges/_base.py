@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from pytest_llamaburn.judges._shown import Seen, Shown
 
 WORDS_LIMIT = 300
-# Kinds of errors that may pass when the call is repeated.
+# Kinds of errors after which a repeated call may succeed.
 TRANSIENT = frozenset(
     ("rate_limit", "overloaded", "server_error", "timeout", "connection", "conflict")
 )
-# Kinds of errors that every further call to the same judge would have.
+# Kinds of errors after which no further call to the same judge can succeed.
 FATAL = frozenset(("auth", "billing", "not_found"))
 _STATUS = {
     401: "auth",
@@ -72,7 +72,7 @@ Struct = TypeVar("Struct")
 
 
 class Spec(NamedTuple):
-    """A judge as the command line names it."""
+    """A judge as named on the command line."""
 
     provider: str
     model: str | None
@@ -85,7 +85,7 @@ class Spec(NamedTuple):
 
 
 def parse(text: str) -> Spec:
-    """Return what `PROVIDER[:MODEL][@URL]` names; a model may have colons of its own.
+    """Return the judge that `PROVIDER[:MODEL][@URL]` names; a model may contain colons.
 
     Raises SettingsError for an unknown provider or an invalid URL.
     """
@@ -120,7 +120,7 @@ class Usage:
     audio: int | None = None
 
     def __add__(self, other: Usage) -> Usage:
-        """Return the sums; if only one side is known, it counts."""
+        """Return the sums; a side that is not known counts as 0 if the other is known."""
         both = zip(vars(self).values(), vars(other).values(), strict=True)
         return Usage(*(b if a is None else a if b is None else a + b for a, b in both))
 
@@ -151,9 +151,9 @@ class Reply(NamedTuple):
 
 
 class CallError(Exception):
-    """A call to a judge failed: `kind` is what happened, `words` are the server's.
+    """A call to a judge failed: `kind` is the kind of failure, `words` the server's message.
 
-    `Judge.send` limits the words and removes the key from them. `sent` is False if our own check
+    `Judge.send` limits the words and removes the key from them. `sent` is False if LlamaBurn itself
     refused the call.
     """
 
@@ -168,12 +168,12 @@ class CallError(Exception):
 
     @property
     def free(self) -> bool:
-        """Whether the call certainly cost nothing; a call that broke off may have been billed."""
+        """Whether the call certainly cost nothing; a call that was cut off may have been billed."""
         refused = (self.status or 200) >= 400 and self.kind != "timeout"
         return refused or not self.sent
 
     def hide(self, key: str) -> None:
-        """Remove the key and everything like it from the words, and limit their length."""
+        """Remove the key and similar strings from the words, and limit their length."""
         self.words = whole(redacted(self.words, key)).strip()[:WORDS_LIMIT]
 
 
@@ -185,18 +185,16 @@ class Judge(ABC):
     default_model: ClassVar[str | None] = None
     local: ClassVar[bool] = False
     takes: ClassVar[tuple[str, ...]] = ("image",)  # kinds of media that its API has
-    # The optional parameters, each with the words by which its refusal is recognised.
+    # The optional parameters, each with a pattern that recognises its refusal.
     parameters: ClassVar[Mapping[str, str]] = {}
 
     def __init__(self, spec: Spec, timeout_s: float = 300.0) -> None:
-        """Take the model and address. Opens nothing; raises SettingsError without model or key."""
+        """Take the model and address; open nothing. Raises SettingsError without model or key."""
         model = spec.model or self.default_model
         if model is None:
             raise SettingsError(f"--judge {spec}: no model is named: write {spec.provider}:MODEL")
         self.model, self.url, self.timeout_s = model, spec.url, timeout_s
-        self.backstop_s = (
-            2 * timeout_s
-        )  # for the deadlines of the client, which must not come first
+        self.backstop_s = 2 * timeout_s  # deadline of the HTTP client, which must not expire first
         self.name = str(Spec(spec.provider, model, spec.url))
         self.rejected: dict[str, str] = self.known_refusals()
         self.notes: dict[str, None] = {}  # sentences about the model, each once, in order
@@ -212,13 +210,13 @@ class Judge(ABC):
             )
         return key
 
-    async def probe(self) -> None:  # noqa: B027 - not every judge can be looked up
+    async def probe(self) -> None:  # noqa: B027 - some judges cannot be looked up
         """Raise UsageError if the judge is certainly not available; loads and bills nothing.
 
-        An error that may pass, such as a failing network, does not raise.
+        A temporary error, such as a failing network, does not raise.
         """
 
-    async def open(self) -> None:  # noqa: B027 - not every judge has something to open
+    async def open(self) -> None:  # noqa: B027 - some judges have nothing to open
         """Prepare for calls; raises UsageError if the judge is not available."""
 
     async def close(self) -> None:  # noqa: B027
@@ -237,7 +235,7 @@ class Judge(ABC):
         """Send one call; raises CallError for every failure of network and server."""
 
     async def send(self, ask: Ask) -> Reply:
-        """Send one call, within the deadline, and return the reply; a key in it is hidden.
+        """Send one call within the deadline and return the reply; a key in the reply is removed.
 
         Raises only CallError. Its kind is `parameter` if the server refused an optional parameter;
         that parameter is not sent to this model again.
@@ -281,19 +279,22 @@ class Judge(ABC):
         return tuple(found)
 
     def _learn_limits(self, kinds: Collection[str], err: CallError) -> None:
-        """Send no more media of a kind after a refusal that speaks of it, and say so."""
+        """After a refusal that mentions a kind of media, send no more of it and note it."""
         for kind, words in _REFUSED.items():
             if kind in kinds and err.status in _REFUSALS and words.search(err.words):
                 self.rejected[kind] = err.words
                 err.kind, err.transient = "parameter", True
-                self.notes[f"{self.name} takes no {_MEDIA[kind]}: it judged the texts alone"] = None
+                self.notes[
+                    f"{self.name} does not accept {_MEDIA[kind]}: it judged the texts alone"
+                ] = None
                 return
 
 
 def decoded(body: bytes, kind: type[Struct], what: str) -> Struct:
-    """Return a decoded body; raises CallError `malformed` if it is not `what` it should be.
+    """Return a decoded body; raises CallError `malformed` if it is not a valid `what`.
 
-    Half a surrogate pair and bytes that are not UTF-8 are replaced, because the verdict is paid.
+    Half a surrogate pair and bytes that are not UTF-8 are replaced, because the verdict is already
+    paid for.
     """
     try:
         return msgspec.json.decode(body, type=kind)
@@ -309,9 +310,9 @@ def decoded(body: bytes, kind: type[Struct], what: str) -> Struct:
 
 
 def _error_of(content: Any) -> CallError | None:
-    """Return the error in a reply whose status is 200, as some servers send it; None without one.
+    """Return the error in a reply with status 200, as some servers send it; None without one.
 
-    Its status is None: nobody says that the call cost nothing.
+    Its status is None, because the call may have been billed.
     """
     from pytest_llamaburn.backends._failures import error_in
 
@@ -341,7 +342,7 @@ def failed(status: int, body: Any, headers: Mapping[str, str]) -> CallError:
 
 
 def _fatal(status: int, said: str) -> str | None:
-    """Return the kind of an error that every further call would have; None for another error."""
+    """Return the kind of an error after which no call can succeed; None for another error."""
     if not 400 <= status < 500:
         return None
     return next((kind for kind, words in _WORDS.items() if words.search(said.lower())), None)

@@ -46,8 +46,8 @@ class Label(NamedTuple):
 
     Ratings are scores from 1 to 5, which may be fractions; of comparisons they are 1, 0 and −1 for
     A, tie and B. `recorded` is the verdict of a judge in the file, None if the judge gave none;
-    `judged` says whether the file has the field at all. `scale` has the scores that an answer can
-    get; yes is 1 and no is 0.
+    `judged` says whether the file has the field at all. `scale` has the possible scores; yes is 1
+    and no is 0.
     """
 
     question: str
@@ -92,7 +92,7 @@ def imported(path: Path, form: str) -> tuple[list[Label], int]:
 
 
 def _alike(labels: list[Label], path: Path) -> list[Label]:
-    """Return the labels; raises DatasetError without any, or for scores beside comparisons."""
+    """Return the labels; raises DatasetError if there are none, or both scores and comparisons."""
     if not labels:
         raise DatasetError(f"--labels: {path} has no labels")
     for label in labels:
@@ -173,7 +173,7 @@ def _rate(found: Sequence[Preference], values: Sequence[float]) -> Document:
 
 
 def _agreement(pairs: Sequence[tuple[Label, float | None]]) -> Document:
-    """Return the figures of one criterion, with those of one human and of a constant."""
+    """Return the figures of one criterion, and for reference those of a human and of a constant."""
     scored = [(label, verdict) for label, verdict in pairs if verdict is not None]
     human = [agreement.consensus(label.human) for label, _ in scored]
     judge = [verdict for _, verdict in scored]
@@ -271,7 +271,7 @@ def _label(content: Any, place: str, own: Mapping[str, Criterion]) -> Label:
 
 
 def _scale(entry: Any, place: str, own: Mapping[str, Criterion]) -> tuple[int, ...]:
-    """Return the ratings that a label's criterion has; raises DatasetError for another rating."""
+    """Return the possible ratings of a label's criterion; raises DatasetError for other ratings."""
     asked = own.get(entry.criterion) or named(entry.criterion)
     if asked.kind not in ("scale", "yes_no"):
         raise DatasetError(f"{place}: criterion: {entry.criterion} is not scored from 1 to 5")

@@ -1,4 +1,4 @@
-"""How many calls judging would take, and what they would cost, before anything is sent."""
+"""An estimate of the number of calls of judges and their cost; nothing is sent."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _OUTPUT_TOKENS = 500  # of a typical reply
 
 
 class Estimate(NamedTuple):
-    """What one judge would take; costs are None if its price is unknown.
+    """The calls, tokens and cost of one judge; costs are None if its price is unknown.
 
-    `most_usd` assumes that no call fails: a call that breaks off may be billed, and is repeated.
+    `most_usd` assumes that no call fails: a failed call may be billed, and is repeated.
     """
 
     judge: str
@@ -45,10 +45,11 @@ class Estimate(NamedTuple):
 
 
 def of(caller: Caller, prompts: Sequence[Prompt]) -> Estimate:
-    """Return what a judge would take for some prompts.
+    """Return the estimate of a judge for some prompts.
 
-    A token is taken to be 4 characters, a reply 500 tokens, a medium as many as it can be.
-    `most_usd` is the cost if every reply is cut at its limit twice and every byte is a token.
+    It assumes 4 characters per token, 500 tokens per reply, and as many tokens per medium as can be
+    billed. `most_usd` is the cost if every reply is cut at its limit twice and every byte is a
+    token.
     """
     tokens = sum(len(p.system) + len(p.user) for p in prompts) // CHARS_PER_TOKEN
     tokens += sum(m.most_tokens for p in prompts for m in p.shown if m.kind in caller.judge.takes)

@@ -1,4 +1,4 @@
-"""One judgment: what which judge was asked, and its verdict or the reason why it has none."""
+"""One judgment: the judge, its verdict or the reason why there is none, and the cost."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ STATES = (
     "skipped_sut_error",
     NOT_APPLICABLE,
 )
-_GAP = re.compile(r"\[?(?:\.{3}|…)\]?")  # marks words that a quote leaves out
+_GAP = re.compile(r"\[?(?:\.{3}|…)\]?")  # stands for words that a quote leaves out
 MAX_TOKENS = 4096  # thinking counts against it
 TEMPERATURE = 0.0
 
@@ -52,13 +52,12 @@ TEMPERATURE = 0.0
 class Judgment:
     """One verdict of one judge; `score` and `verdict` are None unless `state` is scored.
 
-    `source` is judge or rule. Yes is the score 1, and no 0. `verdict` is a grade or, of a
-    comparison, A, B or tie; A is the answer that was shown first. `claims` has each claim with its
-    quote, and whether the quote was `found` in the evidence; `score` is then the share of claims
-    that are supported by a quote that was found. `shown` has the kinds of the media that the judge
-    got beside the texts. `calls` counts what was sent, `retries` all but
-    the last call. If `cost_usd` is None, `cost_reason` says why, and `most_usd` is the most it can
-    be, None without a price.
+    `source` is judge or rule. Yes is the score 1, and no is 0. `verdict` is a grade; in a
+    comparison it is A, B or tie, and A is the answer that was shown first. `claims` has each claim
+    with its quote, and whether the quote was `found` in the evidence; `score` is then the share of
+    claims that a found quote supports. `shown` has the kinds of media that the judge got beside the
+    texts. `calls` counts all calls, `retries` all but the last one. If `cost_usd` is None,
+    `cost_reason` says why, and `most_usd` is its upper bound, None without a price.
     """
 
     criterion: str
@@ -100,7 +99,7 @@ class Judgment:
 def restored(rows: Iterable[JudgmentFields], without: Sequence[str] = ASKED_AGAIN) -> Restored:
     """Return the judgments of journal rows by key, leaving out those in some states.
 
-    Of several rows with one key the last counts.
+    If several rows have the same key, the last one counts.
     """
     return {tuple(row["key"]): _of_row(row) for row in rows if row["state"] not in without}
 
@@ -114,11 +113,11 @@ def _of_row(row: JudgmentFields) -> Judgment:
 
 
 def by_rule(case: Case, criterion: str | Criterion) -> Judgment | None:
-    """Return the judgment that needs no judge; None if a judge must be asked.
+    """Return the judgment if no judge is needed for it; None if a judge must be asked.
 
-    An empty answer, a failure of the model, and an answer that the limit of tokens cut before it
-    began get the lowest score, so that silence is never rewarded. As a grade, an empty answer is
-    not attempted, the others are incorrect. There is no score if the server was gone, or if the
+    An empty answer, a failure of the model, and an answer that the token limit cut before it began
+    get the lowest score, so a missing answer is never rewarded. As a grade, an empty answer is not
+    attempted, the others are incorrect. There is no score if the server was gone, or if the
     criterion does not apply because a reference or evidence is missing.
     """
     asked = named(criterion)
@@ -139,7 +138,7 @@ def _of_silence(case: Case, asked: Criterion) -> Judgment | None:
     if split_thinking(case.answer)[0]:
         return None
     if case.finish_reason == "length":
-        return _lowest(asked, "the limit of tokens came before the answer", "incorrect")
+        return _lowest(asked, "the token limit was reached before the answer began", "incorrect")
     return _lowest(asked, "the answer is empty", "not_attempted")
 
 
@@ -161,7 +160,7 @@ def worst_usd(caller: Caller, prompt: Prompt) -> float | None:
 
 
 async def ask(caller: Caller, prompt: Prompt) -> Judgment:
-    """Return one judge's judgment; a reply that was cut is asked for again with twice the room.
+    """Return one judge's judgment; after a truncated reply, the limit is doubled for a second call.
 
     Raises UsageError if the judge cannot be opened; any other failure is the judgment's state.
     """
@@ -183,7 +182,7 @@ async def ask(caller: Caller, prompt: Prompt) -> Judgment:
 
 
 async def _attempt(caller: Caller, prompt: Prompt, about: Judgment, spent: Spent) -> Judgment:
-    """Return the judgment after one more call; `about` has what is known before it."""
+    """Return the judgment after one more call; `about` is the judgment so far."""
     try:
         reply = await caller.ask(_ask(prompt, about.max_tokens or MAX_TOKENS), spent)
     except BudgetError as err:
@@ -249,7 +248,7 @@ def _counted(about: Judgment, claims: Sequence[Claim], evidence: str) -> Judgmen
 
 
 def _stands(quote: str, evidence: str) -> bool:
-    """Return whether a quote is in the evidence; it may leave out words and say so."""
+    """Return whether a quote is in the evidence; … stands for words left out."""
     parts = [found for part in _GAP.split(quote) if (found := words_of(part))]
     return bool(parts) and all(part in evidence for part in parts)
 

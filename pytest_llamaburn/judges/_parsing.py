@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from pytest_llamaburn.judges._prompt import Prompt
 
-_TRIES = 10_000  # braces tried in one text, so that a text of braces does not take minutes
-_READINGS = 24  # of one text, so that nested escapes do not take minutes
+_TRIES = 10_000  # braces tried in one text; a text of many braces would take minutes
+_READINGS = 24  # of one text; nested escapes would take minutes
 # A backslash that is not a JSON escape; small models write it in LaTeX and paths.
 _ESCAPE = re.compile(r'\\(?:u[0-9a-fA-F]{4}|["\\/bfnrt])|\\')
 _HEX = "[0-9a-fA-F]"
@@ -32,7 +32,7 @@ _MEANT = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 
 
 class Claim(NamedTuple):
-    """One claim, the passage that the judge quotes, and whether that supports the claim."""
+    """One claim, the passage that the judge quotes, and whether it supports the claim."""
 
     claim: str
     quote: str
@@ -48,7 +48,7 @@ class ParsedReply(NamedTuple):
 
 
 class ParseError(Exception):
-    """A reply of a judge has no verdict; the message says why."""
+    """A judge's reply has no verdict; the message says why."""
 
 
 def parse(text: str, prompt: Prompt) -> ParsedReply:

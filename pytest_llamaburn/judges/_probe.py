@@ -1,4 +1,4 @@
-"""Looking up a judge's model: whether a failure means that no call can succeed."""
+"""Looking up a judge's model, to find out whether any call can succeed."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
     from pytest_llamaburn.judges._base import Judge
 
 LOOK_UP_S = 10
-# Words about a missing model, not a missing path: many servers cannot look up single models.
+# A missing model, not a missing path: many servers cannot look up single models.
 _NO_MODEL = re.compile(r"(?<!/)\bmodel\b", re.IGNORECASE)
 
 
 async def look_up(judge: Judge, client: Any, sdk: Any) -> None:
-    """Look a judge's model up at its provider, which is free; raises UsageError as `Judge.probe`.
+    """Look up a judge's model at its provider, which is free; raises UsageError as `Judge.probe`.
 
-    `sdk` is the module that the client is of: those of both providers name their errors alike.
+    `sdk` is the module of the client: the SDKs of both providers use the same names for errors.
     """
     try:
         await client.models.retrieve(judge.model, timeout=LOOK_UP_S)
@@ -30,7 +30,7 @@ async def look_up(judge: Judge, client: Any, sdk: Any) -> None:
 
 
 def _unreachable(judge: Judge, err: BaseException) -> None:
-    """Raise ServerError if no server listens; any other network failure may pass."""
+    """Raise ServerError if no server listens; other network failures may be temporary."""
     if refused(err):
         at = judge.url or "its provider"
         raise ServerError(f"--judge {judge.name}: no server at {at}: the connection is refused")
@@ -52,7 +52,7 @@ def _answered(judge: Judge, err: Any) -> None:
 
 
 def refused(err: BaseException | None) -> bool:
-    """Return whether all causes are refused connections; a name may have two addresses."""
+    """Return whether all causes are refused connections; a host may have two addresses."""
     if isinstance(err, BaseExceptionGroup):
         return all(map(refused, err.exceptions))
     if err is None or isinstance(err, ConnectionRefusedError):

@@ -1,7 +1,7 @@
-"""Judging in the background: everything is submitted at once, and each result is awaited alone.
+"""Judging in the background: all answers are submitted at once, and each result is awaited.
 
-Judges are asked over the network, so their event loop has a thread of its own. Nothing is timed
-while they work.
+Judges are called over the network, so their event loop runs in its own thread. Nothing is timed
+while judges work.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Result = TypeVar("Result")
 
 
 class Background:
-    """An event loop in a thread of its own."""
+    """An event loop in its own thread."""
 
     def __init__(self) -> None:
         """Start the thread."""
@@ -49,10 +49,10 @@ class Background:
 
 
 class JudgeQueue:
-    """What one panel is to judge."""
+    """The answers and pairs that one panel is to judge."""
 
     def __init__(self, panel: Panel) -> None:
-        """Take the judges; each is opened when it is first asked."""
+        """Take the judges; each is opened at its first call."""
         self._panel = panel
         self._background = Background()
 
@@ -84,9 +84,9 @@ class JudgeQueue:
         """Return the result on one answer and criterion, for tests that have their own answers.
 
         The criterion is a name, which the settings may define, or NAME=DESCRIPTION. The score is
-        from 1 to 5, a share of claims, or 1 for yes and 0 for no; of a grade it is 1 for correct,
-        else 0. Raises UnscoredError if no judge gives a
-        score, UsageError if a judge cannot be opened or the criterion is not well defined.
+        from 1 to 5, a share of claims, or 1 for yes and 0 for no; for a grade it is 1 for correct,
+        else 0. Raises UnscoredError if no judge gives a score, UsageError if a judge cannot be
+        opened or the criterion is not well defined.
         """
         case = Case(question, answer, reference, rubric, evidence=evidence)
         (result,) = self.judge(case, (_defined(criterion),)).result()

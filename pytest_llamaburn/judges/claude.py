@@ -149,7 +149,7 @@ def _request(model: str, ask: Ask, options: Parameters) -> Parameters:
         "model": "",
         "max_tokens": ask.max_tokens,
         "system": ask.system,
-        "messages": [{"role": "user", "content": _content(ask)}],
+        "messages": [{"role": "user", "content": content_of(ask)}],
         **({"thinking": options["thinking"]} if "thinking" in options else {}),
         **({"output_config": config} if config else {}),
         **({"extra_headers": {"anthropic-version": _OLDER_API}} if sampled else {}),
@@ -178,7 +178,7 @@ def _usage(found: _Usage | None) -> Usage:
     )
 
 
-def _content(ask: Ask) -> Any:
+def content_of(ask: Ask) -> Any:
     """Return the text of a call, with the images if there are any."""
     if not ask.seen:
         return ask.user

@@ -76,7 +76,7 @@ class Judge(_base.Judge):
         limits = {"num_ctx": self._num_ctx, "num_predict": _local.room(ask, self._num_ctx)}
         body = {
             "model": self.model,
-            "messages": _messages(ask),
+            "messages": messages_of(ask),
             "stream": False,
             "options": {"seed": 0} | limits | sampling,
             **{k: v for k, v in options.items() if k != "temperature"},
@@ -85,7 +85,7 @@ class Judge(_base.Judge):
         return _reply(answer, options)
 
 
-def _messages(ask: Ask) -> Any:
+def messages_of(ask: Ask) -> Any:
     """Return the messages of a call; images stand beside the text."""
     if not ask.seen:
         return _completions.messages(ask)

@@ -240,8 +240,8 @@ class Comparison:
     # Kinds override these methods.
 
     def arranged(self) -> list[Any]:
-        """Return the files in the order in which they are shown."""
-        return self.subjects
+        """Return the files in the order in which they are shown, the baseline first."""
+        return sorted(self.subjects, key=lambda subject: subject is not self.baseline)
 
     def columns(self, other: Any) -> Sequence[Column]:  # noqa: ARG002 - not the same for all kinds
         """Return the columns of a file; raises ResultsError or SettingsError if there is none."""

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 RECORDED_FIELDS = (
     *("id", "name", "quantization", "family", "parameter_size", "digest", "context_length"),
 )
-_WARMUP_PROMPT = "Say hello in one short sentence."
+WARMUP_PROMPT = "Say hello in one short sentence."
 _IDLE_S = 1.5  # how long the idle power is measured, both before and after the model is loaded
 
 
@@ -194,7 +194,7 @@ class Run:
         await self._idle(timeline.IDLE_LOADED)
         with self._profiler.phase("warmup"):
             for _ in range(self.settings.warmup):
-                self._last = await self.send_untimed(_WARMUP_PROMPT)
+                self._last = await self.send_untimed(WARMUP_PROMPT)
 
     async def _idle(self, name: str) -> None:
         """Measure the idle power, if there is a power sensor."""

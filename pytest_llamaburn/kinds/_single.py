@@ -53,6 +53,7 @@ class SingleRun(Run):
     """A run that sends each of its own requests once."""
 
     keys: tuple[str, ...]  # the fields of a row that name its request
+    counts_words = True  # whether it must know how many tokens its words are
 
     def __init__(self, *args: Any) -> None:
         """Take the arguments of Run."""
@@ -66,6 +67,8 @@ class SingleRun(Run):
     async def _warm_up(self) -> None:
         """Warm up, and find out how the server counts our words."""
         await super()._warm_up()
+        if not self.counts_words:
+            return
 
         async def brief(text: str) -> Trace:
             wire = self.backend.wire()

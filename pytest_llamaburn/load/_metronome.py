@@ -135,7 +135,7 @@ class _Stream:
         length = _LENGTH.search(head)
         if length is None or len(rest) < int(length[1]):
             return None
-        self.arrived_ns, self.log, self._received = _kernel_stamp(notes), [], b""
+        self.arrived_ns, self.log, self._received = kernel_stamp(notes), [], b""
         self.sock.send(self._body.head)
         request_id = _REQUEST_ID.search(rest)
         return int(request_id[1]) if request_id else 0
@@ -205,7 +205,7 @@ class _Loop:
             heapq.heappush(self._due, (due_ns, fd, stream))
 
 
-def _kernel_stamp(notes: list[Any]) -> int:
+def kernel_stamp(notes: list[Any]) -> int:
     """Return when the kernel received the last read, on the clock of perf_counter_ns."""
     if not notes:  # the kernel's timestamps start shortly after the socket option is set
         return perf_counter_ns()

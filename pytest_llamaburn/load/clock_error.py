@@ -46,7 +46,7 @@ async def calibrate(streams: int, rate: float, platform: str = sys.platform) -> 
     chunks = max(2, round((SECONDS - _TTFT_S) * rate))
     with Server(Schedule(_TTFT_S, rate, chunks)) as server:
         traces = await _drive(server.url, streams)
-    return {"streams": streams, "chunks_per_sec": rate, **_errors(traces, server)}
+    return {"streams": streams, "chunks_per_sec": rate, **errors_of(traces, server)}
 
 
 async def _drive(url: str, streams: int) -> dict[int, Trace]:
@@ -65,7 +65,8 @@ async def _drive(url: str, streams: int) -> dict[int, Trace]:
     return traces
 
 
-def _errors(traces: dict[int, Trace], server: Server) -> Document:
+def errors_of(traces: dict[int, Trace], server: Server) -> Document:
+    """Return the errors of TTFT and of inter-token latency, in ms."""
     first, gaps = [], []
     for number, trace in traces.items():
         values, _ = metrics.compute(trace)

@@ -71,7 +71,7 @@ def waiting() -> str:
     if holder.run_id:
         parts.append(f"run {holder.run_id}" + (f" of {holder.model}" if holder.model else ""))
     description = ", ".join([*parts, f"since {holder.since}"])
-    return f"{words}: {_plain(description, 4 * _LONGEST)}; Ctrl-C ends the wait"
+    return f"{words}: {_plain(description, 4 * _LONGEST)}"
 
 
 def _command(pid: int) -> str:

@@ -27,7 +27,7 @@ def listed(document: Document, number: int, room: float) -> str:
     entries = [*_defaults.entries(document)]
     if not entries:
         return ""
-    name, filters = f"q{number}", _filters(entries)
+    name, filters = f"q{number}", filters_of(entries)
     head = f"<h2>Questions</h2>\n{_style(name, filters)}{_buttons(name, filters)}"
     items = _fitting(entries, filters, room - len(head.encode()) - _LEAST)
     words = f"the first {len(items)} of {len(entries)}: the result file has all"
@@ -49,7 +49,7 @@ def _fitting(
     return items
 
 
-def _filters(entries: Sequence[Entry]) -> dict[str, list[str]]:
+def filters_of(entries: Sequence[Entry]) -> dict[str, list[str]]:
     """Return the values of each filter that has several."""
     found: dict[str, dict[str, None]] = {}
     for entry in entries:

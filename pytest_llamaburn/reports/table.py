@@ -27,7 +27,7 @@ def fitted(paths: Sequence[Path], width: int | None) -> str:
 
 def _text(sheet: Sheet, width: int | None) -> str:
     head = [part for line in sheet.head() for part in _wrapped(line, width)]
-    parts = [head, _table(sheet, width), _chart(sheet.chart, width)]
+    parts = [head, _table(sheet, width), fitted_chart(sheet.chart, width)]
     parts += [
         grids.section(heading, lines, width) if heading else lines
         for heading, lines in sheet.sections().items()
@@ -42,7 +42,7 @@ def _table(sheet: Sheet, width: int | None) -> list[str]:
     return [grids.text(table, width)]
 
 
-def _chart(lines: Sequence[str], width: int | None) -> Sequence[str]:
+def fitted_chart(lines: Sequence[str], width: int | None) -> Sequence[str]:
     """Return the chart; where it does not fit, a line that says so."""
     needed = max(map(len, lines), default=0)
     if width is None or needed <= width:

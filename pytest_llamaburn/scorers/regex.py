@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 NEEDS = ("pattern",)
 
-_LONGEST_S = 5.0
+LONGEST_S = 5.0
 
 
 def score(answer: str, question: Question) -> Score:
@@ -40,7 +40,7 @@ def score(answer: str, question: Question) -> Score:
             match = re.search(pattern, said)
     except TimeoutError:
         reason = (
-            f"the search for the pattern took longer than {_LONGEST_S:g} s: simplify the pattern"
+            f"the search for the pattern took longer than {LONGEST_S:g} s: simplify the pattern"
         )
         return Score(None, "unavailable", reason, None, {})
     return _base.scored(
@@ -55,7 +55,7 @@ def _limited() -> Iterator[None]:
         yield
         return
     before = signal.signal(signal.SIGALRM, _give_up)
-    signal.setitimer(signal.ITIMER_REAL, _LONGEST_S)
+    signal.setitimer(signal.ITIMER_REAL, LONGEST_S)
     try:
         yield
     finally:

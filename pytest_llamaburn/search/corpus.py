@@ -29,7 +29,7 @@ _PAGES = (".html", ".htm")
 _SUFFIXES = (*_TEXTS, *_PAGES, ".pdf")
 
 
-class _Part(NamedTuple):
+class Part(NamedTuple):
     """A document or one page of it."""
 
     title: str
@@ -42,7 +42,7 @@ class Corpus:
 
     name = "corpus"
 
-    def __init__(self, parts: Iterable[_Part]) -> None:
+    def __init__(self, parts: Iterable[Part]) -> None:
         """Index the documents in memory."""
         self._index = sqlite3.connect(":memory:", check_same_thread=False)
         weakref.finalize(self, self._index.close)  # Python 3.13 warns about an open connection
@@ -124,11 +124,11 @@ def _wanted(place: Path, path: Path) -> bool:
     return not hidden and path.suffix.lower() in _SUFFIXES and files.exists(path)
 
 
-def _parts(path: Path, place: Path) -> Iterator[_Part]:
+def _parts(path: Path, place: Path) -> Iterator[Part]:
     url = place.as_posix()
     if path.suffix.lower() == ".pdf":
         for number, text in enumerate(_pdf_pages(path), 1):
-            yield _Part(path.name, f"{url}#page={number}", text)
+            yield Part(path.name, f"{url}#page={number}", text)
         return
     try:
         text = files.text(files.plain_bytes(path))
@@ -137,9 +137,9 @@ def _parts(path: Path, place: Path) -> Iterator[_Part]:
         raise DatasetError(msg) from None
     if path.suffix.lower() in _PAGES:
         page = _html.read(text)
-        yield _Part(page.title or path.name, url, page.text)
+        yield Part(page.title or path.name, url, page.text)
     else:
-        yield _Part(path.name, url, text)
+        yield Part(path.name, url, text)
 
 
 def _pdf_pages(path: Path) -> list[str]:

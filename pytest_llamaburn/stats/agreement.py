@@ -63,7 +63,7 @@ class Statistic:
         if len(x) < self.fewest:
             few = f"fewer than {self.fewest} pairs" if self.fewest > 1 else "no pairs"
             return Figure(None, len(x), reason=few)
-        pairs, place = _distinct(x, y)
+        pairs, place = distinct_pairs(x, y)
         counts = np.bincount(place, minlength=len(pairs.x))[None, :].astype(float)
         value = float(self.of_samples(pairs._replace(counts=counts))[0])
         if math.isnan(value):
@@ -176,10 +176,10 @@ def with_interval(
     names = range(len(x)) if clusters is None else clusters
     if len(set(names)) < resampling.FEWEST:
         return resampling.with_interval(figure, np.zeros(0))
-    pairs, place = _distinct(x, y)
+    pairs, place = distinct_pairs(x, y)
     without = [
         statistic.of_samples(pairs._replace(counts=counts))
-        for counts in _counts_without_each(pairs, place, names)
+        for counts in counts_without_each(pairs, place, names)
     ]
     return resampling.with_interval(figure, np.concatenate(without))
 
@@ -227,7 +227,7 @@ def constant(x: Sequence[float]) -> Document:
     return figures
 
 
-def _distinct(x: Ratings, y: Ratings) -> tuple[Pairs, Any]:
+def distinct_pairs(x: Ratings, y: Ratings) -> tuple[Pairs, Any]:
     """Return the distinct pairs of ratings, without counts, and the index of each item's pair."""
     import numpy as np
 
@@ -236,7 +236,7 @@ def _distinct(x: Ratings, y: Ratings) -> tuple[Pairs, Any]:
     return Pairs(distinct[:, 0], distinct[:, 1], np.zeros((0, len(distinct)))), place.reshape(-1)
 
 
-def _counts_without_each(pairs: Pairs, place: Any, clusters: Sequence[Hashable]) -> Iterator[Array]:
+def counts_without_each(pairs: Pairs, place: Any, clusters: Sequence[Hashable]) -> Iterator[Array]:
     """Yield the counts of each pair without each cluster, some clusters at a time."""
     import numpy as np
 

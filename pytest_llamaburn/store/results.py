@@ -17,7 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 from pydantic import ValidationError
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 SCHEMA_VERSION = 1
 PREFIX = "llamaburn/"
 _NAME_BYTES = 120
-_EARLIER_FILES = 50  # enough to estimate the noise of a machine
+EARLIER_FILES = 50  # enough to estimate the noise of a machine
 
 
 @cache
@@ -87,10 +87,20 @@ def folders() -> dict[str, str]:
     return {name: kind(name).folder for name in kinds()}
 
 
-def lists() -> dict[str, str]:
-    """Return the names of the lists of result files, each with the pattern of its folders."""
-    patterns = {pattern for name in kinds() for pattern in (kind(name).folder, *_more(name))}
-    return {pattern.partition("/")[0]: pattern for pattern in sorted(patterns)}
+class Listing(NamedTuple):
+    """A list of result files: the kind of its files, and the pattern of its folders."""
+
+    kind: str
+    pattern: str
+
+
+@cache
+def lists() -> dict[str, Listing]:
+    """Return the lists of result files by name."""
+    found = {pattern: name for name in kinds() for pattern in (kind(name).folder, *_more(name))}
+    return {
+        pattern.partition("/")[0]: Listing(found[pattern], pattern) for pattern in sorted(found)
+    }
 
 
 def _more(name: str) -> tuple[str, ...]:
@@ -212,9 +222,8 @@ def schema(name: str) -> Document:
 
 def paths(results_dir: Path, folder: str | None = None) -> Iterator[Path]:
     """Yield the result files of one list or all, newest first."""
-    patterns = lists()
-    for name in [folder] if folder else patterns:
-        found = files.found(results_dir, f"{patterns.get(name, name)}/*.json")
+    for name in [folder] if folder else lists():
+        found = files.found(results_dir, f"{lists()[name].pattern}/*.json")
         yield from sorted(found, key=_changed_s, reverse=True)
 
 
@@ -361,7 +370,7 @@ def earlier(results_dir: Path, wanted: set[tuple[str, str]], kind: str) -> Itera
 
     Damaged files are skipped.
     """
-    left = _EARLIER_FILES
+    left = EARLIER_FILES
     for path in _of_kind(results_dir, kind) if wanted else ():
         if not left:
             return

@@ -7,15 +7,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from pytest_llamaburn.errors import installing
 from pytest_llamaburn.telemetry._base import Base, Device, Machine, Probe, Reading, Stream
 from pytest_llamaburn.telemetry._parsing import Counter, first_json, number, plausible
 
 _ID = "apple-soc"
 _PARTS = ("cpu_total_mj", "gpu_mj", "dram_mj", "ane_mj")
 _PERIOD_MS = 100
-_NOTHING = (
-    "no Apple sensor can be read: pip install 'pytest-llamaburn[apple]', or brew install macmon"
-)
+_NOTHING = f"no Apple sensor can be read: {installing('apple')}, or brew install macmon"
 
 
 class Provider(Base):

@@ -103,7 +103,7 @@ class Provider(Base):
             return
         import psutil
 
-        family = {p for root in _roots(self.machine.server_port) for p in _tree(root)}
+        family = {p for root in _roots(self.machine.server_port) for p in tree(root)}
         family.discard(self._me)
         known = {process for process in self._server if process in family}
         for process in family - known:
@@ -144,7 +144,8 @@ def _connections() -> Iterable[Any]:
     return connections
 
 
-def _tree(process: Any) -> list[Any]:
+def tree(process: Any) -> list[Any]:
+    """Return a process with all its children."""
     import psutil
 
     try:

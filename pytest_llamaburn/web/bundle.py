@@ -23,9 +23,15 @@ SOURCES = _HERE / "frontend"
 BUNDLE = _HERE / "static"
 INSTALLED = "node_modules"
 _STAMP = "sources.sha256"
+if __package__:  # not where the build of a wheel loads this file alone
+    from pytest_llamaburn.errors import installing
+
+    _INSTALL = installing("frontend")
+else:
+    _INSTALL = "install the extra [frontend]"
 HOW = (
     "the web page is not built, because that needs npm: install Node.js, or "
-    "pip install 'pytest-llamaburn[frontend]', and start llamaburn serve again"
+    f"{_INSTALL}, and start llamaburn serve again"
 )
 
 

@@ -31,11 +31,12 @@ def of(kind: RunKind, settings: Any, service: Service) -> Expected:
 
 def _request_s(model: str, kind: RunKind, service: Service) -> float | None:
     """Return how long a request of a model took in its newest run, of this kind if there is one."""
-    others = [one.folder for one in every() if one.name != kind.name]
-    for folder in (kind.folder, *others):
-        rows, _ = service.index.rows(folder)
-        known = (_lone_request_s(service.library, row) for row in _newest(rows, model))
-        found = next((seconds for seconds in known if seconds is not None), None)
+    of_runs = {one.name for one in every()}
+    known = {name: one.kind for name, one in results.lists().items() if one.kind in of_runs}
+    for name in sorted(known, key=lambda name: known[name] != kind.name):
+        rows, _ = service.index.rows(name)
+        times = (_lone_request_s(service.library, row) for row in _newest(rows, model))
+        found = next((seconds for seconds in times if seconds is not None), None)
         if found is not None:
             return found
     return None

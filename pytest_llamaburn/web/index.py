@@ -1,4 +1,4 @@
-"""What is in the result files of a folder, kept in memory and checked against the files each time.
+"""What is in the result files of a list, kept in memory and checked against the files each time.
 
 A file is read again when anything about it changed. What was not read yet is read in the
 background: a list says how many files it lacks.
@@ -9,19 +9,27 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections import OrderedDict
+from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
+from operator import attrgetter
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import BaseModel
 
 from pytest_llamaburn.errors import LlamaBurnError, sentence
 from pytest_llamaburn.store import results
+from pytest_llamaburn.web import lists
+from pytest_llamaburn.web.lists import Reference
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
+    from collections.abc import Callable, Iterator, Sequence
 
 PATIENCE_S = 0.1  # to read files while a client waits
+_SUFFIX = ".json"
+_MOST_ORDERS = 4  # of a list, that are kept
 _MOST_BYTES = 500_000_000
 _SETTLED_NS = 100_000_000  # a file changed later than this before it was read may change unseen
 
@@ -72,76 +80,112 @@ class _Entry(NamedTuple):
     row: Row
 
 
-class Index:
-    """The result files of all folders. Any thread may use it.
+class _Whole:
+    """All files of a list as they were when all of them were known, sorted as they were wanted."""
 
-    Most lists find all files as they were. They get the rows of the list before, which costs no
-    more than the look at each file.
+    def __init__(self, stamps: dict[str, Stamp], rows: list[Row]) -> None:
+        self.stamps, self.rows = stamps, rows
+        self.sorted: OrderedDict[str, list[Row]] = OrderedDict()
+
+    def by(self, sort: str) -> list[Row]:
+        """Return the rows in an order; the orders that were wanted last are kept."""
+        if sort not in self.sorted:
+            self.sorted[sort] = ordered(self.rows, sort)
+        self.sorted.move_to_end(sort)
+        while len(self.sorted) > _MOST_ORDERS:
+            self.sorted.popitem(last=False)
+        return self.sorted[sort]
+
+
+class Index:
+    """The result files of all lists. Any thread may use it.
+
+    Most of the time all files are as they were. Then the rows of the last time are given, which
+    costs no more than the look at each file.
     """
 
     def __init__(self, results_dir: Path) -> None:
         """Know nothing yet of the files in a directory."""
         self._results_dir = results_dir
         self._entries: dict[str, dict[str, _Entry]] = {}
-        self._whole: dict[str, tuple[dict[str, Stamp], list[Row]]] = {}
+        self._whole: dict[str, _Whole] = {}
         self._one_at_a_time = threading.Lock()
 
-    def rows(self, folder: str, patience_s: float = PATIENCE_S) -> tuple[Sequence[Row], int]:
-        """Return what is known of a folder's files, and how many were not read yet.
+    def rows(
+        self, name: str, sort: str = "-time", patience_s: float = PATIENCE_S
+    ) -> tuple[Sequence[Row], int]:
+        """Return what is known of a list's files, and how many were not read yet.
 
-        No row is older than its file. The newest files are read first.
+        No row is older than its file. `sort` is as in `ordered`. The newest files are read first.
         """
         with self._one_at_a_time:
-            now = stamps(self._results_dir / folder)
-            before, rows = self._whole.get(folder, ({}, []))
-            if now == before:
-                return rows, 0
-            return self._looked_up(folder, now, patience_s)
+            whole = self._whole.get(name)
+            if whole and self._is_unchanged(name, whole.stamps):
+                return whole.by(sort), 0
+            return self._looked_up(name, sort, patience_s)
 
-    def _looked_up(
-        self, folder: str, now: dict[str, Stamp], patience_s: float
-    ) -> tuple[list[Row], int]:
+    def _is_unchanged(self, name: str, before: dict[str, Stamp]) -> bool:
+        """Return whether a list's files are those of before.
+
+        Each page of each list asks it, so for 10,000 files it does no more than look at each.
+        """
+        same = 0
+        for start, folder in lists.folders(self._results_dir, name).items():
+            with suppress(OSError), os.scandir(folder) as entries:
+                for entry in entries:
+                    known = before.get(start + entry.name)
+                    if known is not None:
+                        a = entry.stat()
+                        if known != (a.st_mtime_ns, a.st_ctime_ns, a.st_size, a.st_ino):
+                            return False
+                        same += 1
+                    elif _is_result(entry.name):
+                        return False
+        return same == len(before)
+
+    def _looked_up(self, name: str, sort: str, patience_s: float) -> tuple[Sequence[Row], int]:
         """Return the rows of files that changed since the last time, and of those that did not."""
-        entries = self._current(folder, now)
+        files = dict(_files(self._results_dir, name))
+        now = {place: about for place, entry in files.items() if (about := stamp(entry))}
+        entries = self._current(name, now)
         missing = sorted(now.keys() - entries.keys(), key=now.__getitem__)
         until = time.monotonic() + patience_s
         while missing and time.monotonic() < until:
-            name = missing.pop()
-            entries[name] = self._read(folder, name, now[name])
+            place = missing.pop()
+            reference = Reference(type=name, id=place.removesuffix(_SUFFIX))
+            entries[place] = _read(reference, Path(files[place]), now[place])
         rows = [entry.row for entry in entries.values()]
-        if not missing and all(entry.settled for entry in entries.values()):
-            self._whole[folder] = now, rows
-        return rows, len(missing)
+        if missing or not all(entry.settled for entry in entries.values()):
+            return ordered(rows, sort), len(missing)
+        self._whole[name] = _Whole(now, rows)
+        return self._whole[name].by(sort), 0
 
-    def _current(self, folder: str, now: dict[str, Stamp]) -> dict[str, _Entry]:
-        """Return the entries of a folder whose files are as they were."""
-        known = self._entries.get(folder, {})
+    def _current(self, name: str, now: dict[str, Stamp]) -> dict[str, _Entry]:
+        """Return the entries of a list whose files are as they were."""
+        known = self._entries.get(name, {})
         found = {
-            name: entry
-            for name, entry in known.items()
-            if entry.settled and now.get(name) == entry.stamp
+            place: entry
+            for place, entry in known.items()
+            if entry.settled and now.get(place) == entry.stamp
         }
-        self._entries[folder] = found
+        self._entries[name] = found
         return found
 
-    def _read(self, folder: str, name: str, stamp: Stamp) -> _Entry:
-        settled = time.time_ns() - max(stamp[:2]) > _SETTLED_NS
-        return _Entry(stamp, settled, _row(self._results_dir / folder / name, stamp))
+
+def count(results_dir: Path, name: str) -> int:
+    """Return how many result files a list has."""
+    return sum(1 for _ in _files(results_dir, name))
 
 
-def stamps(folder: Path) -> dict[str, Stamp]:
-    """Return the stamps of the result files in a folder, by name; nothing where it is gone."""
-    found = {}
-    try:
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                if entry.name.endswith(".json") and not entry.name.startswith("."):
-                    about = stamp(entry)
-                    if about is not None:
-                        found[entry.name] = about
-    except OSError:
-        return {}
-    return found
+def _files(results_dir: Path, name: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    """Yield the files of a list by their ids and suffixes; none where their folder is gone."""
+    for start, folder in lists.folders(results_dir, name).items():
+        with suppress(OSError), os.scandir(folder) as entries:
+            yield from ((start + one.name, one) for one in entries if _is_result(one.name))
+
+
+def _is_result(name: str) -> bool:
+    return name.endswith(_SUFFIX) and not name.startswith(".")
 
 
 def stamp(path: Path | os.DirEntry[str]) -> Stamp | None:
@@ -153,10 +197,33 @@ def stamp(path: Path | os.DirEntry[str]) -> Stamp | None:
     return Stamp(about.st_mtime_ns, about.st_ctime_ns, about.st_size, about.st_ino)
 
 
-def _row(path: Path, about: Stamp) -> Row:
+def ordered(rows: Sequence[Row], sort: str) -> list[Row]:
+    """Return rows by a fact or a measure, `-x` from the largest; those that lack it come last."""
+    name = sort.removeprefix("-")
+    value = _FACTS.get(name) or partial(_measure, name)
+    known = [row for row in rows if value(row) is not None]
+    known.sort(key=lambda row: (value(row), row.id), reverse=sort.startswith("-"))
+    return known + [row for row in rows if value(row) is None]
+
+
+def _measure(name: str, row: Row) -> float | None:
+    return row.measures.get(name)
+
+
+_FACTS: dict[str, Callable[[Row], Any]] = {
+    **{name: attrgetter(name) for name in ("time", "status", "id")},
+    "model": lambda row: ", ".join(row.models),
+}
+
+
+def _read(reference: Reference, path: Path, about: Stamp) -> _Entry:
+    settled = time.time_ns() - max(about[:2]) > _SETTLED_NS
+    return _Entry(about, settled, _row(reference, path, about))
+
+
+def _row(reference: Reference, path: Path, about: Stamp) -> Row:
     fields: dict[str, Any] = {
-        "id": path.stem,
-        "type": path.parent.name,
+        **reference.model_dump(),
         "size_bytes": about.size,
         "time": _stamp(about.changed_ns),
     }

@@ -19,7 +19,8 @@ import msgspec
 from pydantic import BaseModel, ValidationError
 
 from pytest_llamaburn.progress import Event
-from pytest_llamaburn.web import child, processes
+from pytest_llamaburn.web import child, lists, processes
+from pytest_llamaburn.web.lists import Reference
 from pytest_llamaburn.web.refusals import Refusal
 
 if TYPE_CHECKING:
@@ -31,7 +32,9 @@ if TYPE_CHECKING:
 FOLDER = ".jobs"
 MOST_WAITING = 100
 _MOST_KEPT = 500
-_POLL_S = 0.1  # ten events a second are as many as a page can show
+_IDLE_S = 0.1
+_POLL_S = 0.04  # so that what a run says is soon told
+_TELL_S = 0.08  # ten events a second are as many as a page can show
 _PATIENCE_S = 10.0  # from one signal to the next
 _LAST_PATIENCE_S = 0.8  # when the server itself ends
 _LINES = 40
@@ -46,13 +49,6 @@ _MEANINGS = {
 }
 ID = r"^[0-9]{8}T[0-9]{6}-[0-9a-f]{6}$"
 State = Literal["queued", "running", "stopping", "ended", "cancelled", "lost"]
-
-
-class Reference(BaseModel):
-    """A result: the folder of its kind, and its id."""
-
-    type: str
-    id: str
 
 
 class Job(BaseModel):
@@ -98,11 +94,9 @@ class Order(NamedTuple):
 class Jobs:
     """All jobs of a results directory. Used on one event loop."""
 
-    def __init__(
-        self, results_dir: Path, folders: Sequence[str], bus: Bus, program: Sequence[str]
-    ) -> None:
-        """Read the history; `folders` are those of result files, `program` begins each command."""
-        self._results_dir, self._folders = results_dir, folders
+    def __init__(self, results_dir: Path, bus: Bus, program: Sequence[str]) -> None:
+        """Read the history; `program` begins each command."""
+        self._results_dir = results_dir
         self._bus, self._program = bus, program
         self._jobs = {job.id: job for job in _history(results_dir / FOLDER)}
         self._waiting: dict[str, Order] = {}
@@ -180,7 +174,7 @@ class Jobs:
                 job_id, order = next(iter(self._waiting.items()))
                 del self._waiting[job_id]
                 await self._run(self._jobs[job_id], order)
-            await asyncio.sleep(_POLL_S)
+            await asyncio.sleep(_IDLE_S)
 
     async def close(self) -> None:
         """Cancel what waits and end what runs; a cut run can be resumed."""
@@ -230,11 +224,12 @@ class Jobs:
         """Read what a child says until it has ended; press it where it is to stop."""
         self._running = job, process
         self._free.clear()
-        press = _Pressure(process)
+        press, told = _Pressure(process), _Told(self._bus, job)
         with processes.Tail(self._said(job)) as tail:
             while True:
                 over = process.over()  # before what it said last is read
                 self._hear(job, tail.lines())
+                told.tell(last=over)
                 if over:
                     break
                 if job.state == "stopping":
@@ -243,26 +238,20 @@ class Jobs:
         self._finish(job, process.code)
 
     def _hear(self, job: Job, lines: Sequence[str]) -> None:
-        progress = None
         for line in lines:
             event = _event(line)
             if isinstance(event, Event):
-                progress = event
+                job.progress = event
             elif text := event if isinstance(event, str) else line.strip():
                 job.lines = [*job.lines, text][-_LINES:]
                 self._bus.publish("note", {"job": job.id, "text": text})
                 self._note_file(job, line)
-        if progress is not None:
-            job.progress = progress
-            self._bus.publish("progress", {"job": job.id, **_known(progress)})
 
     def _note_file(self, job: Job, line: str) -> None:
-        path = Path(child.wrote(line) or "")
-        if path.suffix != ".json" or path.parent.name not in self._folders:
-            return
-        with suppress(OSError):
-            if path.parent.parent.samefile(self._results_dir):
-                job.wrote.append(Reference(type=path.parent.name, id=path.stem))
+        path = child.wrote(line)
+        found = path and lists.reference(self._results_dir, Path(path))
+        if found:
+            job.wrote.append(found)
 
     def _finish(self, job: Job, code: int | None) -> None:
         """Note how a child ended."""
@@ -302,6 +291,23 @@ class Jobs:
         except OSError as err:
             words = f"{path.parent} cannot be written: {err.strerror or err}"
             raise Refusal(503, words) from err
+
+
+class _Told:
+    """Publishes the progress of a job, not more often than a page can show it."""
+
+    def __init__(self, bus: Bus, job: Job) -> None:
+        self._bus, self._job = bus, job
+        self._latest: Event | None = job.progress
+        self._next_s = 0.0
+
+    def tell(self, *, last: bool) -> None:
+        """Publish the progress if it is new, and it is time to or the last chance."""
+        now, progress = asyncio.get_running_loop().time(), self._job.progress
+        if progress is None or progress is self._latest or not (last or now >= self._next_s):
+            return
+        self._latest, self._next_s = progress, now + _TELL_S
+        self._bus.publish("progress", {"job": self._job.id, **_known(progress)})
 
 
 class _Pressure:

@@ -1,10 +1,6 @@
 """Routes that read results, compare them, and remove and restore them."""
 
 import asyncio
-import heapq
-from collections.abc import Callable
-from functools import partial
-from operator import attrgetter
 from pathlib import Path as FilePath
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -16,24 +12,24 @@ from pydantic import BaseModel, ConfigDict, Field
 from pytest_llamaburn import measures, metrics, registry
 from pytest_llamaburn.kinds import _kind
 from pytest_llamaburn.store import results
-from pytest_llamaburn.web import child, index, library
+from pytest_llamaburn.web import child, index, lists, views
 from pytest_llamaburn.web.index import Row
-from pytest_llamaburn.web.jobs import Reference
+from pytest_llamaburn.web.lists import Reference
 from pytest_llamaburn.web.refusals import Problem, Refusal
 from pytest_llamaburn.web.service import Service, Using
 
 _REFUSED = {"model": Problem}
 _FORMATS = registry.names("reports")
-_TYPES = sorted(results.folders().values())
+_TYPES = [*results.lists()]
 _Type = Annotated[
     str,
     Path(
         alias="type",
-        description="the folder of a kind",
+        description="the name of a list",
         json_schema_extra={"enum": [*_TYPES]},
     ),
 ]
-_Id = Annotated[str, Path(alias="id", pattern=library.ID)]
+_Id = Annotated[str, Path(alias="id", pattern=lists.ID)]
 _Text = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f]+$")]
 
 router = APIRouter(responses={404: _REFUSED, 422: _REFUSED})
@@ -48,7 +44,7 @@ class Page(BaseModel):
 
 
 class Folder(BaseModel):
-    """A type of results: its folder, the kind of its files, how many there are.
+    """A type of results: the list of its files, their kind, how many there are.
 
     `compared` says whether its files can be compared.
     """
@@ -66,9 +62,9 @@ class Comparing(BaseModel):
 
     type: Annotated[str, Field(examples=["benchmarks"])]
     ids: Annotated[
-        list[Annotated[str, Field(pattern=library.ID)]], Field(min_length=2, max_length=50)
+        list[Annotated[str, Field(pattern=lists.ID)]], Field(min_length=2, max_length=50)
     ]
-    baseline: Annotated[str | None, Field(pattern=library.ID)] = None
+    baseline: Annotated[str | None, Field(pattern=lists.ID)] = None
     gates: Annotated[list[_Text], Field(max_length=50)] = []
     columns: _Text | None = None
     sort: _Text | None = None
@@ -117,6 +113,11 @@ class Filter(BaseModel):
     offset: Annotated[int, Field(ge=0, le=10_000_000)] = 0
     limit: Annotated[int, Field(ge=1, le=500)] = 50
 
+    @property
+    def chooses(self) -> bool:
+        """Whether there are results that it does not list."""
+        return any((self.model, self.status, self.since, self.until))
+
     def takes(self, row: Row) -> bool:
         """Return whether a result is to be listed."""
         name, time = (self.model or "").lower(), row.time or ""
@@ -136,12 +137,12 @@ async def list_types(service: Using) -> list[Folder]:
 def _folders(service: Service) -> list[Folder]:
     return [
         Folder(
-            type=folder,
-            kind=kind,
-            total=len(index.stamps(service.results_dir / folder)),
-            compared=results.kind(kind).comparison is not None,
+            type=name,
+            kind=listing.kind,
+            total=index.count(service.results_dir, name),
+            compared=results.kind(listing.kind).comparison is not None,
         )
-        for kind, folder in results.folders().items()
+        for name, listing in results.lists().items()
     ]
 
 
@@ -149,36 +150,10 @@ def _folders(service: Service) -> list[Folder]:
 async def list_results(folder: _Type, service: Using, wanted: Annotated[Filter, Query()]) -> Page:
     """Return results of a type with their headline measures: filtered, sorted and paged."""
     service.library.check_type(folder)
-    found, unread = await asyncio.to_thread(service.index.rows, folder)
-    rows = [*filter(wanted.takes, found)]
+    found, unread = await asyncio.to_thread(service.index.rows, folder, wanted.sort)
+    rows = [*filter(wanted.takes, found)] if wanted.chooses else found
     end = wanted.offset + wanted.limit
-    return Page(
-        rows=_first(rows, wanted.sort, end)[wanted.offset :], total=len(rows), unread=unread
-    )
-
-
-def _first(rows: list[Row], sort: str, count: int) -> list[Row]:
-    """Return the first rows by a fact or a measure; those that lack it come last.
-
-    To look for a page of 10,000 rows is ten times as fast as to sort them all.
-    """
-    name = sort.removeprefix("-")
-    value = _KEYS.get(name) or partial(_measure, name)
-    known = [row for row in rows if value(row) is not None]
-    first = heapq.nlargest if sort.startswith("-") else heapq.nsmallest
-    found = first(count, known, key=lambda row: (value(row), row.id))
-    missing = count - len(found)
-    return found + [row for row in rows if value(row) is None][:missing] if missing else found
-
-
-def _measure(name: str, row: Row) -> float | None:
-    return row.measures.get(name)
-
-
-_KEYS: dict[str, Callable[[Row], Any]] = {
-    **{name: attrgetter(name) for name in ("time", "status", "id")},
-    "model": lambda row: ", ".join(row.models),
-}
+    return Page(rows=[*rows[wanted.offset : end]], total=len(rows), unread=unread)
 
 
 @router.get(
@@ -212,20 +187,36 @@ async def get_result(
     return Response(found.text, media_type=found.media_type, headers=headers)
 
 
+_BODY_IS_A_RESULT = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/json": {"schema": {"type": "object"}}},
+    }
+}
+
+
 @router.post(
-    "/results/look",
-    tags=["results"],
-    responses={413: _REFUSED},
-    openapi_extra={
-        "requestBody": {
-            "required": True,
-            "content": {"application/json": {"schema": {"type": "object"}}},
-        }
-    },
+    "/results/look", tags=["results"], responses={413: _REFUSED}, openapi_extra=_BODY_IS_A_RESULT
 )
 async def look(request: Request) -> dict[str, Any]:
     """Check a result file of anywhere and return it in today's form; nothing of it is kept."""
     return await asyncio.to_thread(results.parsed, await request.body(), "the file")
+
+
+@router.get("/results/{type}/{id}/view", tags=["results"])
+async def view_result(folder: _Type, result_id: _Id, service: Using) -> views.View:
+    """Return the cards, charts and tables that reports show of a result, whatever its kind."""
+    path = service.library.path(folder, result_id)
+    return await asyncio.to_thread(lambda: views.of(results.load(path)))
+
+
+@router.post(
+    "/results/view", tags=["results"], responses={413: _REFUSED}, openapi_extra=_BODY_IS_A_RESULT
+)
+async def view_of(request: Request) -> views.View:
+    """Return the same of a result file of anywhere; nothing of it is kept."""
+    body = await request.body()
+    return await asyncio.to_thread(lambda: views.of(results.parsed(body, "the file")))
 
 
 @router.delete("/results/{type}/{id}", status_code=204, tags=["results"], responses={503: _REFUSED})
@@ -252,7 +243,7 @@ async def compare(wanted: Comparing, response: Response, service: Using) -> Comp
     if said.code not in (0, 1) or not said.wrote:
         raise Refusal(422, said.sentence)
     path = FilePath(said.wrote[-1])
-    found = Reference(type=path.parent.name, id=path.stem)
+    found = Reference(type=path.parent.name, id=path.stem)  # comparisons are in one folder each
     response.headers["location"] = f"/results/{found.type}/{found.id}"
     document = msgspec.json.decode(said.stdout)
     return Compared(result=found, passed=said.code == 0, document=document)

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pytest_llamaburn.errors import ResultsError
 from pytest_llamaburn.kinds import _kind
 from pytest_llamaburn.registry import unknown
-from pytest_llamaburn.store import journal, resume
+from pytest_llamaburn.store import journal, results, resume
 from pytest_llamaburn.web import child, expected, forms, jobs
 from pytest_llamaburn.web.events import MOST_LISTENERS
 from pytest_llamaburn.web.jobs import Job, Order
@@ -56,12 +56,12 @@ class Pull(BaseModel):
 
 
 class KindOfRun(BaseModel):
-    """A kind of run; `first` names the settings that a form shows at once."""
+    """A kind of run: the lists of its results, and the settings that a form shows at once."""
 
     name: str
     help: str
     description: str
-    folder: str
+    types: list[str]
     first: list[str]
 
 
@@ -136,7 +136,7 @@ async def kinds() -> list[KindOfRun]:
             name=kind.name,
             help=kind.help,
             description=kind.description,
-            folder=kind.folder,
+            types=[name for name, one in results.lists().items() if one.kind == kind.name],
             first=forms.first(kind),
         )
         for kind in sorted(_kind.every(), key=_rank)

@@ -25,7 +25,9 @@ SANDBOX = "/sandbox/"  # the files of the frame in which generated code runs
 PUBLIC_FOLDERS = ("/assets/", SANDBOX)
 INTERNAL = "an internal error: the terminal of llamaburn serve says more"
 MOST_BYTES = 1_000_000  # of a request's body
-MOST_BYTES_OF = {"/results/look": 20_000_000}  # of bodies that are files
+MOST_BYTES_OF = dict.fromkeys(
+    ("/results/look", "/results/view"), 20_000_000
+)  # of bodies that are files
 _MOST_DRAINED = 512_000_000
 _SAFE = ("GET", "HEAD", "OPTIONS")
 _POLICY = (

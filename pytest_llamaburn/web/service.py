@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+_FILL_S = 0.25  # of reading at a time, while a client may wait
+
+
 class Service:
     """What the routes use."""
 
@@ -30,7 +33,7 @@ class Service:
         self.bus = Bus()
         self.library = Library(results_dir)
         self.index = Index(results_dir)
-        self.jobs = Jobs(results_dir, self.library.types, self.bus, program)
+        self.jobs = Jobs(results_dir, self.bus, program)
         self.programs = Programs()
         self.sampler = Sampler(self.bus)
 
@@ -58,7 +61,7 @@ class Service:
         for folder in self.library.types:
             unread = 1
             while unread:
-                _, unread = await asyncio.to_thread(self.index.rows, folder)
+                _, unread = await asyncio.to_thread(self.index.rows, folder, patience_s=_FILL_S)
 
 
 def _of(request: Request) -> Service:

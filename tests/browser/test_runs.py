@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from support import third_party
 from support.eval_servers import Assessor, Pupil, Pupils, preference
-from support.scripted import OllamaFacade, ScriptedServer
+from support.scripted import (
+    OllamaFacade,
+    Pause,
+    Request,
+    ScriptedServer,
+    Steps,
+    head,
+    ndjson,
+    sized,
+)
 from support.served import Served, serving
 from support.slot_server import SlotServer
 
@@ -154,7 +163,7 @@ def test_the_graph_of_a_load_has_its_levels_and_a_table(empty: Served, opened: O
         page.get_by_label("Another model").fill("tiny")
         page.get_by_role("button", name="Add").click()
         start(page)
-        graph = page.get_by_role("figure", name="Latency of the whole answer")
+        graph = page.get_by_role("figure", name="Total generation of the last seconds")
         expect(graph.get_by_role("img")).to_have_attribute(
             "aria-label", re.compile("p95 .* ms; .*12: degraded"), timeout=SOON_MS
         )
@@ -249,6 +258,48 @@ def test_a_kind_of_another_distribution_has_a_tab_a_form_and_a_result(
         start(page)
         expect(heading(page, "Echo: done")).to_be_visible(timeout=SOON_MS)
         expect(heading(page, "All measures")).to_be_visible()
+
+
+class Registry(OllamaFacade):
+    """An Ollama that can pull `tiny`, takes long for `slow`, and knows no other model."""
+
+    def __call__(self, request: Request) -> Steps:
+        if request.path != "/api/pull":
+            return super().__call__(request)
+        begun = {"status": "pulling", "total": 400_000_000, "completed": 40_000_000}
+        words = {
+            "slow": [head(200), ndjson(begun), Pause(100)],
+            "tiny": [sized(200, ndjson(begun) + ndjson({"status": "success"}))],
+        }
+        refused = sized(200, ndjson({"error": "pull model manifest: file does not exist"}))
+        return words.get(request.json["model"], [refused])
+
+
+def test_a_model_is_downloaded_from_the_form_with_its_progress(
+    browser: Any, opened: Opened, tmp_path: Path
+) -> None:
+    with ScriptedServer(Registry()) as ollama, serving(tmp_path, OLLAMA_HOST=ollama.host) as served:
+        page = opened(served, "#/benchmark", wrong=True)  # its server ends before it
+        name = page.get_by_label("Another model")
+        download = page.get_by_role("button", name="Download")
+        expect(page.get_by_role("checkbox", name="tiny:latest")).not_to_be_checked()
+        name.fill("slow")
+        download.click()
+        pull = page.get_by_role("group", name="Download of slow")
+        expect(pull).to_contain_text("40 MB of 400 MB")
+        expect(page.get_by_role("complementary")).to_contain_text("Download of slow")
+        pull.get_by_role("button", name="Stop").click()
+        expect(page.get_by_text("The download of slow was stopped.")).to_be_visible()
+        name.fill("none")
+        download.click()
+        expect(page.get_by_role("alert")).to_contain_text(
+            "cannot pull none: pull model manifest: file does not exist"
+        )
+        name.fill("tiny")
+        download.click()
+        expect(page.get_by_text("tiny is there now.")).to_be_visible()
+        expect(page.get_by_role("checkbox", name="tiny:latest")).to_be_checked()
+        expect(name).to_have_value("")
 
 
 def test_two_answers_of_a_pair_stand_side_by_side(empty: Served, opened: Opened) -> None:

@@ -68,14 +68,16 @@ def test_json_on_standard_output_is_the_file(
     assert [json.loads(capsys.readouterr().out)] == kept(tmp_path)
 
 
-def test_first_file_named_is_the_baseline_and_time_is_the_order(
+def test_first_file_named_is_the_baseline_and_time_is_the_order_of_the_others(
     pair: list[str], tmp_path: Path
 ) -> None:
-    assert main(["compare", *reversed(pair)]) == 0
+    third = measured(tmp_path, "third", 1.2)
+    assert main(["compare", pair[1], third, pair[0]]) == 0
     files = kept(tmp_path)[0]["results"]["files"]
-    assert [(file["path"], file["baseline"]) for file in files] == [
-        (pair[0], False),
-        (pair[1], True),
+    assert [(file["label"], file["path"], file["baseline"]) for file in files] == [
+        ("A", pair[1], True),
+        ("B", pair[0], False),
+        ("C", third, False),
     ]
 
 

@@ -19,6 +19,7 @@ from support.sensors import Fakes
 from pytest_llamaburn import registry
 from pytest_llamaburn.backends._base import Server
 from pytest_llamaburn.commands import _checks, _look, doctor
+from pytest_llamaburn.errors import installing
 from pytest_llamaburn.sandbox import _filter
 from pytest_llamaburn.store.journal import Journal
 from pytest_llamaburn.telemetry import _base
@@ -375,8 +376,7 @@ def test_missing_engine_is_a_warning_where_there_is_no_server(
     verdict = _checks.extras(scene(seen))
     assert (verdict.level, verdict.finding) == (level, finding)
     missing = [word.split(":")[0] for word in finding.split(", ") if word.endswith("missing")]
-    line = f"Install with: pip install 'pytest-llamaburn[{','.join(missing)}]'"
-    assert verdict.fix == (line if missing else "")
+    assert verdict.fix == (f"Install with: {installing(*missing)}" if missing else "")
 
 
 def test_extras_of_this_installation_can_be_read() -> None:
@@ -406,7 +406,7 @@ def test_check_that_breaks_leaves_the_others_alone(
         raise ZeroDivisionError("by nothing")
 
     monkeypatch.setitem(_checks.CHECKS, "disk.free", broken)
-    found = doctor._checked("disk.free", scene())
+    found = doctor.finding_of("disk.free", scene())
     assert found.level == "warn"
     assert found.finding == "could not be checked: ZeroDivisionError: by nothing"
-    assert doctor._checked("results.writable", scene(results_dir=str(tmp_path))).level == "ok"
+    assert doctor.finding_of("results.writable", scene(results_dir=str(tmp_path))).level == "ok"

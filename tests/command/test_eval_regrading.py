@@ -58,5 +58,5 @@ def test_so_many_answers_as_the_limit_says_are_marked_again(tmp_path: Path, smal
 def test_answers_of_a_file_are_not_marked_by_another_set(tmp_path: Path) -> None:
     done = run_cli("rejudge", "any", "--set=math", cwd=tmp_path, check=4)
     assert done.stderr == (
-        "llamaburn: rejudge: --set is refused: the questions are those of the file\n"
+        "llamaburn: rejudge: --set is refused: the questions come from the file\n"
     )

@@ -107,7 +107,7 @@ def test_eval_interrupted_while_it_is_judged_is_filed_and_continued(
     assert (found["n_total"], found["cost"]["calls"]) == (15, finished)
     (gate,) = found["gates"]
     assert gate["verdict"] == "undecided"
-    assert gate["reason"] == f"the run was cut before {15 - finished} of 15 verdicts"
+    assert gate["reason"] == f"the run was cut: {15 - finished} of 15 verdicts missing"
     assert after["results"]["n_scored"] == 15
 
 

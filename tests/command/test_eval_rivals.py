@@ -34,7 +34,7 @@ def test_models_are_compared_in_both_orders(tmp_path: Path, small: str) -> None:
     assert (found["wins"], found["losses"], found["ties"], found["inconsistent"]) == (2, 0, 1, 1)
     assert found["win_rate"]["value"] == pytest.approx(2.5 / 3)
     assert found["verdict"] is None
-    assert "33% of the pairs have another winner" in found["reason"]
+    assert "33% of the pairs have a different winner" in found["reason"]
     assert "compared with rival" in done.stdout
     blue = items_by_id(files["tiny:latest"])["blue"]
     assert (blue["comparisons"][0]["verdict"], blue["rival_answer"]) == ("tie", "x")

@@ -155,20 +155,20 @@ def test_a_file_that_does_not_fit_is_refused_with_the_place(
 @pytest.mark.parametrize(
     ("args", "said"),
     [
-        (["validate"], "evalset validate: no file is named: name the files to check"),
+        (["validate"], "evalset validate: name the files to check"),
         (
             ["import", "a.jsonl"],
-            "evalset import: no file or no format is named: name one file and its --format",
+            "evalset import: name a file and its --format",
         ),
         (
             ["import", "--format=gsm8k"],
-            "evalset import: no file or no format is named: name one file and its --format",
+            "evalset import: name a file and its --format",
         ),
         (["import", "a.jsonl", "--format=gsm9k"], "invalid choice: 'gsm9k'"),
         (["import", "b.jsonl", "--format=gsm8k"], "b.jsonl: cannot be read: "),
         (["import", "a.jsonl", "--format=gsm8k", "-o", "x.txt"], "-o x.txt does not end in .json"),
         (["import", "a.jsonl", "--format=gsm8k", "-o", "no/x.json"], "no/x.json cannot be written"),
-        (["list", "-o", "yaml"], "evalset list: -o yaml is not json"),
+        (["list", "-o", "yaml"], "evalset list: -o yaml is refused: the only other format is json"),
     ],
 )
 def test_what_is_missing_or_wrong_in_the_command_is_said(
@@ -183,7 +183,9 @@ def test_option_says_how_answers_are_written(tmp_path: Path) -> None:
     args = ("import", "a.csv", "--format", "mmlu", "-o", "out.json", "--answers")
     run_cli("evalset", *args, "number", cwd=tmp_path)
     assert load_eval_set(tmp_path / "out.json").questions[0].reference == "A"
-    assert "--answers: unknown way of mmlu 'roman'" in evalset_refusal(*args, "roman", cwd=tmp_path)
+    assert "--answers: unknown form of answers of mmlu 'roman'" in evalset_refusal(
+        *args, "roman", cwd=tmp_path
+    )
 
 
 def test_module_of_another_distribution_that_fails_tells_what_it_needs(

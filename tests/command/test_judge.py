@@ -295,17 +295,17 @@ def test_verdicts_are_kept_until_the_report_is_printed(
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "labels.jsonl").write_text("\n".join(json.dumps(label(4, i)) for i in range(3)))
-    fake, printed = OpenAI([verdict_json(4)]), judge._table
+    fake, printed = OpenAI([verdict_json(4)]), judge.table_of
 
     def full(*_: Any) -> str:
         raise OSError(28, "No space left on device")
 
     with judge_server(fake, "m") as name:
-        monkeypatch.setattr(judge, "_table", full)
+        monkeypatch.setattr(judge, "table_of", full)
         with suppress(OSError):
             main(["judge", "calibrate", "--labels=labels.jsonl", f"--judge={name}"])
         assert "llamaburn: 3 verdicts kept: continue with " in capsys.readouterr().err
-        monkeypatch.setattr(judge, "_table", printed)
+        monkeypatch.setattr(judge, "table_of", printed)
         assert main(["judge", "calibrate", "--resume=last"]) == 0
     assert "3 labels (3 scored)" in capsys.readouterr().out
     assert len(fake.calls) == 3
@@ -392,7 +392,7 @@ def test_vote_that_is_none_of_mt_bench_is_one_located_sentence(
 def test_progress_is_silent_where_standard_error_is_no_file(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    shown = judge._progress("plain")
+    shown = judge.progress_of("plain")
     shown.plan(1)
     shown.close()
     assert capsys.readouterr().err == ""

@@ -376,6 +376,20 @@ def test_who_waits_is_told_for_whom_and_may_go(tmp_path: Path) -> None:
     assert not (lost / "results").exists()
 
 
+def test_a_program_that_reads_the_progress_is_told_of_the_wait_as_a_stage(tmp_path: Path) -> None:
+    holder = turn.Holder(os.getpid(), "2026-01-14T10:30:00Z", "run-1", "tiny")
+    with ScriptedServer(OllamaFacade()) as server, turn.alone(holder, str):
+        running = start(server.host, tmp_path, LLAMABURN_PROGRESS="json")
+        assert running.stderr is not None
+        said = [json.loads(running.stderr.readline()) for _ in range(2)]
+        running.send_signal(signal.SIGINT)
+        running.communicate()
+    assert said[0]["event"] == "note"
+    assert said[0]["text"].endswith("run run-1 of tiny, since 2026-01-14T10:30:00Z")
+    assert said[1]["stage"] == "waiting for another measurement"
+    assert running.returncode == 2
+
+
 def test_who_waits_in_pytest_is_told_too(tmp_path: Path) -> None:
     holder = turn.Holder(os.getpid(), "2026-01-14T10:30:00Z", "run-1", "tiny")
     with ScriptedServer(OllamaFacade()) as server, turn.alone(holder, str):

@@ -203,7 +203,7 @@ def test_interval_that_is_none_is_refused(text: str, tmp_path: Path) -> None:
 
 def test_busiest_other_program_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     used = iter([{(1, "calm"): 5.0, (2, "busy"): 1.0}, {(1, "calm"): 5.0, (2, "busy"): 1.1}])
-    monkeypatch.setattr(_look, "_cpu_seconds", lambda: next(used))
+    monkeypatch.setattr(_look, "cpu_seconds", lambda: next(used))
     monkeypatch.setattr(psutil, "cpu_count", lambda: 2)
     monkeypatch.setattr(environment.OtherLoad, "share", lambda _: 0.25)
     monkeypatch.setattr(psutil, "cpu_percent", lambda seconds: 30.0)
@@ -214,7 +214,7 @@ def test_busiest_other_program_is_named(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_neither_we_nor_servers_are_other_programs() -> None:
-    programs = _look._cpu_seconds()
+    programs = _look.cpu_seconds()
     assert os.getpid() not in {pid for pid, _ in programs}
     assert not [name for _, name in programs if name.startswith(environment.OtherLoad.SERVERS)]
 
@@ -223,7 +223,7 @@ def test_unreadable_counters_are_null_and_never_zero(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(environment.OtherLoad, "share", lambda _: None)
-    monkeypatch.setattr(status, "_WINDOW_S", 0.01)
+    monkeypatch.setattr(status, "WINDOW_S", 0.01)
     arguments = ["status", "--backend=embedded"]
     assert main(arguments) == 0
     found = rows(capsys.readouterr().out)
@@ -236,9 +236,9 @@ def test_unreadable_counters_are_null_and_never_zero(
 def test_gpus_are_those_that_drivers_show(monkeypatch: pytest.MonkeyPatch) -> None:
     gpus = [{"vendor": "nvidia", "name": "Example RTX"}, {"vendor": "amd", "name": None}]
     monkeypatch.setattr(environment, "facts", lambda: {"gpus": gpus})
-    state = status._machine(_look.Load(1.0, 12.4, ("make", 11.6)))
+    state = status.machine_state(_look.Load(1.0, 12.4, ("make", 11.6)))
     assert state["gpus"] == gpus
-    found = dict(status._machine_rows(state))
+    found = dict(status.machine_rows(state))
     assert found["GPUs"] == "Example RTX, amd"
     assert found["other programs"] == "12 %, most by make (12 %)"
 
@@ -246,12 +246,12 @@ def test_gpus_are_those_that_drivers_show(monkeypatch: pytest.MonkeyPatch) -> No
 def test_what_a_container_leaves_of_the_machine_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     known = {"gpus": [], "cores_logical": 2, "ram_mb": 25_300, "cpu_quota": 0.5, "cpus_allowed": 2}
     monkeypatch.setattr(environment, "facts", lambda: {**known, "ram_limit_mb": 512})
-    state = status._machine(_look.Load(1.0, 0.0, None))
+    state = status.machine_state(_look.Load(1.0, 0.0, None))
     assert state["machine"]["cpu_quota"] == 0.5
-    found = dict(status._machine_rows({**state, "null_reasons": {"gpus": "none", "busiest": ""}}))
+    found = dict(status.machine_rows({**state, "null_reasons": {"gpus": "none", "busiest": ""}}))
     assert found["may be used"] == "0.5 of 2 cores, 512 MB of 25.3 GB"
 
 
 def test_no_gpu_seen_is_null(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(environment, "facts", lambda: {"gpus": []})
-    assert status._machine(_look.Load(1.0, 0.0, None))["gpus"] is None
+    assert status.machine_state(_look.Load(1.0, 0.0, None))["gpus"] is None

@@ -383,7 +383,7 @@ def test_compare_warns_of_what_was_sent_differently(pytester: pytest.Pytester) -
     ]
     found = comparison_document("eval", other, third)
     assert [warning["text"] for warning in found["results"]["warnings"]] == [
-        "the solved examples before the questions are other ones than in the baseline"
+        "the solved examples before the questions differ from those of the baseline"
     ]
     renamed = {**other["config"], "system": "x" * 99}  # as earlier versions called it
     del renamed["system_prompt"]

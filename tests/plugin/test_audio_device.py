@@ -47,5 +47,5 @@ def test_without_the_libraries_the_install_line_is_told(
     result = pytester.runpytest()
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(
-        ["using audio devices needs*: pip install 'pytest-llamaburn[[]audio[]]'"]
+        ["using audio devices needs*pip install 'pytest-llamaburn[[]audio[]]'"]
     )

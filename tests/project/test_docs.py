@@ -31,6 +31,7 @@ ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = {page.name: page.read_text(encoding="utf-8") for page in (ROOT / "docs").glob("*.md")}
 GUIDES = (
+    "bakeoff.md",
     "benchmark.md",
     "chat.md",
     "ci.md",
@@ -45,7 +46,7 @@ GUIDES = (
 )
 WRITTEN = {"README.md": README, **PAGES}
 ENVIRONMENTS = {"py311", "py312", "py313", "py314", "lint", "types", "live", "docs", "pkg", "bench"}
-RUNS = ("benchmark", "chat", "depth", "eval", "stress")
+RUNS = ("bakeoff", "benchmark", "chat", "depth", "eval", "stress")
 
 
 def commands(program: str) -> Iterator[str]:

@@ -60,7 +60,8 @@ def row(sent_ms: float, total_ms: float, **fields: Any) -> Row:
 
 def failed_row(sent_ms: float, total_ms: float, kind: str = "timeout_total", **fields: Any) -> Row:
     none: dict[str, float | None] = dict.fromkeys(REQUEST)
-    fields |= {"values": none, "first_ns": None, "last_ns": None, "error": {"kind": kind}}
+    error = {"kind": kind, "phase": "stream", "status": None, "message": ""}
+    fields |= {"values": none, "first_ns": None, "last_ns": None, "error": error}
     return row(sent_ms, total_ms, **fields)
 
 

@@ -118,8 +118,8 @@ def test_a_container_is_known_by_its_variable(
 
 
 def test_only_installed_libraries_have_versions(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(environment, "_LIBRARIES", ("pytest", "no-such-library"))
-    assert environment._versions() == {"pytest": pytest.__version__}
+    monkeypatch.setattr(environment, "LIBRARIES", ("pytest", "no-such-library"))
+    assert environment.library_versions() == {"pytest": pytest.__version__}
 
 
 def test_the_fingerprint_is_the_same_tomorrow(

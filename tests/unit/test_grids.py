@@ -65,6 +65,13 @@ def test_text_is_wrapped_inside_of_its_column_before_a_column_goes() -> None:
     ]
 
 
+def test_a_word_is_not_broken_while_another_column_has_room() -> None:
+    rows = [("a", "one, two, a_word_of_twenty-six_cells", "short words, each of them, " * 3)]
+    table = grids.Table(("name", "first", "second"), rows, wrapped=("first", "second"))
+    assert "a_word_of_twenty-six_cells" in grids.text(table, 50)
+    assert "a_word_of_twenty-six_cells" not in grids.text(table, 36)
+
+
 def test_columns_that_go_are_named_with_the_way_to_see_them() -> None:
     lines = grids.text(WIDE, 22).splitlines()
     assert lines[0].split() == ["id", "finding", "p50"]

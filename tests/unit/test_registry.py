@@ -38,7 +38,7 @@ def foreign(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
 def forget() -> None:
     registry.names.cache_clear()
     registry.own.cache_clear()
-    registry._foreign.cache_clear()
+    registry.foreign.cache_clear()
     registry.package.cache_clear()
 
 

@@ -68,7 +68,7 @@ def test_any_text_goes_through_journal_and_result_file(text: str) -> None:
 def test_answer_whose_characters_came_in_halves_is_whole() -> None:
     trace = trace_of([100, 120], thinking=1)
     trace.text, trace.thinking = f"yes {HALF}{chr(0xDE00)}", f"hm {HALF}"
-    found = answering._facts(trace, "prompt")
+    found = answering.facts_of(trace, "prompt")
     assert (found["answer"], found["thinking"]) == ("yes 😀", "hm \N{REPLACEMENT CHARACTER}")
 
 

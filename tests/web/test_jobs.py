@@ -215,7 +215,7 @@ async def test_a_job_whose_process_is_gone_is_no_longer_running(
 
 
 async def test_a_command_that_cannot_be_started_is_told(tmp_path: Path) -> None:
-    made = Jobs(tmp_path, ["benchmarks"], Bus(), ["/nowhere/at-all"])
+    made = Jobs(tmp_path, Bus(), ["/nowhere/at-all"])
     worker = asyncio.create_task(made.work())
     job = made.submit(Order("pull", [], "c"), queue=False)
     async with asyncio.timeout(10):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +13,7 @@ import pytest
 from support.web_api import keep, serving
 
 from pytest_llamaburn import environment, registry
+from pytest_llamaburn.store import results
 from pytest_llamaburn.web import child, index
 from pytest_llamaburn.web.index import Index
 
@@ -61,6 +63,54 @@ async def test_the_types_of_results_are_listed_with_their_numbers(tmp_path: Path
     assert found["benchmarks"] == benchmarks
     assert found["stress_comparisons"]["total"] == 0
     assert not found["comparisons"]["compared"]
+
+
+async def test_evals_of_media_are_a_list_of_their_own(tmp_path: Path) -> None:
+    for modality in ("image", "audio"):
+        keep(tmp_path, "eval-complete", f"multimodal/{modality}", "one")
+    keep(tmp_path, "eval-complete", "multimodal/not.listed", "one")
+    keep(tmp_path, "eval-complete", "multimodal", "loose")
+    async with serving(tmp_path) as api:
+        types = {one["type"]: one for one in (await api.get("/results")).json()}
+        rows = (await api.get("/results/multimodal?sort=id")).json()["rows"]
+        whole, tagged = [(await api.get(f"/results/multimodal/{row['id']}")) for row in rows]
+    about = {"type": "multimodal", "kind": "eval", "total": 2, "compared": True}
+    assert types["multimodal"] == about
+    assert [row["id"] for row in rows] == ["audio.one", "image.one"]
+    assert {row["type"] for row in rows} == {"multimodal"}
+    assert rows[0]["measures"]["correct"] > 0
+    assert whole.json() == tagged.json()
+    assert whole.headers["etag"] != tagged.headers["etag"]
+
+
+async def test_an_eval_of_media_is_removed_restored_and_compared(tmp_path: Path) -> None:
+    path = keep(tmp_path, "eval-complete", "multimodal/image", "one")
+    keep(tmp_path, "eval-resumed", "multimodal/image", "two")
+    link = "/results/multimodal/image.one"
+    async with serving(tmp_path) as api:
+        gone = await api.delete(link)
+        trash = [*(tmp_path / ".trash" / "multimodal" / "image").iterdir()]
+        listed = (await api.get("/results/multimodal")).json()["total"]
+        back = await api.post(f"{link}/restore")
+        body = {"type": "multimodal", "ids": ["image.one", "image.two"]}
+        compared = await api.post("/compare", json=body)
+        exported = await api.get(f"{link}?format=csv")
+    assert (gone.status_code, len(trash), listed) == (204, 1, 1)
+    assert back.json() == {"type": "multimodal", "id": "image.one"}
+    assert path.exists()
+    assert compared.json()["result"]["type"] == "eval_comparisons"
+    assert "image.one.csv" in exported.headers["content-disposition"]
+
+
+@pytest.mark.parametrize(
+    ("result_id", "status"),
+    [("image.two", 404), ("one", 422), ("image", 422), (".one", 422), ("..%2Fimage.one", 404)],
+)
+async def test_an_id_of_media_names_its_folder(result_id: str, status: int, tmp_path: Path) -> None:
+    keep(tmp_path, "eval-complete", "multimodal/image", "one")
+    async with serving(tmp_path) as api:
+        answer = await api.get(f"/results/multimodal/{result_id}")
+    assert answer.status_code == status
 
 
 async def test_a_list_is_filtered_sorted_and_paged(tmp_path: Path) -> None:
@@ -229,6 +279,38 @@ async def test_a_link_that_leads_out_of_the_results_is_not_followed(tmp_path: Pa
     (results / "benchmarks" / "link.json").symlink_to(outside)
     async with serving(results) as api:
         assert (await api.get("/results/benchmarks/link")).status_code == 404
+
+
+async def test_a_view_is_what_reports_show_of_a_result(tmp_path: Path) -> None:
+    path = keep(tmp_path, "stress-complete", "stress", "one")
+    headers = {"content-type": "application/json"}
+    async with serving(tmp_path) as api:
+        own = await api.get("/results/stress/one/view")
+        foreign = await api.post("/results/view", content=path.read_bytes(), headers=headers)
+        none = await api.post("/results/view", content=b"{}", headers=headers)
+    found = own.json()
+    levels = json.loads(path.read_text(encoding="utf-8"))["results"]["levels"]
+    assert found == foreign.json()
+    assert none.status_code == 422
+    points = found["charts"][0]["lines"][0]["points"]
+    rates = [at["output_tokens_per_sec"] for at in levels]
+    assert [point["x"] for point in points] == pytest.approx(rates)
+    (table, *_) = found["tables"]
+    assert len(table["rows"]) == len(levels)
+    assert {len(row) for row in table["rows"]} == {len(table["columns"])}
+    assert not {"gates", "insights", ""} & {*table["notes"]}
+
+
+@pytest.mark.parametrize("kind", ["benchmark", "stress", "eval"])
+async def test_each_kind_has_a_view(kind: str, tmp_path: Path) -> None:
+    folder = results.folders()[kind]
+    keep(tmp_path, f"{kind}-complete", folder, "one")
+    async with serving(tmp_path) as api:
+        found = (await api.get(f"/results/{folder}/one/view")).json()
+    assert found["cards"][0]["value"]
+    assert found["charts"][0]["title"]
+    assert found["tables"][0]["rows"]
+    assert bool(found["entries"]) == (kind == "eval")
 
 
 async def test_a_removed_result_comes_back(tmp_path: Path) -> None:

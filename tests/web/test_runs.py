@@ -267,7 +267,8 @@ async def test_the_kinds_are_listed_with_the_settings_that_a_form_shows_first(
     async with serving(tmp_path) as api:
         found = {kind["name"]: kind for kind in (await api.get("/kinds")).json()}
     assert [*found][:3] == ["benchmark", "stress", "eval"]
-    assert found["stress"]["folder"] == "stress"
+    assert found["stress"]["types"] == ["stress"]
+    assert found["eval"]["types"] == ["evals", "multimodal"]
     assert found["eval"]["first"] == ["model", "set", "limit", "judge", "samples"]
 
 

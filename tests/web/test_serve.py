@@ -19,6 +19,7 @@ from support.served import serving
 from support.web_api import WAITS_S
 
 from pytest_llamaburn.commands import main, serve
+from pytest_llamaburn.errors import installing
 from pytest_llamaburn.web import bundle, server
 
 if TYPE_CHECKING:
@@ -128,9 +129,8 @@ def test_without_the_extra_the_install_line_is_printed(
 ) -> None:
     monkeypatch.setattr(serve, "find_spec", lambda _: None)
     assert main(["serve"]) == 4
-    assert capsys.readouterr().err == (
-        "llamaburn: llamaburn serve needs the extra [web]: pip install 'pytest-llamaburn[web]'\n"
-    )
+    needed = "llamaburn: llamaburn serve needs the extra [web]: "
+    assert capsys.readouterr().err == f"{needed}{installing('web')}\n"
 
 
 @pytest.mark.parametrize(

@@ -302,7 +302,7 @@ def test_a_model_that_stays_in_memory_is_told(monkeypatch: pytest.MonkeyPatch) -
             self.loaded = True
             return super().__call__(request)
 
-    monkeypatch.setattr(ollama, "_UNLOAD_WITHIN_S", -1.0)
+    monkeypatch.setattr(ollama, "UNLOAD_WITHIN_S", -1.0)
     with ScriptedServer(Full()) as server:
         backend = ollama.Backend(settings_for(server.host))
         with pytest.raises(ServerError, match="still holds tiny:latest"):

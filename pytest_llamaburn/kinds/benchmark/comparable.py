@@ -117,7 +117,7 @@ class Comparison(_comparable.Comparison):
         return column._replace(statistic=column.statistic or "mean")
 
     def arranged(self) -> list[Side]:
-        """Return the files in the order of --sort, with the files of a model together."""
+        """Return the baseline, then the others by --sort, with the files of a model together."""
         sort = self.choice.sort
         ordered: list[Side] = sorted(self.subjects, key=lambda side: side.document["timestamp"])
         if sort == "model":
@@ -125,8 +125,9 @@ class Comparison(_comparable.Comparison):
         elif sort != "time":
             column = self.column(sort, "--sort")
             ordered.sort(key=lambda side: self._rank(side, column))
-        models = {name: n for n, name in enumerate(dict.fromkeys(side.model for side in ordered))}
-        return sorted(ordered, key=lambda side: models[side.model])
+        names = dict.fromkeys([self.baseline.model, *(side.model for side in ordered)])
+        models = {name: n for n, name in enumerate(names)}
+        return sorted(ordered, key=lambda side: (side is not self.baseline, models[side.model]))
 
     def _rank(self, side: Side, column: Column) -> tuple[bool, float]:
         """Return a sort key: the best file first, and files without a value last."""

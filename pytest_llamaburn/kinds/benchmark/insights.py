@@ -31,7 +31,7 @@ IDLE_GPU, BUSY_CPU = 20.0, 100.0  # in percent; for the processors, of one core
 IDLE_SHARE = 0.3
 _FEW = 5
 
-_FLAG_TEXTS = {
+FLAG_TEXTS = {
     "truncated_prompt": "the server cut the prompt to fit its context: raise --num-ctx",
     "cache_hit": "part of the prompt came from the cache, so TTFT is too low: use --cache bust",
     "reloaded": "the model was loaded again although it was warm: keep num_ctx and other options "
@@ -72,7 +72,7 @@ def _flagged(document: Document, name: str) -> Insight:
     return {
         "id": name,
         "text": f"{name} on {count} of {counted(len(runs), 'request')}: "
-        f"{_FLAG_TEXTS[name].format(**values)}.",
+        f"{FLAG_TEXTS[name].format(**values)}.",
         "evidence": {"requests": count, "of": len(runs), **evidence},
     }
 

@@ -1,4 +1,4 @@
-"""Having a model answer questions: the search before, the request, and the row of the answer."""
+"""How a model is asked questions: the search before, the request, and the row of the answer."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ if TYPE_CHECKING:
 
 
 _LETTER_PROMPT = "Which letter comes first, A or B? Answer with the letter only."
-_REFUSED = ("bad_request", "unsupported")  # as servers answer to a medium that they do not take
+_REFUSED = ("bad_request", "unsupported")  # how servers refuse a medium that they do not support
 _ALTERNATIVES = (20, 5)  # likeliest tokens to ask for: the first number that a server accepts
 
 
 @dataclass
 class Answering:
-    """One model, and how it is asked the questions of one set.
+    """Asks one model the questions of one set.
 
-    `conversation` returns the messages that send a text, with a fresh prefix if nothing is to come
-    from the server's cache.
+    `conversation` returns the messages that send a text. With --cache bust they begin with a fresh
+    prefix, so that nothing comes from the server's cache.
     """
 
     settings: Eval
@@ -72,7 +72,7 @@ class Answering:
         try:
             record = await self._searched(question)
         except ServerError as err:
-            facts = _facts(_unsearched(str(err)), question.prompt)
+            facts = facts_of(_unsearched(str(err)), question.prompt)
             return _row(about, facts, _cited(None, question, "", []))
         hits = [*(_record.hits_of(record) if record else ()), *task.documents(question)]
         facts = await self._answer(question, number, hits)
@@ -103,7 +103,7 @@ class Answering:
         return await _record.look_up(self.search, question.prompt, self.settings.search_results)
 
     async def _answer(self, question: Question, number: int, hits: list[Hit]) -> AnswerFacts:
-        """Return the answer, which an earlier run may have got with the same request."""
+        """Return the answer of the model, or that of an earlier run to the same request."""
         prompt = _evidence.prompt_with(self.asking.text(question), hits)
         media = modalities.encoded(question.media, self.settings)
         if modalities.asks(self.modality, question, self.settings):
@@ -137,16 +137,16 @@ class Answering:
         return {"measured": found}
 
     async def _asked(self, question: Question, media: list[Medium], prompt: str) -> AnswerFacts:
-        """Return the answer of a model that the modality asks by a request of its own."""
+        """Return the answer to a request that the modality itself sends."""
         sent = (self.backend, self.model, question, media, self.settings)
         trace, measured = await self.modality.ask(*sent)
         _refused(trace)
-        facts = _facts(trace, prompt)
+        facts = facts_of(trace, prompt)
         facts["measured"], facts["media_tokens"] = measured, trace.usage.media
         return facts
 
     def _messages(self, question: Question, prompt: str, media: list[Medium]) -> list[Message]:
-        """Return the conversation that asks a question; a fresh prefix stands before all of it."""
+        """Return the conversation that asks a question; a fresh prefix is at its very start."""
         first, *rest = self.asking.messages(question, prompt)
         (fresh,) = self.conversation(first["content"])
         messages = [{**first, "content": fresh["content"]}, *rest]
@@ -176,7 +176,7 @@ class Answering:
         if by_letter and trace.text and not likely:
             words = "the answer came without log probabilities"
             trace.failure = Failed(trace.end_ns, "no_logprobs", "stream", 200, words)
-        facts = _facts(trace, "\n".join(message["content"] for message in messages))
+        facts = facts_of(trace, "\n".join(message["content"] for message in messages))
         if question.media:
             facts["media_tokens"] = trace.usage.media
         if by_letter and likely:
@@ -195,23 +195,23 @@ class Answering:
 
 
 def _refused(trace: Trace) -> None:
-    """Give the refusal of a request with media its own kind of failure."""
+    """Set the kind of failure of a refused request with media."""
     if trace.failure and trace.failure.kind in _REFUSED:
         trace.failure.kind = "media_refused"
 
 
 def _shown(media: list[Medium]) -> Document:
-    """Return what a row says of the media that were sent; nothing without any."""
+    """Return the field `media` of a row; nothing without media."""
     return {"media": [medium.facts for medium in media]} if media else {}
 
 
 def thought_in(trace: Trace | None) -> bool:
-    """Return whether the model thought in an answer; a server need not keep it apart."""
+    """Return whether an answer has thinking, separate from its text or within it."""
     return trace is not None and bool(trace.thinking or split_thinking(trace.text)[1])
 
 
-def _facts(trace: Trace, prompt: str) -> AnswerFacts:
-    """Return the facts of an answer; its thinking is kept apart."""
+def facts_of(trace: Trace, prompt: str) -> AnswerFacts:
+    """Return the facts of an answer; its thinking is separated from its text."""
     text, thought = split_thinking(whole(trace.text))
     facts: Document = {
         **row_of(trace, prompt),

@@ -1,4 +1,4 @@
-"""What a model is sent with a question: a system prompt, solved examples, lettered choices.
+"""What is sent to a model with a question: a system prompt, solved examples, lettered choices.
 
 The examples are sent as earlier turns of the conversation. They are those of the set, or the solved
 questions of another set. A question whose answer is scored is never an example.
@@ -44,14 +44,14 @@ _INSTRUCTED = re.compile(r"(?i)\bletter\b.*\b(?:only|alone)\b|\b(?:only|just)\b.
 LIMIT, THINKING_LIMIT = 512, 4096  # tokens of an answer without --max-tokens
 FEW_TO_THINK = 1024  # tokens; a lower limit cuts many answers of models that think
 _THINKING_CONTEXT = 8192  # tokens; half of them are for the answer
-_LETTER_TOKEN = re.compile(r"\W*([A-J])\W*")  # as "A", " A", "(A" and "A."
+_LETTER_TOKEN = re.compile(r"\W*([A-J])\W*")  # such as "A", " A", "(A" and "A."
 
 
 class Asking:
     """How the questions of one set are asked."""
 
     def __init__(self, settings: Eval, found: EvalSet, asked: Sequence[Question]) -> None:
-        """Take the settings, the set and those of its questions that are asked.
+        """Take the settings, the set and the questions of the set that are asked.
 
         Raises SettingsError for an unreadable system prompt, DatasetError for unreadable examples.
         """
@@ -95,13 +95,13 @@ class Asking:
 
     @property
     def few_shot_examples(self) -> list[Document]:
-        """The examples that any question gets, each once."""
+        """All examples that are shown before any question, each once."""
         shown = dict.fromkeys(one for q in self._asked for one in self._shots_of(q.category))
         return [one._asdict() for one in shown]
 
     @property
     def few_shot_sha256(self) -> str | None:
-        """A digest of the examples that the questions get; None without examples."""
+        """A digest of the examples before the questions; None without examples."""
         shown = {q.category: self._shots_of(q.category) for q in self._asked}
         return evalsets.digest(shown) if self._settings.few_shot else None
 
@@ -129,7 +129,7 @@ class Asking:
 
 
 def check(settings: Eval) -> None:
-    """Raise SettingsError if the questions cannot be asked as the settings say."""
+    """Raise SettingsError for settings with which the questions cannot be asked."""
     from pytest_llamaburn.kinds.eval import task
 
     if settings.choice_by == "logprob" and settings.think not in (None, "off"):
@@ -153,14 +153,14 @@ def check(settings: Eval) -> None:
 
 
 def can_think(settings: Eval, model: Model) -> bool:
-    """Return whether the server says that the model can think, and it is not switched off."""
+    """Return whether the server reports that the model can think and thinking is not off."""
     return "thinking" in model.capabilities and settings.think != "off"
 
 
 def limits(settings: Eval, model: Model, server: Server, *, thinks: bool) -> dict[str, int]:
-    """Return the limit of tokens if the settings have none: more to think, for scenes and tunes.
+    """Return the default token limit: higher to think, and for rendered programs and tunes.
 
-    The context must hold the answer; Ollama gets the size of the context with each request.
+    The answer must fit in the context. Ollama gets the size of its context with each request.
     """
     if not (thinks or settings.render or settings.music_by == "abc"):
         return {"max_tokens": LIMIT}
@@ -197,12 +197,12 @@ def _category(question: Question) -> str | None:
 
 
 def _solution(question: Question) -> str:
-    """Return the right answer; of a choice it is the letter, as the prompt asks for."""
+    """Return the right answer; for a choice, its letter."""
     return choice.right(question) if question.scorer == "choice" else question.reference or ""
 
 
 def recorded(system_prompt: str | None) -> str | None:
-    """Return a system prompt as the option takes it, with a first `@` doubled."""
+    """Return a system prompt as a value of the option: an `@` at its start is doubled."""
     is_marked = system_prompt is not None and system_prompt.startswith("@")
     return f"@{system_prompt}" if is_marked else system_prompt
 

@@ -1,4 +1,4 @@
-"""What lists read of an eval's results."""
+"""The fields of an eval's results that lists read."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from pytest_llamaburn.kinds import _brief
 from pytest_llamaburn.metrics import NO_VERDICT
 
-_LISTED = ("graded_correct", "f_score")  # of the shares of grades
+_LISTED = ("graded_correct", "f_score")  # the shares of grades that lists show
 
 
 @dataclass
-class Mark:
+class Mean:
     """A mean, or a rate."""
 
     mean: float | None = None
@@ -20,14 +20,14 @@ class Mark:
 
 @dataclass
 class Right:
-    """How many answers were right, and what became of the others."""
+    """How many answers were right, and the states of all answers."""
 
     right: int = 0
     by_state: dict[str, int] = field(default_factory=dict)
 
     @property
     def mean(self) -> float | None:
-        """The share of right answers; what an earlier version left out is wrong."""
+        """The share of right answers; answers that earlier versions left out count as wrong."""
         states = self.by_state.items()
         answers = sum(count for state, count in states if state not in NO_VERDICT)
         return self.right / answers if answers else None
@@ -37,22 +37,22 @@ class Right:
 class Pairs:
     """How often the model won."""
 
-    win_rate: Mark
+    win_rate: Mean
 
 
 @dataclass
 class Totals(_brief.Totals):
-    """As of all kinds; `planned` also counts what has yet to be scored."""
+    """The totals of all kinds; `planned` also counts answers that are still to be scored."""
 
     planned_answers: int | None = None
 
 
 @dataclass
 class Results(_brief.Results):
-    """What all kinds have, and the scores."""
+    """The fields of all kinds, and the scores."""
 
-    criteria: dict[str, Mark] = field(default_factory=dict)
-    grades: dict[str, Mark] = field(default_factory=dict)
+    criteria: dict[str, Mean] = field(default_factory=dict)
+    grades: dict[str, Mean] = field(default_factory=dict)
     correct: Right = field(default_factory=Right)
     pairwise: Pairs | None = None
     totals: Totals | None = None
@@ -66,7 +66,7 @@ class Results(_brief.Results):
 
     @property
     def scores(self) -> dict[str, float]:
-        """Means of criteria and grades, the share of right answers, the win rate; if known."""
+        """The known means of criteria and grades, share of right answers and win rate."""
         rate = self.pairwise.win_rate.value if self.pairwise else None
         means = {name: one.mean for name, one in self.criteria.items()}
         means |= {name: self.grades[name].mean for name in _LISTED if name in self.grades}

@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 _TIMED = ("time_to_first_token_ms", "inter_token_latency_ms", "total_generation_ms")
 _SCALES = {"1 to 5": (1.0, 5.0), "share": (0.0, 1.0)}  # the ends of the scale of each unit
-# What most needs a look is first.
+# The answers that most need a look come first.
 _ORDER = ("wrong", "not attempted", "failed", "unscored", "judged", "correct")
 
 
 def cards(document: Document) -> Iterator[Card]:
-    """Yield the scores, the rate of wins, and the answers that came."""
+    """Yield the scores, the win rate, the number of answers and the time to the first token."""
     found = document["results"]
     for name, one in _scores(found).items():
         yield _charts.share(name.replace("_", " "), one)
@@ -35,7 +35,7 @@ def cards(document: Document) -> Iterator[Card]:
 
 
 def _scores(found: Document) -> dict[str, Document]:
-    """Return what was scored, by name."""
+    """Return the scores by name."""
     shares = {"correct": found["correct"]} if found["correct"]["n_total"] else {}
     if found["pass_at_k"]:
         shares[f"pass@{found['pass_at_k']['k']}"] = found["pass_at_k"]
@@ -50,7 +50,7 @@ def _wins(found: Document) -> Card:
 
 
 def charts(document: Document) -> Iterator[Chart]:
-    """Yield the scores with their intervals, the same by category, and the times of answers."""
+    """Yield the scores with their intervals, overall and by category, and the times of answers."""
     found = document["results"]
     yield from _forests("Scores", _scores(found))
     categories = found["by_category"]
@@ -94,7 +94,7 @@ def entries(document: Document) -> Iterator[Entry]:
 
 def _entry(item: Document) -> Entry:
     question, verdict = item["question"], _verdict(item)
-    scores = [f"{name} {word}" for name, word in transcript.marks(item).items()]
+    scores = [f"{name} {word}" for name, word in transcript.scores_in_words(item).items()]
     cells = [question["category"], *scores]
     filters = {"verdict": verdict, "category": question["category"]}
     title = f"{question['id']}: {' '.join(question['prompt'].split())[:120]}"
@@ -102,7 +102,7 @@ def _entry(item: Document) -> Entry:
 
 
 def _verdict(item: Document) -> str:
-    """Return what came of a question, in a word."""
+    """Return the outcome of a question in a word."""
     if item["error"]:
         return "failed"
     if item["correct"] is False and item["verdict"]["state"] == "not_attempted":

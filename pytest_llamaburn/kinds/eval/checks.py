@@ -1,4 +1,4 @@
-"""Which settings of an eval go together."""
+"""Checks of the settings of an eval before anything is sent."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def check(settings: Eval) -> None:
-    """Raise SettingsError for settings that do not go together."""
+    """Raise SettingsError for settings that contradict each other or have no meaning."""
     _check_gates(settings)
     if settings.dry_run:
         raise SettingsError("--dry-run is refused in pytest: use llamaburn eval --dry-run")
@@ -62,7 +62,7 @@ def refuse_unscorable(questions: Iterable[Question]) -> None:
 
 
 def _check_here(settings: Eval) -> None:
-    """Raise UsageError for a set, scorer, search or judge that cannot be used on this machine."""
+    """Raise UsageError for a scorer, search or judge that cannot be used on this machine."""
     refuse_unscorable(q for one in _asked(settings) for q in one.questions)
     if settings.web_search and not (settings.rescore or settings.search_replay):
         _choose.usable(settings, os.environ)
@@ -73,7 +73,7 @@ def _check_here(settings: Eval) -> None:
 
 
 def _check_rendering(settings: Eval) -> None:
-    """Raise SettingsError where --render and the sets do not go together."""
+    """Raise SettingsError if --render is missing, or if no answer is rendered."""
     scorers = {q.scorer for one in _asked(settings) for q in one.questions}
     names = ", ".join(settings.set)
     if "render" in scorers and not settings.render:
@@ -88,7 +88,7 @@ def _check_rendering(settings: Eval) -> None:
 
 
 def _check_gates(settings: Eval) -> None:
-    """Raise SettingsError for a gate that is wrong; it may be on a criterion of the user's own."""
+    """Raise SettingsError for an invalid gate; a gate may name one of the user's own criteria."""
     if not settings.threshold and not settings.criteria and not settings.criterion:
         return
     asked = _asked(settings)
@@ -98,13 +98,13 @@ def _check_gates(settings: Eval) -> None:
 
 
 def _asked(settings: Eval) -> list[task.Task]:
-    """Return what the sets of the settings ask."""
+    """Return the tasks of all sets."""
     with naming("--rescore" if settings.rescore else "--set"):
         return [task.load(settings, name) for name in settings.set]
 
 
 def _check_searching(settings: Eval) -> None:
-    """Raise SettingsError for a search if no question allows one."""
+    """Raise SettingsError if a search is requested but no question allows one."""
     asked = _asked(settings)
     if not any(question.allow_web_search for one in asked for question in one.questions):
         raise SettingsError(

@@ -1,7 +1,8 @@
-"""Evals compared: the difference of each mark over the same questions, and how sure it is.
+"""How evals are compared: the difference of each score over the questions that both files have.
 
-The questions are paired: it is better or worse where its whole interval is (`figures.mean`),
-which takes 6 questions. Of several answers to a question, the mean counts.
+The questions are paired. A score is better or worse only if its whole 95 % interval is
+(`figures.mean`); this needs at least 6 questions. A question with several answers counts with the
+mean of their scores.
 """
 
 from __future__ import annotations
@@ -28,16 +29,16 @@ if TYPE_CHECKING:
 
 
 def _unread(answer: Document) -> bool | None:
-    """Return whether nothing could be read from an answer, None where it has no verdict."""
+    """Return whether a scorer could read nothing from an answer; None without a verdict."""
     return None if answer["correct"] is None else answer["verdict"]["state"] not in scores.READ
 
 
 def _untried(answer: Document) -> bool | None:
-    """Return whether an answer is no attempt, None where it has no verdict."""
+    """Return whether an answer declines or is empty; None without a verdict."""
     return None if answer["correct"] is None else answer["verdict"]["state"] in scores.NO_ATTEMPT
 
 
-# What each share takes of an answer; None where the answer is not in it.
+# How an answer counts for each share; None if it does not count.
 _SHARES: dict[str, Callable[[Document], bool | None]] = {
     "correct": lambda answer: answer["correct"],
     "correct_of_parsed": lambda answer: None if _unread(answer) else answer["correct"],
@@ -45,16 +46,16 @@ _SHARES: dict[str, Callable[[Document], bool | None]] = {
     "not_attempted": _untried,
     "correct_given_attempted": lambda answer: None if _untried(answer) else answer["correct"],
 }
-# The shares of answers that are left out of another share, and that share.
+# Each of these shares is of the answers that another share leaves out.
 _WITH = {"unparsable": "correct_of_parsed", "not_attempted": "correct_given_attempted"}
-_BEFORE = {"few_shot": 0, "choice_by": "text"}  # what files of earlier versions do not say
+_BEFORE = {"few_shot": 0, "choice_by": "text"}  # the values in files of earlier versions
 _F_SCORE = "f_score"
 _ON_A_SCALE = "1 to 5"
 _SPEEDS = {one.name: one for one in PROGRAMS}
 _MARGINS = 5  # a speed differs between sessions as other speeds do: by some percent
 
 
-class Marked(Subject):
+class ScoredEval(Subject):
     """An eval as one side of comparisons."""
 
     alike = (
@@ -64,7 +65,7 @@ class Marked(Subject):
 
     @cached_property
     def items(self) -> dict[tuple[Any, ...], Document]:
-        """Its items by what makes a question the same."""
+        """Its items, by the fields that identify a question."""
         names = ("id", "prompt", "reference", "rubric")
         return {
             (*(item["question"][n] for n in names), *item["question"].get("context", ())): item
@@ -73,7 +74,7 @@ class Marked(Subject):
 
     @cached_property
     def defined(self) -> dict[str, set[str]]:
-        """The definitions that it has of each criterion of the user's own."""
+        """The definitions of each of the user's own criteria."""
         keys: dict[str, set[str]] = {}
         for one in self._definitions:
             keys.setdefault(one.name, set()).add(one.key)
@@ -81,7 +82,7 @@ class Marked(Subject):
 
     @property
     def own(self) -> dict[str, Criterion]:
-        """The criteria of the user's own, by name."""
+        """The user's own criteria, by name."""
         return {one.name: one for one in self._definitions}
 
     @cached_property
@@ -91,26 +92,28 @@ class Marked(Subject):
         return [one for each in given for one in each.values()]
 
     def setting(self, name: str) -> Any:
-        """Return what an eval was asked with; an empty system prompt is none."""
+        """Return a setting of the eval; None for an empty system prompt."""
         config = self.document["config"]
         if name == "system_prompt":
-            return config.get(name, config.get("system")) or None  # as earlier versions called it
+            return config.get(name, config.get("system")) or None  # the name in earlier versions
         return config.get(name, _BEFORE.get(name))
 
 
 class Comparison(_comparable.Comparison):
-    """Evals, one of them the baseline, compared over the questions that both have."""
+    """A comparison of evals over the questions that they have in common."""
 
     kind = noun = "eval"
     options = ("margin",)
-    margin = 0.01  # of a mark's scale; questions do not vary between sessions as speeds do
-    subject = Marked
+    margin = (
+        0.01  # of the scale of a score; unlike speeds, answers do not vary from session to session
+    )
+    subject = ScoredEval
     changes_key = "differences"
 
-    def columns(self, other: Marked) -> list[Column]:
-        """Return the marks that either side has, those of criteria first.
+    def columns(self, other: ScoredEval) -> list[Column]:
+        """Return the scores that either side has, those of criteria first.
 
-        Raises ResultsError for a file that has no question of the baseline.
+        Raises ResultsError for a file without any question of the baseline.
         """
         sides, shared = (self.baseline.items, other.items), self._shared(other)
         if not shared:
@@ -118,29 +121,27 @@ class Comparison(_comparable.Comparison):
                 f"compare: {other.path} has no question in common with the baseline, "
                 f"{self.baseline.path}"
             )
-        marked = [side[key] for side in sides for key in shared]
+        items = [side[key] for side in sides for key in shared]
         redefined = self._redefined(other)
         found = dict.fromkeys(name for s in sides for item in s.values() for name in item["scores"])
         judged = [n for n in (*criteria.BUILT_IN, *found) if n != "grade" and n not in redefined]
-        names = dict.fromkeys((*judged, *_shares_of(marked), _F_SCORE))
+        names = dict.fromkeys((*judged, *_shares_of(items), _F_SCORE))
         own = {**other.own, **self.baseline.own}
         marks = [
             _column(name, own.get(name) or criteria.named(name))
             for name in names
-            if any(_mark(item, name) is not None for item in marked)
+            if any(_score(item, name) is not None for item in items)
         ]
         return [*marks, *self._speeds(shared)]
 
-    def estimate(self, other: Marked, column: Column) -> Estimate:
-        """Return the mean difference over the questions that both have the mark for."""
+    def estimate(self, other: ScoredEval, column: Column) -> Estimate:
+        """Return the mean difference over the questions for which both sides have the score."""
         shared = self._shared(other)
         if column.metric in _SPEEDS:
             return self._of_speed(other, column, shared)
-        marks = (
-            (_mark(self.baseline.items[key], column.metric), _mark(other.items[key], column.metric))
-            for key in shared
-        )
-        pairs = [(a, b) for a, b in marks if a is not None and b is not None]
+        was, now, name = self.baseline.items, other.items, column.metric
+        scored = ((_score(was[key], name), _score(now[key], name)) for key in shared)
+        pairs = [(a, b) for a, b in scored if a is not None and b is not None]
         sides = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
         if column.metric == _F_SCORE:
             before, after = (figures.graded(_F_SCORE, side) for side in sides)
@@ -162,7 +163,7 @@ class Comparison(_comparable.Comparison):
         ]
 
     def _of_speed(
-        self, other: Marked, column: Column, shared: Sequence[tuple[Any, ...]]
+        self, other: ScoredEval, column: Column, shared: Sequence[tuple[Any, ...]]
     ) -> Estimate:
         """Return the mean difference over the questions that both answered right.
 
@@ -185,28 +186,28 @@ class Comparison(_comparable.Comparison):
         return Estimate(was_mean, now_mean, change, interval, reason, facts)
 
     @staticmethod
-    def _means(side: Marked, name: str, shared: Sequence[tuple[Any, ...]]) -> dict[Any, float]:
+    def _means(side: ScoredEval, name: str, shared: Sequence[tuple[Any, ...]]) -> dict[Any, float]:
         """Return the mean of a measure of programs by question, where it has one."""
         found = {key: programs.values_of(cast("Item", side.items[key]), name) for key in shared}
         return {key: fmean(values) for key, values in found.items() if values}
 
-    def file(self, subject: Marked) -> Document:
-        """Return a file as the comparison tells of it, with its eval set."""
+    def file(self, subject: ScoredEval) -> Document:
+        """Return the entry of a file in the comparison, with its eval set."""
         return {**super().file(subject), "eval_set": subject.document["results"]["eval_set"]}
 
-    def differing(self, other: Marked) -> Iterator[str]:
-        """Yield what differs from the baseline besides the marks."""
+    def differing(self, other: ScoredEval) -> Iterator[str]:
+        """Yield sentences about other differences from the baseline."""
         yield from super().differing(other)
         sets = [one.document["results"]["eval_set"]["sha256"] for one in (self.baseline, other)]
         if sets[0] != sets[1]:
-            yield "the eval set is another one: only questions that are the same are compared"
+            yield "the eval sets differ: only the questions that both have are compared"
         if self._other_examples(other):
-            yield "the solved examples before the questions are other ones than in the baseline"
+            yield "the solved examples before the questions differ from those of the baseline"
         for name in self._redefined(other):
-            yield f"{name} is defined in other words than in the baseline: it is not compared"
+            yield f"the definition of {name} differs from that of the baseline: it is not compared"
 
     def written(self, change: Change) -> Document:
-        """Return a change as the result file has it."""
+        """Return the entry of a change in the result file."""
         column, found = change.column, change.estimate
         return {
             "file": change.file,
@@ -222,34 +223,34 @@ class Comparison(_comparable.Comparison):
         }
 
     def method(self) -> Document:
-        """Return how the intervals were made."""
+        """Return how the intervals were computed."""
         return {
             "interval": "95 % over questions, by Gaffke's method for means on a scale; of an "
             "F-score by MOVER",
         }
 
-    def _shared(self, other: Marked) -> list[tuple[Any, ...]]:
+    def _shared(self, other: ScoredEval) -> list[tuple[Any, ...]]:
         return [key for key in self.baseline.items if key in other.items]
 
-    def _other_examples(self, other: Marked) -> bool:
-        """Return whether both sides had examples, and not the same ones."""
+    def _other_examples(self, other: ScoredEval) -> bool:
+        """Return whether both sides had examples, but different ones."""
         sides = (one.document["results"]["eval_set"] for one in (self.baseline, other))
         was, now = (side.get("few_shot_sha256") for side in sides)
         return None not in (was, now) and was != now
 
-    def _redefined(self, other: Marked) -> list[str]:
-        """Return the criteria of the user's own whose definitions differ."""
+    def _redefined(self, other: ScoredEval) -> list[str]:
+        """Return the user's own criteria whose definitions differ."""
         was, now = self.baseline.defined, other.defined
         return [name for name in was if name in now and was[name] != now[name]]
 
 
 def _shares_of(items: Sequence[Document]) -> Iterator[str]:
-    """Yield the shares to compare; those of answers not read or not attempted if there are any."""
+    """Yield the shares to compare; unread and unattempted answers have shares if there are any."""
     graded = any("grade" in item["scores"] for item in items)
     yield from criteria.SHARES_OF_GRADES if graded else ()
     yield "correct"
     for name, other in _WITH.items():
-        if any(_mark(item, name) for item in items):
+        if any(_score(item, name) for item in items):
             yield from (other, name)
 
 
@@ -261,12 +262,12 @@ def _column(name: str, asked: Criterion) -> Column:
     return Column(name, "share", better) if is_share else Column(name, _ON_A_SCALE, better, width=4)
 
 
-def _mark(item: Document, name: str) -> Any:
-    """Return a question's mark: a number or, for the F-score, the grade; None without any."""
+def _score(item: Document, name: str) -> Any:
+    """Return a score of a question: a number or, for the F-score, the grade; None without one."""
     if name == _F_SCORE:
         return item["scores"].get("grade", {}).get("verdict")
     if name in criteria.SHARES_OF_GRADES and "grade" in item["scores"]:
-        grade = _mark(item, _F_SCORE)
+        grade = _score(item, _F_SCORE)
         has_it = None if grade is None else criteria.SHARES_OF_GRADES[name](grade)
         return None if has_it is None else float(has_it)
     if name not in _SHARES:

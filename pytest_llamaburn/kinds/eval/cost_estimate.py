@@ -1,4 +1,4 @@
-"""The calls, tokens and cost that judging an eval would take. Nothing is sent."""
+"""An estimate of the calls, tokens and cost of judging an eval. Nothing is sent."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def _estimates(
 
 
 def _case(q: Question, item: Item | None, settings: Eval) -> Case:
-    """Return a stored answer as it is judged, or one of the expected length."""
+    """Return the case of a stored answer, or of an answer of the expected length."""
     if item is not None:
         evidence = task.evidence(q, item["search"])
         shown = showing.media(q, item, settings)
@@ -64,7 +64,7 @@ def _case(q: Question, item: Item | None, settings: Eval) -> Case:
 
 
 def _condition(estimate: Estimate, settings: Eval) -> str:
-    """Return the other condition under which the most holds, if there is one."""
+    """Return the assumption of the highest cost about the length of answers, if there is one."""
     if estimate.most_usd is None or (settings.rescore and not settings.pairwise):
         return ""
     return f" and answers have up to {len(_TYPICAL)} characters"

@@ -1,4 +1,4 @@
-"""Plain sentences about an eval: what it shows, on what evidence, and one advice."""
+"""The insights of evals: each is a sentence with an advice, and its evidence."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 MANY_UNPARSABLE = 0.1
 FEWEST_UNPARSABLE = 3
-LOW_ALPHA = 2 / 3  # below it not even tentative conclusions hold (Krippendorff, ch. 12)
-_NEARLY = 0.9  # of the limit; an answer that was cut below it did not fit in the context
-_FEWEST_FINISHED = 3  # answers that show how a model answers
+LOW_ALPHA = 2 / 3  # below it not even tentative conclusions are allowed (Krippendorff, ch. 12)
+_NEARLY = 0.9  # of the limit; an answer that was cut earlier did not fit in the context
+_FEWEST_FINISHED = 3  # finished answers that show whether a model thinks
 _STEP = 128  # tokens; an advised limit is a multiple
 _ADVICE = "Say in the questions, or with --system-prompt, in which form to answer"
 _LETTERS = re.compile(r"[a-z]+")
@@ -33,7 +33,7 @@ _rule = insights.adding_to(RULES)
 
 
 def find(document: Document) -> list[Insight]:
-    """Return the insights whose evidence is in an eval's result file."""
+    """Return the insights into an eval's result file."""
     return insights.evidenced(RULES, document)
 
 
@@ -59,9 +59,10 @@ def cut_in_judged_answers(document: Document) -> Found | None:
 
 @_rule
 def cut_where_others_think(document: Document) -> Found | None:
-    """Count the answers that were cut, and are without thinking although all the others have it.
+    """Count the answers that were cut and have no thinking, although all the others have it.
 
-    Where a server does not keep thinking apart, only the tag at its end tells it from the answer.
+    If a server does not separate thinking from the answer, only the tag at its end shows where the
+    answer begins.
     """
     answers = [{**one, **one["timing"]} for one in _answers(document)]
     finished = [one for one in answers if one["finish_reason"] == "stop"]
@@ -71,7 +72,7 @@ def cut_where_others_think(document: Document) -> Found | None:
     if not cut:
         return None
     evidence = _cut_evidence(cut, answers, document["config"])
-    what = "and have no end of their thinking, as all others have: their text may be thinking"
+    what = "and have no end of thinking, unlike all others: their text may be thinking"
     return _cut_text(evidence, document["config"], f"answers were cut off {{at}} {what}")
 
 
@@ -103,7 +104,7 @@ def unparsable_answers(document: Document) -> Found | None:
 
 @_rule
 def judges_disagree(document: Document) -> Found | None:
-    """Find the criterion on which the agreement of the judges is lowest, if it is surely low."""
+    """Find the criterion on which judges agree least, if its whole interval is low."""
     alphas = {
         name: one["jury_alpha"]
         for name, one in document["results"]["criteria"].items()
@@ -124,7 +125,7 @@ def judges_disagree(document: Document) -> Found | None:
 
 @_rule
 def judge_position_bias(document: Document) -> Found | None:
-    """Read whether judges surely prefer the answer that is shown first, or the second."""
+    """Test whether judges prefer the answer that is shown first, or the second."""
     pairwise = document["results"]["pairwise"]
     rate = pairwise and pairwise["first_position_rate"]
     if not rate or not rate["ci95"] or rate["ci95"][0] <= 0.5 <= rate["ci95"][1]:
@@ -151,8 +152,9 @@ def self_preference(document: Document) -> Found | None:
         alike = [model for model, names in families.items() if own in names]
         if states.get("scored") and len(alike) == 1:
             text = (
-                f"The judge {judge} and the model {alike[0]} are of one family, {own}. Judges tend "
-                "to prefer answers of their own family. Add a judge of another family with --judge."
+                f"The judge {judge} and the model {alike[0]} belong to the same family, {own}. "
+                "Judges tend to prefer answers of their own family. Add a judge of another family "
+                "with --judge."
             )
             return text, {"judge": judge, "model": alike[0], "family": own}
     return None
@@ -166,9 +168,9 @@ def unbegun(answer: Mapping[str, Any]) -> bool:
 def cut_answers(
     answers: Sequence[Mapping[str, Any]], config: Document, least: int = 1
 ) -> Found | None:
-    """Return sentence and evidence on answers cut before they began; None for fewer than `least`.
+    """Return a sentence about answers that were cut before they began, and its evidence.
 
-    The answers have their lengths in tokens.
+    None for fewer than `least` such answers. The answers have their lengths in tokens.
     """
     cut = [one for one in answers if unbegun(one)]
     if len(cut) < least:
@@ -208,7 +210,7 @@ def _answers(document: Document) -> Iterator[Document]:
 
 
 def _lengths(answers: Sequence[Mapping[str, Any]], reason: str) -> list[float]:
-    """Return the lengths in tokens of the answers that ended for a reason, the shortest first."""
+    """Return the sorted lengths, in tokens, of the answers with this finish reason."""
     alike = [one["output_sequence_length"] for one in answers if one["finish_reason"] == reason]
     return sorted(tokens for tokens in alike if tokens is not None)
 
@@ -216,7 +218,7 @@ def _lengths(answers: Sequence[Mapping[str, Any]], reason: str) -> list[float]:
 def _cut_text(cut: Document, config: Document, what: str) -> Found:
     """Return the sentences on answers that were cut, with the advice, and the evidence.
 
-    `what` has a place for where they were cut.
+    `what` contains `{at}`, which is replaced by the place of the cut.
     """
     advised, p95, used = (
         cut[name] for name in ("advised_max_tokens", "finished_p95_tokens", "cut_after_tokens")

@@ -1,4 +1,4 @@
-"""What judges did in an eval: their verdicts by state, what went wrong, what it cost."""
+"""Totals of the judges of an eval: verdicts by state, errors, and cost."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ def judgments(items: Iterable[Item]) -> Iterator[JudgmentFields]:
 
 
 def counts(items: Iterable[Item], each: int) -> Document:
-    """Return how many verdicts were asked for, how many there are, and their states.
+    """Return the numbers of requested and of given verdicts, and their states.
 
-    A verdict is what one judge says, each time it is asked, about one criterion of an answer or
-    about a pair. Criteria that do not apply are not counted. `each` is the number of verdicts on
-    one criterion or pair; a score by rule counts as all of them.
+    A verdict is one reply of one judge about one criterion of an answer, or about a pair. Criteria
+    that do not apply are not counted. `each` is the number of verdicts on one criterion or pair; a
+    score by rule counts as all of them.
     """
     states = Counter(s for _, s in _verdicts(items, each) if s != NOT_APPLICABLE)
     return {
@@ -73,7 +73,7 @@ def _verdicts(items: Iterable[Item], each: int) -> Iterator[tuple[str | None, st
 
 
 def _all_of(given: list[tuple[str | None, str]], each: int) -> list[tuple[str | None, str]]:
-    """Return `each` verdicts: one by rule counts as all of them, missing ones are unfinished."""
+    """Return `each` verdicts: one by rule counts as all of them; missing ones are unfinished."""
     if len(given) == 1 and given[0][0] is None:
         return given * each
     return given + [(None, UNFINISHED)] * (each - len(given))
@@ -84,7 +84,7 @@ def _judge_of(comparison: ComparisonFields) -> str | None:
 
 
 def cost(items: Iterable[Item]) -> Document:
-    """Return the calls, tokens and USD of judging; the cost is None if that of any is unknown."""
+    """Return the calls, tokens and USD of judging; the cost is None if any part is unknown."""
     asked = [one for one in judgments(items) if one["source"] == "judge"]
     tokens = {name: _sum(one["usage"].get(name) for one in asked) for name in _TIERS}
     known = [one["cost_usd"] for one in asked if one["cost_usd"] is not None]

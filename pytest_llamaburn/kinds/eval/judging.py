@@ -31,7 +31,7 @@ _UNCOMPARED: ComparisonFields = {
 
 
 class Judging:
-    """The judges, what they are asked, and the opponent's answers if answers are compared."""
+    """The judges of a run, their questions, and the opponent's answers if answers are compared."""
 
     def __init__(self, settings: Eval, opponent_run: str | None) -> None:
         """Take the settings; `opponent_run` is the run of the model to compare with, if any."""
@@ -43,11 +43,11 @@ class Judging:
         self._pending: dict[str, Future[list[JudgeResult]] | Future[list[Comparison]]] = {}
 
     async def seat(self, *, judges_follow: bool) -> None:
-        """Check the judges, and seat them if any will be asked in this run.
+        """Check the judges, and keep them if any will be asked in this run.
 
         Raises UsageError if a judge would judge itself or is not available. The opponent answers
-        first, and its answers are not judged in its own run. The check uses judges of its own,
-        because a connection belongs to the loop in which it was opened.
+        first, and its answers are not judged in its own run. The check opens its own connections,
+        because a connection belongs to the event loop in which it was opened.
         """
         self.panel = judges.Panel.of(self.settings)
         try:
@@ -65,7 +65,7 @@ class Judging:
 
     @property
     def notes(self) -> list[str]:
-        """What the user should know of the judges."""
+        """Notes for the user about the judges."""
         return self.panel.notes if self.panel is not None else []
 
     @property
@@ -119,7 +119,7 @@ class Judging:
         }
 
     def close(self) -> None:
-        """Cancel what is not judged yet, and close the judges."""
+        """Cancel the judgments that are not finished, and close the judges."""
         if self._queue is not None:
             self._queue.close()
             self._queue = None

@@ -1,4 +1,4 @@
-"""The numbers that a modality measures besides those of a request, such as a real-time factor."""
+"""What a modality measures in addition to a request, such as a real-time factor."""
 
 from __future__ import annotations
 

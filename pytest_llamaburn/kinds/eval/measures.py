@@ -1,4 +1,4 @@
-"""Which measures an eval's file has, and how each is read."""
+"""The measures of an eval's result file, and how each is read."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ if TYPE_CHECKING:
 TITLE = "Of answers"
 ABOUT = """\
 These names are used in gates of an eval. A metric of requests is a distribution over the answers;
-the numbers in this table are of all answers. Answers that no judge could score enter no mean.
-Answers that a scorer could not read are wrong. Each criterion of your own is a metric too: a mean
-score from 1 to 5, or the share of yes.
+the numbers in this table are over all answers. Means leave out the answers that no judge could
+score. Answers that a scorer could not read are wrong. Each criterion of your own is a metric too:
+a mean score from 1 to 5, or the share of yes.
 """
 
 
 def with_own(definitions: Iterable[Mapping[str, Any]]) -> dict[str, Measure]:
-    """Return the measures of an eval whose questions have these criteria of the user's own."""
+    """Return the measures of an eval whose questions have these criteria of the user."""
     own = map(measures.of_criterion, criteria.defined(definitions).values())
     return {**MEASURES, **measures.readable(_judged, own)}
 
 
 def of(document: Document) -> dict[str, Measure]:
-    """Return the measures that a document has, criteria of the user's own among them."""
+    """Return the measures of a document, including those of the user's own criteria."""
     asked = [item["question"] for item in document["results"].get("items", ())]
     return with_own(one for question in asked for one in question.get("definitions", ()))
 
@@ -112,14 +112,14 @@ def _win_rate(_measure: Measure, document: Document, *_: Any) -> Observed:
 
 
 def _unscored(_measure: Measure, document: Document, *_: Any) -> Observed:
-    """Return the share of verdicts that are missing: of judges or of scorers, the larger one."""
+    """Return the share of missing verdicts, of judges or of scorers; the larger one."""
     results = document["results"]
     asked = [one for one in (results, results["correct"]) if one["n_total"]]
     if not asked:
-        return Observed(reason="nothing was marked")
+        return Observed(reason="nothing was scored or judged")
     worst = max(asked, key=lambda one: scores.missing(one) / one["n_total"])
     total, cut = worst["n_total"], worst["by_state"].get(scores.UNFINISHED, 0)
-    why = f"the run was cut before {cut} of {counted(total, 'verdict')}" if cut else ""
+    why = f"the run was cut: {cut} of {counted(total, 'verdict')} missing" if cut else ""
     missing = scores.missing(worst)
     return Observed(missing / total, samples.wilson(missing, total), why)
 

@@ -1,4 +1,4 @@
-"""What programs of answers did: how fast they drew or ran, over the answers that are right."""
+"""Measurements of the programs in answers, over the right answers: frame rates and run times."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def renderers(document: Mapping[str, Any]) -> list[str]:
 
 
 def sheets(found: Document | None) -> Iterator[Sheet]:
-    """Yield the table of what programs did, if there is any."""
+    """Yield the table of programs, if there are any."""
     if found is not None:
         facts = [f"renderer: {name} ({n} answers)" for name, n in found["renderers"].items()]
         rows = [row_of(name, one) for name, one in found["measured"].items() if one["n"]]

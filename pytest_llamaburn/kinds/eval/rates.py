@@ -1,6 +1,6 @@
-"""Rates that scorers count: errors of all answers over the length of all references, and so on.
+"""Rates over all answers, such as word error rate: all errors over the length of all references.
 
-An answer that the model failed to give counts as an empty one: it has all errors.
+A missing answer counts as an empty one if the model failed to give it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pytest_llamaburn.documents import Document
     from pytest_llamaburn.kinds.eval.documents import Item, Verdict
 
-# Of each rate: what is counted, and of how many; an answer counts 1 if there is no number.
+# For each rate: the counts to add up, and the field with the length; without one, each answer is 1.
 _COUNTS: dict[str, tuple[tuple[str, ...], str | None]] = {
     "wer": (("substitutions", "deletions", "insertions"), "reference_words"),
     "cer": (("character_errors",), "reference_characters"),
@@ -53,7 +53,7 @@ def _counted(scorer: str | None) -> tuple[str, ...]:
 
 def _rate(verdicts: Sequence[Verdict], parts: tuple[str, ...], whole: str | None) -> Document:
     asked = [one for one in verdicts if one["state"] not in metrics.NO_VERDICT]
-    # An answer without anything to count, such as an empty one, has nothing of what counts for it.
+    # Details without the counts are those of an answer that cannot be counted.
     known = [one["details"] for one in asked if whole is None or parts[0] in one["details"]]
     pairs = [
         (float(sum(one.get(part, 0) for part in parts)), float(1 if whole is None else one[whole]))

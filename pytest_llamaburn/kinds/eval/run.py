@@ -54,20 +54,20 @@ class EvalRun(Run):
     kind = KIND
 
     def __init__(self, *args: Any) -> None:
-        """Take what a Run takes."""
+        """Take the arguments of Run."""
         super().__init__(*args)
         self._rows: dict[str, dict[int, AnswerRow]] = {}
         self._scores: dict[str, ScoresRow] = {}
-        self._early: dict[tuple[str, int], Any] = {}  # scores that judging waited for
-        self._pictures: dict[str, str] = {}  # by question, until judges have them
+        self._early: dict[tuple[str, int], Any] = {}  # scores that were needed before judging
+        self._pictures: dict[str, str] = {}  # by question, until they are given to judges
         self._judging: Judging
         self._answering: Answering
         self._search: Search | None = None
         self._is_opponent = False
         self._warned = False
         self._is_limit_ours = False
-        self._probed: Document | None = None  # what a first medium showed
-        self._notes: list[str] = []  # on media that are not those of the set
+        self._probed: Document | None = None  # the facts of a first medium
+        self._notes: list[str] = []  # on media that differ from those of the set
 
     async def prepare(self, model: str | None, planned: dict[str, int], about: Document) -> None:
         """Prepare as a Run does; stored answers need no server."""
@@ -88,7 +88,7 @@ class EvalRun(Run):
         await super().prepare(model, planned, about)
 
     async def answer(self, question: Question) -> list[AnswerRow]:
-        """Have the model answer a question, as often as --samples says; return the rows."""
+        """Ask the model a question --samples times; return the rows."""
         rows = self._rows.setdefault(question.id, {})
         for number in range(self.settings.samples):
             if number not in rows:
@@ -101,7 +101,7 @@ class EvalRun(Run):
     def scores(self, question: Question) -> ScoresRow:
         """Score the answers to a question; return the row with the scorer's and judges' results.
 
-        The first call submits everything that judges are asked in this run. Raises DatasetError if
+        The first call submits all questions to the judges of this run. Raises DatasetError if
         the question has not been answered, UsageError if a judge cannot be opened.
         """
         rows = self._rows.get(question.id)
@@ -154,14 +154,14 @@ class EvalRun(Run):
                 self._notes += modalities.check(question.media)
 
     def _tell_unsearched(self) -> None:
-        """Say so if the user seems to want a search that is not made."""
+        """Tell the user if an option asks for a search that will not happen."""
         options, name = self.settings, self.identity.variant
         allowed = any(question.allow_web_search for question in self._questions)
         source = "--corpus" if options.corpus else options.search_replay and "--search-replay"
         if options.rescore and options.web_search:
             self._progress.say("--with-web-search is not used: --rescore asks no model")
         elif options.web_search and not allowed:
-            self._progress.say(f"no question of {name} allows a search: it is asked without")
+            self._progress.say(f"no question of {name} allows a search: they are asked without one")
         elif allowed and source and not (options.web_search or options.rescore):
             self._progress.say(f"{source} is not used: add --with-web-search")
 
@@ -185,13 +185,13 @@ class EvalRun(Run):
         )
 
     def _decide(self, system_prompt: str | None) -> None:
-        """Put what the settings leave open into them, so that it is recorded."""
+        """Set the values that the user left open, so that the result file records them."""
         self._is_limit_ours = self.settings.max_tokens is None
         thinks = asking.can_think(self.settings, self.model)
         self._limit(thinks, "can think", system_prompt=asking.recorded(system_prompt))
 
     def _limit(self, thinks: bool, seen: str, **decided: Any) -> None:
-        """Set the limit of tokens if the user has not; say what it is for a model that thinks."""
+        """Set the token limit unless the user did; tell the limit of a model that thinks."""
         if self._is_limit_ours:
             limits = asking.limits(self.settings, self.model, self.server, thinks=thinks)
             decided |= limits
@@ -235,7 +235,7 @@ class EvalRun(Run):
             await self._answering.check_logprobs(self._questions)
 
     def _warn_of_cuts(self, row: AnswerRow) -> None:
-        """Say once, after the first few, that answers are cut before they begin."""
+        """Warn once, after a few cases, that answers are cut before they begin."""
         if self._warned or not insights.unbegun(row):
             return
         rows = [row for of_one in self._rows.values() for row in of_one.values()]
@@ -275,7 +275,7 @@ class EvalRun(Run):
         self._progress.say(f"{requests} {_UNIT} of {self.model.id}")
 
     def _reopen(self, planned: dict[str, int]) -> None:
-        """Begin with the answers of a result file, as if they had just been given."""
+        """Begin with the answers of a result file, as if the model had just given them."""
         stored = task.stored(self.settings.rescore)
         self._judging.refuse_self(stored["model"]["id"])
         self.server = Server(**{n: stored["server"][n] for n in Server._fields})
@@ -322,7 +322,7 @@ class EvalRun(Run):
             self._judging.panel.resume(record.others.get("judgment", []))
 
     def _begin_judging(self) -> None:
-        """Submit everything that judges are asked in this run, unless that is done."""
+        """Submit all questions to the judges of this run, unless that is done."""
         if self._judging.needs_memory and hasattr(self, "backend"):
             self.backend.close()  # the judge needs the memory, and the model is done
         if self._judging.waits_for_pictures:
@@ -346,7 +346,7 @@ class EvalRun(Run):
         }
 
     def _score(self, question: Question, row: AnswerRow) -> Any:
-        """Return the score of an answer; the picture of a rendering is kept beside the result."""
+        """Return the score of an answer; a picture of its rendering is stored beside the result."""
         place = (question.id, row["iteration"])
         if place in self._early:
             return self._early.pop(place)
@@ -376,9 +376,9 @@ class EvalRun(Run):
 
 
 def _scoring_options(config: Document) -> Document:
-    """Return the settings by which stored answers are scored; the others are those of the file.
+    """Return the settings that affect the scoring of stored answers.
 
-    Model and set are as this run names them: a resumed run is found by them.
+    Model and set keep the names of this run, because a resumed run is found by them.
     """
     names = {option.name for option in options_of(JudgingOptions)}
     names |= {"threshold", "gate_mode", "pairwise", "compare_to", "pass_k"}

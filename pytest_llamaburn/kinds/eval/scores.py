@@ -32,7 +32,7 @@ READ = ("scored", "not_attempted")  # the states of answers that scorers could r
 NO_ATTEMPT = ("not_attempted", "empty")  # the states of answers that are no attempt
 UNFINISHED = "unfinished"  # the state of a score that is missing because the run was cut
 MOST_INCONSISTENT = 0.3  # above this share the verdicts depend on the order of the answers
-MOST_BY_CHANCE = 0.05  # a sign test with a larger p shows nothing
+MOST_BY_CHANCE = 0.05  # a sign test with a larger p is not significant
 FEWEST_DECISIVE = 6  # 2 / 2**6 < MOST_BY_CHANCE < 2 / 2**5
 _MISSING: Verdict = {  # on an answer if the run was cut before its scorer
     "correct": None,
@@ -41,7 +41,7 @@ _MISSING: Verdict = {  # on an answer if the run was cut before its scorer
     "extracted": None,
     "details": {},
 }
-_TOO_FEW = "fewer than 6 questions have a winner, so the result can be chance"
+_TOO_FEW = "fewer than 6 questions have a winner, so the result may be due to chance"
 
 
 def criteria(items: Sequence[Item]) -> dict[str, Document]:
@@ -82,7 +82,7 @@ def _criterion(found: Sequence[ScoreFields], asked: Criterion) -> Document:
 def histogram(scores: Iterable[float]) -> dict[str, int]:
     """Return how often each score was given; a half point counts as the nearest even score.
 
-    So the histogram of the reversed scale is the reversed histogram.
+    With this rounding, reversing the scale reverses the histogram.
     """
     counts = Counter(map(round, scores))
     return {str(score): counts[score] for score in SCORES}
@@ -98,7 +98,7 @@ def grades(items: Sequence[Item]) -> dict[str, Document]:
     """Return the shares of SimpleQA's grades and its F-score, by the names of the measures.
 
     Empty if no answer was to be graded. `bounds` has the lowest and the highest value that each
-    measure has if all missing grades are the same.
+    measure can have if all missing grades are equal.
     """
     found = [i["scores"]["grade"] for i in items if "grade" in i["scores"]]
     fit = [one for one in found if one["state"] != NOT_APPLICABLE]
@@ -292,7 +292,7 @@ def _category(group: Sequence[Item]) -> Document:
 
 
 def macro(items: Sequence[Item]) -> Document:
-    """Return the mean over categories of the share of right answers: each category counts alike."""
+    """Return the mean of the categories' shares of right answers: all have the same weight."""
     groups: dict[str, list[tuple[str, float]]] = {}
     for item in items:
         given = ((name, v["correct"]) for name, v in _verdicts(item) if v["correct"] is not None)
@@ -311,9 +311,9 @@ def macro(items: Sequence[Item]) -> Document:
 def pairwise(items: Sequence[Item], opponent: str | None) -> Document | None:
     """Return how the model compares with its opponent; None if answers were not compared.
 
-    Each question has one vote. There is no verdict if more than 30 % of the pairs have another
-    winner in the other order. The verdict is better or worse only if both the interval of the win
-    rate and the sign test show it; the sign test needs 6 questions with a winner.
+    Each question has one vote. There is no verdict if more than 30 % of the pairs have a
+    different winner in the other order. The verdict is better or worse only if both the interval of
+    the win rate and the sign test show it; the sign test needs 6 questions with a winner.
     """
     if opponent is None:
         return None
@@ -349,7 +349,7 @@ def _winner(found: Document) -> tuple[str | None, str | None]:
         return None, "no pair was judged"
     if 1 - consistency > MOST_INCONSISTENT:
         return None, (
-            f"{1 - consistency:.0%} of the pairs have another winner in the other order: "
+            f"{1 - consistency:.0%} of the pairs have a different winner in the other order: "
             "this judge cannot tell these models apart"
         )
     low, high = rate["ci95"] or (0.0, 1.0)

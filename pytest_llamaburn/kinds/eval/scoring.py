@@ -45,7 +45,7 @@ def score(question: Question, row: AnswerRow) -> Verdict | None:
 
 
 def _of_nothing(question: Question) -> Document:
-    """Return the counts of an answer without a word, for a scorer that counts."""
+    """Return the counts of an empty answer, for a scorer that counts."""
     module = registry.load("scorers", question.scorer or "")
     return module.score("", question).details if hasattr(module, "RATES") else {}
 
@@ -80,7 +80,7 @@ def pair(
 
 
 def _compared(question: Question, row: AnswerRow | None) -> str | None:
-    """Return an answer as it is compared: an empty one if the model failed to give it."""
+    """Return the text of an answer to compare; empty if the model failed to answer."""
     if row is None:
         return None
     ruled = judges.by_rule(case(question, row), "preference")

@@ -18,8 +18,8 @@ class Eval(Run, Judging, Searching, Showing, Audio):
     )
     input: str | None = opt(
         None,
-        "directory of your own media, asked as the set with media asks; with a manifest, or with "
-        "a text file of the same name beside each",
+        "directory with your own media, which replace those of the set; their references are in a "
+        "manifest, or in a text file of the same name beside each",
         path=True,
         example="images",
     )
@@ -31,14 +31,16 @@ class Eval(Run, Judging, Searching, Showing, Audio):
     )
     stt_format: str = opt(
         "json",
-        "form of a transcription that the server is asked for: json, verbose_json or text",
+        "format of transcriptions to request: json, verbose_json or text",
         choices=words("json", "verbose_json", "text"),
     )
-    language: str | None = opt(None, "language of speech, told to the server", example="en")
-    voice: str = opt("alloy", "voice of speech, as the server calls it")
+    language: str | None = opt(
+        None, "language of the speech, which is sent to the server", example="en"
+    )
+    voice: str = opt("alloy", "name of the voice for generated speech")
     speech_format: str = opt(
         "wav",
-        "form of speech that the server is asked for; pcm has 24 000 samples of 16 bits a second",
+        "format of generated speech to request; pcm has 24,000 16-bit samples per second",
         choices=words("wav", "mp3", "flac", "pcm"),
     )
     music_path: str = opt(
@@ -78,7 +80,7 @@ class Eval(Run, Judging, Searching, Showing, Audio):
     )
     reference: str | None = opt(
         None,
-        "what is said with --live-audio: text, or @FILE; WER is measured against it",
+        "reference text of --live-audio: text, or @FILE; the WER is computed against it",
         scope="eval",
         example="Good morning, everyone.",
     )

@@ -1,4 +1,4 @@
-"""What scorers counted, and what the answers tell of their media: times and tokens by size."""
+"""Parts of the results that only some sets have: rates, programs, media and measurements."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def _media(items: Sequence[Item], modality: str | None) -> Document:
 
 
 def sheets(found: Document) -> Iterator[Sheet]:
-    """Yield what programs did, and the answers by the size of their media, if there are any."""
+    """Yield the tables of programs and of the sizes of media, if there are any."""
     yield from programs.sheets(found.get("programs"))
     if found.get("media"):
         yield _by_media(found["media"])
@@ -96,7 +96,7 @@ def _by_size(answers: Iterable[Answer], size_of: Any) -> list[Document]:
 
 def _row(size: str, answers: Sequence[Answer]) -> Document:
     timed = [answer["timing"] for answer in answers if not answer["cached"]]
-    marks = [one["correct"] for one in answers if one["correct"] is not None]
+    right = [one["correct"] for one in answers if one["correct"] is not None]
     return {
         "size": size,
         "answers": len(answers),
@@ -104,7 +104,7 @@ def _row(size: str, answers: Sequence[Answer]) -> Document:
         "time_to_first_token_ms": _median(one["time_to_first_token_ms"] for one in timed),
         "input_sequence_length": _median(one["input_sequence_length"] for one in timed),
         "media_tokens": _median(one.get("media_tokens") for one in answers),
-        "correct": sum(marks) / len(marks) if marks else None,
+        "correct": sum(right) / len(right) if right else None,
     }
 
 

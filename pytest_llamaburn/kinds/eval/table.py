@@ -1,4 +1,4 @@
-"""What tables of any format show of an eval."""
+"""The tables and rows of an eval, for all output formats."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ _PAIRS = (
     *("of decisive", "at equal length", "consistent", "first picked"),
 )
 _LEAST_PAIRS = ("first picked", "consistent", "at equal length", "of decisive", "of", "scored")
-_LOW_MASS = 0.5  # share of the probability; with less on letters the model would say another thing
+_LOW_MASS = 0.5  # share of the probability; with less, the model tends to say something else
 _TIMED = (
     *("time_to_first_token_ms", "inter_token_latency_ms", "tokens_per_sec"),
     *("total_generation_ms", "input_sequence_length", "output_sequence_length"),
@@ -57,7 +57,7 @@ _TIMED = (
 def sheets(document: Document, path: Path) -> Iterator[Sheet]:
     """Yield the scores, the comparison if there is one, the categories, and the timing."""
     found = document["results"]
-    facts = [server(document), machine(document["environment"]), *_facts(document)]
+    facts = [server(document), machine(document["environment"]), *facts_of(document)]
     about = f"{title(document)} on {found['eval_set']['name']}"
     rows = [*_criteria(found["criteria"]), *_shares(found)]
     notes = [*_notes(document), (FILE, f"file {path}")]
@@ -73,7 +73,7 @@ def sheets(document: Document, path: Path) -> Iterator[Sheet]:
 
 
 def _timing(found: Document) -> Sheet:
-    """Return the table of times; that of answers of an earlier run is empty."""
+    """Return the table of times; it is empty for answers of an earlier run."""
     known = any(found["summary"][name]["n"] for name in _TIMED)
     timed = [measured(name, found["summary"][name]) for name in _TIMED] if known else []
     notes = [*under("precision", starred(found["summary"][name] for name in _TIMED))]
@@ -125,7 +125,7 @@ def _criteria(criteria: Document) -> Iterator[tuple[str, ...]]:
 
 
 def _shares(found: Document) -> Iterator[tuple[str, ...]]:
-    """Yield the rows of grades, of what scorers found right, and of what they counted."""
+    """Yield the rows of grades, of the shares of right answers, and of rates."""
     passed = found["pass_at_k"]
     shares = {**found["grades"], **{name: found[name] for name in _shares_of(found)}}
     shares |= found.get("rates", {})
@@ -136,7 +136,7 @@ def _shares(found: Document) -> Iterator[tuple[str, ...]]:
 
 
 def _shares_of(found: Document) -> tuple[str, ...]:
-    """Return the shares to show; those of answers not read or not attempted if there are any."""
+    """Return the shares to show; unread and unattempted answers have shares if there are any."""
     if not found["correct"]["n_total"]:
         return ()
     unread, untried = (found[name]["count"] for name in ("unparsable", "not_attempted"))
@@ -165,8 +165,8 @@ def _pairs(found: Document) -> Sheet:
     )
     p = number(found["sign_test_p"]["value"])
     said = (
-        f"{found['inconsistent']} pairs have another winner in the other order and count as ties; "
-        f"sign test without ties: p = {p}; mean difference in length: "
+        f"{found['inconsistent']} pairs have a different winner in the other order and count as "
+        f"ties; sign test without ties: p = {p}; mean difference in length: "
         f"{number(found['length_delta']['value'])} characters"
     )
     notes = [said, *([found["reason"]] if found["reason"] else [])]
@@ -202,7 +202,8 @@ def _macro(found: Document) -> Iterator[str]:
         )
 
 
-def _facts(document: Document) -> Iterator[str]:
+def facts_of(document: Document) -> Iterator[str]:
+    """Yield the lines above the table of an eval."""
     found, config = document["results"], document["config"]
     totals, asked = found["totals"], found["eval_set"]
     answers = max(totals["requests"], totals.get("planned_answers") or 0)
@@ -222,7 +223,7 @@ def _facts(document: Document) -> Iterator[str]:
 
 
 def _asked(config: Document) -> Iterator[str]:
-    """Yield what was sent with each question; files of earlier versions have nothing."""
+    """Yield what was sent with each question; files of earlier versions do not record it."""
     if config.get("few_shot"):
         yield f"{counted(config['few_shot'], 'solved example')} before each question"
     if system_prompt := config.get("system_prompt") or config.get("system"):
@@ -251,7 +252,7 @@ def _searched(found: Document) -> str:
 
 
 def _notes(document: Document) -> Iterator[tuple[str, str]]:
-    """Yield what readers must know, each sentence with its heading."""
+    """Yield the notes below the table, each with its heading."""
     found = document["results"]
     answers = [one for item in found["items"] for one in (item, *item["more_samples"])]
     yield from under("gates", (f"gate {gates.sentence(gate)}" for gate in found["gates"]))
@@ -262,7 +263,7 @@ def _notes(document: Document) -> Iterator[tuple[str, str]]:
 
 
 def _judged(found: Document) -> Iterator[str]:
-    """Yield what came of the judges, and how far they agree."""
+    """Yield the states of judges' verdicts, and how well the judges agree."""
     if found["n_total"]:
         states = _states(found["by_state"])
         yield f"{found['n_scored']} of {counted(found['n_total'], 'verdict')} of judges: {states}"
@@ -281,9 +282,9 @@ def _scoring(document: Document) -> Iterator[str]:
     """Yield why scores are missing, and how answers were read."""
     found = document["results"]
     yield from _reasons(found)
-    yield from _unread(document)
+    yield from unread_of(document)
     yield from _letters(found["items"])
-    yield from _unmarked(document)
+    yield from _unjudged(document)
 
 
 def _reasons(found: Document) -> Iterator[str]:
@@ -302,7 +303,7 @@ def _reasons(found: Document) -> Iterator[str]:
             yield f"{name}: does not apply to {len(left)} of {answers}: {why}"
 
 
-def _unread(document: Document) -> Iterator[str]:
+def unread_of(document: Document) -> Iterator[str]:
     """Yield why answers were not read, and how many of them were cut at the limit of tokens."""
     found = document["results"]
     states = {k: v for k, v in found["correct"]["by_state"].items() if k != "scored"}
@@ -340,7 +341,7 @@ def _letters(items: list[Document]) -> Iterator[str]:
         )
 
 
-def _unmarked(document: Document) -> Iterator[str]:
+def _unjudged(document: Document) -> Iterator[str]:
     """Yield how many answers have no score because there is no judge."""
     items = document["results"]["items"]
     asked = [one for one in items if not one["question"]["scorer"]]

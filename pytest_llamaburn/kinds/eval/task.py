@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pytest_llamaburn.kinds.eval.settings import Eval
     from pytest_llamaburn.search._record import SearchRecord
 
-_MOST_WER = {"max_wer": 0.2}  # of one text, with which its transcription is right
+_MOST_WER = {"max_wer": 0.2}  # up to this WER the transcription of a text is right
 _MUSIC_S = 10.0  # duration of music if none is asked for
 
 

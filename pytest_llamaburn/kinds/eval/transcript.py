@@ -26,25 +26,25 @@ def lines(document: Document) -> Iterator[str]:
             yield from said("reference", question["reference"])
         yield from _sources(item)
         yield from _answer(item)
-        yield from _marks(item)
+        yield from _scores(item)
         yield ""
 
 
 def texts(item: Document) -> list[tuple[str, str]]:
-    """Return what was asked, answered and said of a question, by heading."""
+    """Return the texts of a question, its answers and its scores, by heading."""
     question = item["question"]
     parts = {
         "question": [question["prompt"]],
         "reference": [question["reference"] or ""],
         "sources": [*_sources(item)],
         "answer": [*_answer(item)],
-        "scores": [*_marks(item)],
+        "scores": [*_scores(item)],
         "flags": [*item["flags"]],
     }
     return [(name, "\n".join(told)) for name, told in parts.items() if any(told)]
 
 
-def marks(item: Document) -> dict[str, str]:
+def scores_in_words(item: Document) -> dict[str, str]:
     """Return the score or grade on each criterion, in words."""
     yes_no = _yes_no(item["question"])
     return {
@@ -53,15 +53,15 @@ def marks(item: Document) -> dict[str, str]:
     }
 
 
-def _marks(item: Document) -> Iterator[str]:
+def _scores(item: Document) -> Iterator[str]:
     """Yield each score and comparison with its reasons and quotes."""
     yes_no = _yes_no(item["question"])
-    for name, word in marks(item).items():
+    for name, word in scores_in_words(item).items():
         one = item["scores"][name]
         yield f"{name}: {word} ({one['state']})"
         yield from _judgments(one["judgments"], _YES_NO if name in yes_no else {})
     for one in item["comparisons"]:
-        turned = ", another winner in the other order" if one["inconsistent"] else ""
+        turned = ", the winner differs in the other order" if one["inconsistent"] else ""
         yield f"compared: {one['verdict'] or ABSENT} ({one['state']}{turned})"
         yield from _judgments(one["judgments"], {})
 
@@ -75,7 +75,7 @@ def _sources(item: Document) -> Iterator[str]:
         cited = ", cited" if count in item["cited"] else ""
         yield from said(f"source [{count}]{cited}", words)
     if item["search"] and not hits:
-        yield f"source: none; {item['search']['backend']} found nothing"
+        yield f"source: none: {item['search']['backend']} found nothing"
 
 
 def _answer(item: Document) -> Iterator[str]:
@@ -101,13 +101,13 @@ def _probabilities(logprobs: dict[str, float | None]) -> str:
 
 
 def _yes_no(question: Document) -> set[str]:
-    """Return the names of the criteria that get yes or no."""
+    """Return the names of the criteria that judges answer with yes or no."""
     told = question.get("definitions", ())
     return {one["name"] for one in told if one.get("scale") == "yes/no"}
 
 
 def _scored(one: Document, words: dict[float, str]) -> str | None:
-    """Return a score, in words if there are any, or the verdict; None without either."""
+    """Return a score, in words if it has a word, or the verdict; None without either."""
     if one["score"] is None:
         verdict: str | None = one.get("verdict")
         return verdict
@@ -131,7 +131,7 @@ def _claim(claim: Document) -> Iterator[str]:
     good = claim["supported"] and claim["found"]
     yield from said("    supported" if good else "    unsupported", claim["claim"])
     if claim["quote"]:
-        where = "quotes" if claim["found"] else "quotes what is not in the evidence"
+        where = "quotes" if claim["found"] else "quotes a text that is not in the evidence"
         yield from said(f"      {where}", claim["quote"])
 
 

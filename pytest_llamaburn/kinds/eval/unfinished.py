@@ -1,7 +1,7 @@
-"""The scores of questions whose judging was cut.
+"""The scores of questions whose judging was interrupted.
 
-The `scores` row of a question is written when all its judgments are there. Each judgment has a row
-of its own before that, from which the scores so far are made here.
+The `scores` row of a question is written after its last judgment. Each judgment has its own row
+before that, and the preliminary scores are made from those rows.
 """
 
 from __future__ import annotations

@@ -165,7 +165,7 @@ def failure_point(load: Load, searched: Mapping[str, Any] | None) -> Document | 
     found = {"estimator": None, "bracket": None, "confirmed": None, **found}
     sent = load.levels[0].value, found["failing"] or load.levels[-1].value
     others = {
-        f"{share * load.deadline_s:.3g}": _inside(_crossing(load, share, rate), *sent)
+        f"{share * load.deadline_s:.3g}": _inside(crossed_at(load, share, rate), *sent)
         for share in OTHER_DEADLINES
     }
     return {
@@ -219,7 +219,7 @@ def _inside(value: float | None, low: float, high: float) -> float | None:
     return min(max(value, low), high)
 
 
-def _crossing(load: Load, share: float, rate: float) -> float | None:
+def crossed_at(load: Load, share: float, rate: float) -> float | None:
     """Return the level at which the failure rate is crossed, with a shorter deadline."""
     levels = {level.value: level.runs for level in load.counted}
     deadline_ns = share * load.deadline_s * 1e9

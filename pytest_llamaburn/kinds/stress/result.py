@@ -141,7 +141,7 @@ def build(record: Record) -> Document:
     """Return the content of a stress run's result file, made from its journal and its rows."""
     header: Any = record.opened
     config = header["config"]
-    visits = _visits(record, rows.read(record.folder))
+    visits = visits_of(record, rows.read(record.folder))
     everything = [row for visit in visits for row in visit.rows]
     good = [row.values for row in everything if row.error is None]
     load, summaries = _load(visits, record)
@@ -165,7 +165,7 @@ def build(record: Record) -> Document:
     return document
 
 
-def _visits(record: Record, found: Iterable[Row]) -> list[Visit]:
+def visits_of(record: Record, found: Iterable[Row]) -> list[Visit]:
     """Return the visits in the order in which they began; of a repeated visit, the last attempt."""
     steps = record.others.get("step", [])
     loads = [s for s in steps if "load" in s]

@@ -189,15 +189,16 @@ def _findings(found: Document) -> Iterator[str]:
         yield f"no failure and no degradation point: {found['points_reason']}"
     if found["optimal"]:
         best = found["optimal"]
-        yield f"optimal: {_at(best)}: {best['evidence']}"
+        yield f"optimal: {place_of(best)}: {best['evidence']}"
     if found["recovery"]:
-        yield _recovery(found["recovery"])
+        yield recovery_row(found["recovery"])
         yield from _bursts(found["recovery"]["spikes"])
     if found["sustained"]:
         yield from _sustained(found["sustained"])
 
 
-def _at(point: Document) -> str:
+def place_of(point: Document) -> str:
+    """Return where a point lies, or within which bounds."""
     value, unit = axis.place(point), axis.unit(point)
     if value is not None:
         return axis.words(value, unit)
@@ -231,10 +232,11 @@ def _point(name: str, point: Document) -> str:
         if at is not None
     ]
     others = f" ({', '.join(sooner)})" if sooner else ""
-    return f"{words} ({meaning}): {_at(point)}{between}; {bracket}{others}"
+    return f"{words} ({meaning}): {place_of(point)}{between}; {bracket}{others}"
 
 
-def _recovery(found: Document) -> str:
+def recovery_row(found: Document) -> str:
+    """Return how long the server took to recover from a burst."""
     if found["recovery_time_ms"] is None:
         bound = found.get("lower_bound_ms")
         known = ABSENT if bound is None else f"at least {number(bound)} ms"

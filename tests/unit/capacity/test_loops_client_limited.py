@@ -98,7 +98,7 @@ def test_between_levels_that_our_side_limits_a_point_is_a_bracket() -> None:
     server = VirtualServer(3, "lognormal").seed(1)
     busy = Busy(clients(server), lambda at, _: 12 < at < 60)
     limits = LIMITS._replace(start=12, maximum=64, budget=2000)
-    kind = loops._Closed(limits)
+    kind = loops.ClosedLoop(limits)
     for at in (12, 60, 60):
         drive(kind.send(at, 4 * at, burst=at, fresh=True), busy)
     kind.reached = True

@@ -108,11 +108,11 @@ def test_memory_that_was_not_read_is_null_with_a_reason(samples: list[Any], reas
 def test_failures_are_no_latency_and_no_load_has_none() -> None:
     rows = [row(100 * i, 100) for i in range(200)]
     for one in rows[::2]:
-        one.error = {"kind": "oom"}
+        one.error = {"kind": "oom", "phase": "stream", "status": None, "message": ""}
         one.end_ns += 9 * SECOND
     records = [request_of(one) for one in rows]
-    assert set(sustained._medians(records, 1, 10)) == {100}
-    assert sustained._medians([], 1, 10) == []
+    assert set(sustained.batch_medians(records, 1, 10)) == {100}
+    assert sustained.batch_medians([], 1, 10) == []
 
 
 BURSTS = (Burst(20, 10, 50, RATE), Burst(60, 10, 50, RATE))

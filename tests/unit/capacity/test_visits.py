@@ -37,9 +37,9 @@ def visit(clients: int, count: int, failed: int, seconds: float = 1.0) -> list[R
     return found
 
 
-def searched(levels: dict[int, list[tuple[int, int]]]) -> loops._Closed:
+def searched(levels: dict[int, list[tuple[int, int]]]) -> loops.ClosedLoop:
     """Return a search that was told visits to levels: how many requests, how many failed."""
-    kind = loops._Closed(Limits(1, 64, 10 * SECOND))
+    kind = loops.ClosedLoop(Limits(1, 64, 10 * SECOND))
     for clients, several in levels.items():
         for count, failed in several:
             sending = kind.send(clients, count, burst=0, fresh=True)
@@ -150,8 +150,8 @@ def test_a_request_that_failed_in_the_middle_was_worked_on() -> None:
     failed = [one._replace(failure="reset", first_ns=one.sent_ns + 1) for one in calm]
     refused = [one._replace(failure="queue_full", first_ns=None) for one in calm]
     assert not visits.slower(calm[:20] + failed[20:], [calm])
-    assert visits._pace(failed) == visits._pace(calm)
-    assert visits._pace(refused).ended == 0
+    assert visits.pace(failed) == visits.pace(calm)
+    assert visits.pace(refused).ended == 0
 
 
 def waited(clients: int, count: int, deadline_s: float = 10.0) -> list[Request]:
@@ -160,7 +160,7 @@ def waited(clients: int, count: int, deadline_s: float = 10.0) -> list[Request]:
     return server.closed(clients, count)
 
 
-def report_records(kind: loops._Closed, level: int, records: list[Request]) -> None:
+def report_records(kind: loops.ClosedLoop, level: int, records: list[Request]) -> None:
     sending = kind.send(level, len(records), burst=level, fresh=True)
     next(sending)
     with pytest.raises(StopIteration):
@@ -168,7 +168,7 @@ def report_records(kind: loops._Closed, level: int, records: list[Request]) -> N
 
 
 def test_a_failing_level_that_those_below_foretold_is_probed_again_only_with_enough_left() -> None:
-    kind = loops._Closed(Limits(1, 64, 10 * SECOND))
+    kind = loops.ClosedLoop(Limits(1, 64, 10 * SECOND))
     report_records(kind, 8, waited(8, 60))
     report_records(kind, 12, waited(12, 60))
     assert kind.bad(kind.levels[12])
@@ -195,7 +195,7 @@ def test_a_level_far_below_the_point_that_fails_by_chance_does_not_draw_the_sear
 def test_a_rise_takes_a_level_just_below_the_point_then_one_just_above(
     level: int, far: float, wanted: int
 ) -> None:
-    assert loops._Closed(Limits(1, 999, 10 * SECOND)).next(level, far) == wanted
+    assert loops.ClosedLoop(Limits(1, 999, 10 * SECOND)).next(level, far) == wanted
 
 
 @pytest.mark.parametrize("pattern", ["poisson", "static"])

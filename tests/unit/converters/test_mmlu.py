@@ -15,7 +15,7 @@ from support.refusals import refusal
 from pytest_llamaburn import evalsets
 from pytest_llamaburn.commands import evalset
 from pytest_llamaburn.converters import mmlu
-from pytest_llamaburn.errors import DatasetError, MissingExtraError
+from pytest_llamaburn.errors import DatasetError, MissingExtraError, installing
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -188,8 +188,7 @@ def test_without_pyarrow_a_parquet_file_names_the_extra(
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     said = refusal(MissingExtraError, imported, tmp_path)
     assert said == (
-        f"{tmp_path}/law_test.parquet needs the extra [parquet]: "
-        "pip install 'pytest-llamaburn[parquet]'"
+        f"{tmp_path}/law_test.parquet needs the extra [parquet]: {installing('parquet')}"
     )
 
 

@@ -415,7 +415,7 @@ def test_provider_that_dies_is_noted_and_its_last_value_not_repeated(fakes: Fake
 
 
 def test_child_that_hangs_is_killed(fakes: Fakes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sampler, "_PATIENCE_S", 0.01)
+    monkeypatch.setattr(sampler, "PATIENCE_S", 0.01)
     child = Child(PLAN, fakes.machine(), lambda rows: None)
     child._process = subprocess.Popen(
         ["/bin/sleep", "600"], stdin=subprocess.PIPE, stdout=subprocess.PIPE

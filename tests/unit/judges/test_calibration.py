@@ -166,8 +166,8 @@ def test_samples_are_the_ratings_without_one_question_each(rated: Any) -> None:
     x, y, questions = (list(column) for column in zip(*rated, strict=True))
     left = [[i for i, one in enumerate(questions) if one != q] for q in dict.fromkeys(questions)]
     for statistic in _calibration.FIGURES.values():
-        pairs, place = agreement._distinct(x, y)
-        (counts,) = agreement._counts_without_each(pairs, place, questions)
+        pairs, place = agreement.distinct_pairs(x, y)
+        (counts,) = agreement.counts_without_each(pairs, place, questions)
         ours = statistic.of_samples(pairs._replace(counts=counts))
         for found, items in zip(ours, left, strict=True):
             if len(items) >= statistic.fewest:

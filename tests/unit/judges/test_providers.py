@@ -1,4 +1,4 @@
-"""What each provider is sent, and what its reply tells."""
+"""Of every provider: what it is sent, and what its reply tells."""
 
 from __future__ import annotations
 

@@ -162,8 +162,8 @@ ASK = Ask("system", "user", {}, 10, shown=(PHOTO, SAID))
 @pytest.mark.parametrize(
     ("refuses", "words", "left", "note"),
     [
-        ("image", "no image input", ["audio"], "takes no images"),
-        ("audio", "input_audio is not supported", ["image"], "takes no recordings"),
+        ("image", "no image input", ["audio"], "does not accept images"),
+        ("audio", "input_audio is not supported", ["image"], "does not accept recordings"),
     ],
 )
 def test_a_judge_that_refuses_a_medium_is_asked_without_and_that_is_told(

@@ -171,5 +171,5 @@ def test_a_measure_of_one_side_only_is_no_chart_of_a_comparison() -> None:
 
 
 def test_a_text_chart_that_does_not_fit_says_so() -> None:
-    assert table._chart(["x" * 90], 80) == ["the chart needs 90 columns: --wide shows it"]
-    assert table._chart(["x" * 90], None) == ["x" * 90]
+    assert table.fitted_chart(["x" * 90], 80) == ["the chart needs 90 columns: --wide shows it"]
+    assert table.fitted_chart(["x" * 90], None) == ["x" * 90]

@@ -32,7 +32,7 @@ def test_where_processes_share_no_clock_there_is_a_reason_and_no_number() -> Non
 def test_requests_that_failed_have_no_error_of_the_instrument() -> None:
     server = Server(Schedule())
     server.log = {}  # it may never have come
-    found = clock_error._errors({0: failed_trace()}, server)
+    found = clock_error.errors_of({0: failed_trace()}, server)
     assert found == {"requests": 0, "ttft_error_ms": None, "itl_error_ms": None}
 
 
@@ -88,4 +88,4 @@ def test_the_server_lists_its_model() -> None:
 
 def test_a_read_that_the_kernel_did_not_stamp_arrived_now() -> None:
     before = perf_counter_ns()
-    assert before <= _metronome._kernel_stamp([]) <= perf_counter_ns()
+    assert before <= _metronome.kernel_stamp([]) <= perf_counter_ns()

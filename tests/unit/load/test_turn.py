@@ -29,7 +29,7 @@ def waiting_message(holder: turn.Holder) -> str:
 def test_process_run_model_and_time_are_named() -> None:
     said = waiting_message(ME._replace(run_id="run-1", model="tiny"))
     assert said.startswith(f"{NOBODY}: process {ME.pid} (")
-    assert said.endswith("), run run-1 of tiny, since 2026-01-14T10:30:00Z; Ctrl-C ends the wait")
+    assert said.endswith("), run run-1 of tiny, since 2026-01-14T10:30:00Z")
     assert ", run run-1, since" in waiting_message(ME._replace(run_id="run-1"))
     assert "), since 2026" in waiting_message(ME)
     assert not note().exists()

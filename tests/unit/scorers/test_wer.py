@@ -77,7 +77,7 @@ def test_silence_loses_every_word() -> None:
 @pytest.mark.parametrize(
     ("hidden", "call", "said"),
     [
-        ("jiwer", "wer.score('a', Q('b', {}))", "needs the extra [audio]: pip install"),
+        ("jiwer", "wer.score('a', Q('b', {}))", "pip install 'pytest-llamaburn[audio]'"),
         ("jsonschema", "json_schema.score('1', Q('', {'schema': {}}))", "needs the extra [judge]"),
         ("whisper_normalizer", "wer.score('a', Q('b', {})).details['normaliser']", "basic"),
     ],

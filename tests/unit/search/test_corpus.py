@@ -127,7 +127,7 @@ def test_the_words_of_a_title_are_found_too(folder: Path) -> None:
 
 @given(query=st.text())
 def test_no_question_is_a_syntax_error(query: str) -> None:
-    index = corpus.Corpus([corpus._Part("t", "u", "What is hello-world? AND NOT near")])
+    index = corpus.Corpus([corpus.Part("t", "u", "What is hello-world? AND NOT near")])
     asyncio.run(index.find(query, 3))
 
 
@@ -147,7 +147,7 @@ def test_no_question_is_a_syntax_error(query: str) -> None:
     ],
 )
 def test_questions_that_look_like_a_query_language_are_words(query: str) -> None:
-    index = corpus.Corpus([corpus._Part("t", "u", "what is hello world near and not title")])
+    index = corpus.Corpus([corpus.Part("t", "u", "what is hello world near and not title")])
     words = [w for w in ("what", "hello", "near", "and", "not", "title") if w in query.lower()]
     assert bool(asyncio.run(index.find(query, 3))) == bool(words)
 

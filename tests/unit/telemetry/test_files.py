@@ -570,4 +570,4 @@ def test_host_falls_back_on_the_names_of_servers(
 def test_process_that_is_gone_has_no_tree() -> None:
     process = psutil.Popen(["/bin/true"])
     process.wait()
-    assert host._tree(process) == []
+    assert host.tree(process) == []

@@ -6,13 +6,24 @@ export const UNKNOWN = "–";
 export function number(value: number | null | undefined, digits = 3): string {
   if (value === null || value === undefined || !Number.isFinite(value)) return UNKNOWN;
   const size = Math.abs(value);
-  if (Number.isInteger(value) && size < 1e9) return value.toLocaleString("en");
-  if (size >= 10 ** (digits - 1)) return Math.round(value).toLocaleString("en");
-  return value.toLocaleString("en", {
-    minimumSignificantDigits: digits,
-    maximumSignificantDigits: digits,
-    useGrouping: true,
-  });
+  if (Number.isInteger(value) && size < 1e9) return fixed(value, 0);
+  if (size >= 10 ** (digits - 1)) return fixed(Math.round(value), 0);
+  return formatter("SignificantDigits", digits).format(value);
+}
+
+/** Return a number with so many decimals and thousands separators. */
+export function fixed(value: number, decimals: number): string {
+  return formatter("FractionDigits", decimals).format(value);
+}
+
+const formatters = new Map<string, Intl.NumberFormat>();
+
+/** Return a formatter; to make one takes a hundred times as long as to use it. */
+function formatter(of: "SignificantDigits" | "FractionDigits", count: number): Intl.NumberFormat {
+  const key = of + count;
+  const known = formatters.get(key) ?? new Intl.NumberFormat("en", { [`minimum${of}`]: count, [`maximum${of}`]: count });
+  formatters.set(key, known);
+  return known;
 }
 
 /** Return a number with its unit. */

@@ -2,10 +2,13 @@
 import { computed, effect, signal, untracked } from "@preact/signals";
 import { get, locked } from "./api";
 import { type Connection, follow } from "./events";
+import { paced } from "./paced";
+import { charted, type Charted, thinned } from "./run/live";
 import type { Job, JobList, JobState, Kind, Measures, Progress, SystemSample, Unfinished } from "./types";
 
-const MOST_POINTS = 2_000; // of a run's progress; then every second one is dropped
 const MOST_SAMPLES = 300; // ten minutes
+const NUMBERS_MS = 80; // from one change of numbers to the next
+const CURVES_MS = 200; // from one drawing of curves to the next: it takes more
 
 export const connection = signal<Connection>("connecting");
 export const jobs = signal<Job[]>([]);
@@ -16,8 +19,8 @@ export const kinds = signal<Kind[]>([]);
 export const samples = signal<(SystemSample & { at: number })[]>([]);
 /** What the numbers of result files are called, once `loadMeasures` has read it. */
 export const measures = signal<Measures>({ measures: {}, reasons: {} });
-/** The progress of the runs that were looked at, by job. */
-export const histories = signal<Record<string, Progress[]>>({});
+/** What curves need of the progress of the runs that were looked at, by job. */
+export const histories = signal<Record<string, Charted[]>>({});
 /** The job that runs or waits, if there is one: the first one in turn. */
 export const active = computed(() => [...jobs.value].reverse().find((job) => !isOver(job)) ?? null);
 
@@ -112,10 +115,27 @@ function takeNote({ job: id, text }: { job: string; text: string }): void {
   );
 }
 
+let heardLast: Record<string, Progress> = {}; // of an earlier job nothing more is needed
+let heardSince: Record<string, Charted[]> = {};
+const showNumbers = paced(NUMBERS_MS, () => (progress.value = heardLast));
+const showCurves = paced(CURVES_MS, () => {
+  for (const [id, events] of Object.entries(heardSince)) addToHistory(id, events);
+  heardSince = {};
+});
+
 function takeProgress({ job: id, ...now }: Progress & { job: string }): void {
-  progress.value = { [id]: now }; // of an earlier job nothing more is needed
-  const known = histories.value[id];
-  if (known) histories.value = { ...histories.value, [id]: thinned([...known, now]) };
+  heardLast = { [id]: now };
+  showNumbers();
+  if (!histories.value[id]) return;
+  (heardSince[id] ??= []).push(charted(now));
+  showCurves();
+}
+
+function addToHistory(id: string, events: Charted[]): void {
+  const known = histories.value[id] ?? [];
+  const latest = known.at(-1)?.at ?? 0;
+  const later = events.filter((one) => (one.at ?? 0) > latest);
+  histories.value = { ...histories.value, [id]: thinned([...known, ...later]) };
 }
 
 /** Return the last progress of a job. */
@@ -128,14 +148,10 @@ export async function watch(id: string): Promise<void> {
   if (histories.value[id]) return;
   histories.value = { ...histories.value, [id]: [] };
   const before = await get<Progress[]>(`/jobs/${id}/progress`).catch(() => []);
-  const latest = before.at(-1)?.at ?? 0;
-  const since = (histories.value[id] ?? []).filter((one) => (one.at ?? 0) > latest);
-  histories.value = { ...histories.value, [id]: thinned([...before, ...since]) };
-}
-
-function thinned(points: Progress[]): Progress[] {
-  const half = (_: Progress, place: number) => place % 2 === 0 || place > MOST_POINTS / 2;
-  return points.length > MOST_POINTS ? points.filter(half) : points;
+  const since = histories.value[id] ?? [];
+  histories.value = { ...histories.value, [id]: [] };
+  addToHistory(id, before.map(charted));
+  addToHistory(id, since);
 }
 
 function takeSample(sample: SystemSample): void {

@@ -59,12 +59,12 @@ export interface JobList {
   unfinished: Unfinished[];
 }
 
-/** A kind of run; `first` names the settings that a form shows at once. */
+/** A kind of run: the lists of its results, and the settings that a form shows at once. */
 export interface Kind {
   name: string;
   help: string;
   description: string;
-  folder: string;
+  types: string[];
   first: string[];
 }
 

@@ -196,6 +196,6 @@ def test_a_flag_is_told_once_with_the_number_of_its_requests() -> None:
 
 
 def test_every_flag_has_its_words() -> None:
-    assert insights._FLAG_TEXTS.keys() >= flags.FLAGS.keys()
-    for name in insights._FLAG_TEXTS:
+    assert insights.FLAG_TEXTS.keys() >= flags.FLAGS.keys()
+    for name in insights.FLAG_TEXTS:
         assert list(insights_by_id([row(flags=[name])])) == [name]

@@ -257,7 +257,7 @@ def test_earlier_files_are_those_of_the_machine_and_model(
         return {d["run_id"] for d in results.earlier(tmp_path, wanted, "benchmark")}
 
     assert found() == {f"mine-{index}" for index in range(4)}
-    monkeypatch.setattr(results, "_EARLIER_FILES", 2)
+    monkeypatch.setattr(results, "EARLIER_FILES", 2)
     assert len(found()) == 2
 
 

@@ -351,7 +351,7 @@ def test_missing_verdicts_of_scorers_count_as_unscored_where_judges_miss_fewer()
     assert unscored == Observed(0.5, stats.wilson(1, 2))
     nothing = {"n_total": 0, **eval_scores.correctness([])}
     none = MEASURES["unscored"].observed({"results": nothing})
-    assert none == Observed(reason="nothing was marked")
+    assert none == Observed(reason="nothing was scored or judged")
 
 
 @pytest.mark.parametrize(
@@ -461,7 +461,7 @@ def test_only_the_questions_that_both_have_are_compared_and_what_differs_is_said
     assert texts == [
         "judge is none, claude in the baseline",
         "system_prompt is “Answer with a number.”, none in the baseline",
-        "the eval set is another one: only questions that are the same are compared",
+        "the eval sets differ: only the questions that both have are compared",
     ]
 
 
@@ -576,10 +576,10 @@ def test_planned_answers_are_the_planned_rows_without_the_scores(
 def test_the_table_of_a_cut_eval_says_how_many_answers_were_planned() -> None:
     document = results.load(GOLDEN)
     document["results"]["totals"]["planned_answers"] = 10
-    assert "6 of 10 answers" in next(table._facts(document))
+    assert "6 of 10 answers" in next(table.facts_of(document))
 
 
 def test_table_says_why_answers_could_not_be_scored() -> None:
     items: Any = [{**one, "finish_reason": "stop"} for one in marked("right", "unavailable")]
     document = {"results": {"items": items, **eval_scores.correctness(items)}, "insights": []}
-    assert "unavailable: no sandbox" in [*table._unread(document)]
+    assert "unavailable: no sandbox" in [*table.unread_of(document)]

@@ -288,7 +288,7 @@ def test_without_levels_there_is_no_point_and_a_sample_of_none_crosses_nothing(
     empty = Level(2, 0, None, None, None)
     for unit in (CLIENTS, RATE):
         load = findings.Load([empty], [], {}, 10.0, unit)
-        assert findings._crossing(load, 1.0, 0.05) is None
+        assert findings.crossed_at(load, 1.0, 0.05) is None
 
 
 def test_our_sides_health_is_in_each_level(tmp_path: Path) -> None:

@@ -128,7 +128,7 @@ def ramped(slots: int, **values: Any) -> tuple[list[Step], Ending]:
         rows = rows[: step.requests]
         for number, row in enumerate(rows):
             if number % int(step.level) >= slots:
-                row.error = {"kind": "queue_full"}
+                row.error = {"kind": "queue_full", "phase": "stream", "status": None, "message": ""}
         try:
             step = plan.send([request_of(row) for row in rows])
         except StopIteration as end:

@@ -113,7 +113,7 @@ def test_of_a_level_taken_again_the_later_try_counts() -> None:
     for number, one in enumerate(rows):
         one.attempt = number % 2
     record = Record(None, 1, [], {}, [], False, others={"step": said})
-    (visit,) = result._visits(record, rows)
+    (visit,) = result.visits_of(record, rows)
     assert (visit.number, visit.started_ns, len(visit.rows)) == (1, 9, 6)
     assert visit.health == StepHealth(cpu_share=0.1)
     assert visit.load == Step(2, CLIENTS)

@@ -143,7 +143,7 @@ def test_a_point_that_the_levels_only_bracket_has_no_number(tmp_path: Path) -> N
         "deadline 10 s): somewhere at or below 1 client; lower levels were not measured; " in text
     )
     older = {"concurrency": None, "passing": 2, "failing": 8}  # of a file without brackets
-    assert table._at(older) == "between 2 and 8 clients"
+    assert table.place_of(older) == "between 2 and 8 clients"
 
 
 def test_goodput_without_numbers_says_why(tmp_path: Path) -> None:
@@ -205,7 +205,7 @@ def test_a_spike_without_a_steady_time_before_it_has_no_bound_of_its_recovery(
 
 def test_a_recovery_within_the_resolution_is_under_it() -> None:
     found = {"recovery_time_ms": 0.0, "range_ms": [0.0, 6000.0], "spikes": [1, 2]}
-    text = table._recovery({**found, "resolution_ms": 5000.0, "steady_rate": 2.0})
+    text = table.recovery_row({**found, "resolution_ms": 5000.0, "steady_rate": 2.0})
     assert text.startswith("recovery after a spike: under 5,000 ms (of 2 spikes, under 5,000 to ")
 
 
@@ -291,7 +291,7 @@ def test_a_point_between_two_levels_far_apart_is_printed_as_these(tmp_path: Path
 
 
 def test_a_point_above_all_that_was_sent_is_said_to_be_there() -> None:
-    at = table._at({"rate": None, "bracket": (4, None), "passing": 4, "failing": None})
+    at = table.place_of({"rate": None, "bracket": (4, None), "passing": 4, "failing": None})
     assert at == "above 4 requests/s"
 
 

@@ -1,6 +1,8 @@
 // A comparison: the verdicts, how large and how sure each change is, and what differs besides.
 import { number, when } from "../format";
 import { href } from "../routes";
+import { kinds } from "../store";
+import type { Reference } from "../types";
 import { Badge, Card, Figures, Sentences, type Tone } from "../ui/card";
 import { Table } from "../ui/table";
 import { Tip } from "../ui/tip";
@@ -19,7 +21,6 @@ const TONES: Record<string, Tone> = {
   worse: "bad",
   inconclusive: "warn",
 };
-const FOLDERS: Record<string, string> = { benchmark: "benchmarks", stress: "stress", eval: "evals" };
 
 /** The tone of a verdict. */
 export const toneOf = (verdict: string): Tone => TONES[verdict] ?? "plain";
@@ -90,10 +91,12 @@ function countsOf(changes: Change[]): [string, preact.ComponentChildren][] {
   ]);
 }
 
-/** Return where the page shows a file that was compared. */
-function referenceOf(kind: string, { path }: ComparedFile): { type: string; id: string } {
-  const name = path.split(/[\\/]/).pop() ?? path;
-  return { type: FOLDERS[kind] ?? `${kind}s`, id: name.replace(/\.json$/, "") };
+/** Return where the page shows a file that was compared; the id of one in a folder begins with that. */
+function referenceOf(kind: string, { path }: ComparedFile): Reference {
+  const types = kinds.value.find((one) => one.name === kind)?.types ?? [];
+  const parts = path.replace(/\.json$/, "").split(/[\\/]/);
+  const place = Math.max(...types.map((type) => parts.lastIndexOf(type)));
+  return { type: parts[place] ?? types[0] ?? kind, id: parts.slice(place < 0 ? -1 : place + 1).join(".") };
 }
 
 /** Return the name of what changed. */

@@ -1,10 +1,12 @@
 // Stress runs that are compared, level by level, in the same charts.
 import { useEffect, useState } from "preact/hooks";
 import { get } from "../api";
+import { capital } from "../format";
 import type { Distribution, Reference } from "../types";
 import { Card } from "../ui/card";
 import { Chart, type Series } from "../ui/chart";
 import type { Document, Level } from "../views/document";
+import { fullLabelOf, labelOf } from "../views/measure";
 import { pathOf } from "./api";
 
 interface Run {
@@ -38,14 +40,14 @@ export function Levels({ files }: { files: File[] }) {
   return (
     <Card title="Level by level">
       <Chart
-        title="Requests per second"
+        title={capital(labelOf("requests_per_sec"))}
         x={x}
         y={{ label: "Requests", unit: "/s" }}
         series={series((level) => level.requests_per_sec, "/s")}
         sync="levels"
       />
       <Chart
-        title="Total generation, p95"
+        title={capital(fullLabelOf("total_generation_ms.p95"))}
         x={x}
         y={{ label: "Time", unit: "ms" }}
         series={series((level) => (level.total_generation_ms as Distribution | null)?.p95 ?? null, "ms")}

@@ -1,12 +1,13 @@
 // Which model to run on: those that the server and the embedded catalogue have.
 import { computed } from "@preact/signals";
 import { useState } from "preact/hooks";
-import { bytes, number, UNKNOWN } from "../format";
+import { bytes, capital, number, UNKNOWN } from "../format";
 import { samples } from "../store";
 import { Problem, Waiting } from "../ui/card";
 import { type Column, Table } from "../ui/table";
 import { Tip } from "../ui/tip";
 import { useLoad } from "../ui/use-load";
+import { PullState, usePull } from "./pull";
 
 export interface Model {
   where: string;
@@ -34,15 +35,21 @@ interface PickerProps {
 /** Boxes to tick for models, and a field for one that is not in the list. */
 export function ModelPicker({ chosen, change, problem }: PickerProps) {
   const { data, problem: failed, again } = useLoad<Models>("/models");
+  const listed = data?.models ?? [];
   const [wanted, setWanted] = useState("");
   const [other, setOther] = useState("");
   const turn = (id: string) =>
     change(chosen.includes(id) ? chosen.filter((one) => one !== id) : [...chosen, id]);
+  const pull = usePull((name) => {
+    const id = tagged(name, listed);
+    if (!chosen.includes(id)) change([...chosen, id]);
+    if (other.trim() === name) setOther("");
+    again();
+  });
   const add = () => {
     if (other.trim() && !chosen.includes(other.trim())) change([...chosen, other.trim()]);
     setOther("");
   };
-  const listed = data?.models ?? [];
   const shown = listed.filter((model) => model.id.toLowerCase().includes(wanted.toLowerCase()));
   const unlisted = chosen.filter((id) => !listed.some((model) => model.id === id));
   return (
@@ -52,7 +59,7 @@ export function ModelPicker({ chosen, change, problem }: PickerProps) {
       </legend>
       {!data && !failed && <Waiting>Asking the server for its models …</Waiting>}
       {failed && <Problem>{failed}</Problem>}
-      {data?.complaint && <p class="quiet">{data.complaint}</p>}
+      {data?.complaint && <Complaint of={data.complaint} />}
       {listed.length > 8 && (
         <input
           type="search"
@@ -92,17 +99,37 @@ export function ModelPicker({ chosen, change, problem }: PickerProps) {
         <button type="button" onClick={add} disabled={!other.trim()}>
           Add
         </button>
+        <button type="button" onClick={() => pull.begin(other.trim())} disabled={!other.trim()}>
+          Download
+        </button>
         <button type="button" onClick={again}>
           Look again
         </button>
         {chosen.length === 0 && <span class="quiet">None chosen: the default model is used.</span>}
       </div>
+      <PullState of={pull} />
       {problem && (
         <p class="error" role="alert">
           {problem}
         </p>
       )}
     </fieldset>
+  );
+}
+
+/** Return a model's name as Ollama lists it: what has no tag is the latest. */
+function tagged(name: string, listed: Model[]): string {
+  return name.includes(":") || listed.some((model) => model.id === name) ? name : `${name}:latest`;
+}
+
+/** Why the models of a server are missing, without what the command advises of its options. */
+function Complaint({ of }: { of: string }) {
+  const [why] = of.split(/\. (?=[A-Z])/);
+  return (
+    <p class="quiet">
+      {capital(why ?? of)}. Models whose place is “embedded” need no server. Another server is named by the setting
+      Host, under “More settings”.
+    </p>
   );
 }
 

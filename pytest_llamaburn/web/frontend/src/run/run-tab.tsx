@@ -3,16 +3,17 @@ import type { ComponentType } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { post, sentence } from "../api";
 import { histories, isOver, jobs, kinds, takeJob, unfinished, watch } from "../store";
-import type { Job, Kind, Progress, Unfinished } from "../types";
+import type { Job, Kind, Unfinished } from "../types";
 import { Card, Problem } from "../ui/card";
 import { ResultView } from "../views/result";
 import { RunForm } from "./form";
+import type { Charted } from "./live";
 import { Ended, Running } from "./running";
 
 interface RunTabProps {
   kind: string;
   /** Curves of a run that goes on, from its progress so far. */
-  Live?: ComponentType<{ job: Job; history: Progress[] }>;
+  Live?: ComponentType<{ job: Job; history: Charted[] }>;
 }
 
 /** All of a tab of runs. */
@@ -71,7 +72,7 @@ function Curves({ job, Live }: { job: Job; Live: NonNullable<RunTabProps["Live"]
 
 /** What a job wrote; one at a time where it wrote several. */
 function Results({ job, kind }: { job: Job; kind: Kind }) {
-  const own = job.wrote.filter((one) => one.type === kind.folder);
+  const own = job.wrote.filter((one) => kind.types.includes(one.type));
   const [place, setPlace] = useState(0);
   const shown = own[Math.min(place, own.length - 1)];
   if (!shown) return null;

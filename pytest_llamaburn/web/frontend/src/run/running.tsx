@@ -1,14 +1,17 @@
 // A run that goes on, and how one ended.
+import { useEffect } from "preact/hooks";
 import { span, when } from "../format";
-import { progressOf } from "../store";
+import { loadMeasures, progressOf } from "../store";
 import type { Job, Progress } from "../types";
 import { Badge, Card, Copyable, Figures, type Tone } from "../ui/card";
 import { countOf, leftOf, ProgressBar, stageOf, StopButton, titleOf } from "../ui/job-bar";
 import { Value } from "../ui/value";
+import { labelOf } from "../views/measure";
 
 /** What a run does now: its stage, how far it is, its numbers. */
 export function Running({ job }: { job: Job }) {
   const progress = progressOf(job);
+  useEffect(loadMeasures, []);
   return (
     <Card title={`${titleOf(job.kind)}: ${stageOf(job)}`} actions={<StopButton job={job} />}>
       <div class="stack">
@@ -26,14 +29,14 @@ export function Running({ job }: { job: Job }) {
 
 function figures(progress: Progress | null): [string, preact.ComponentChildren][] {
   const known: [string, number | null | undefined, string][] = [
-    ["requests per second, now", progress?.requests_per_sec, "requests/s"],
-    ["whole answer, p50 now", progress?.total_p50_ms, "ms"],
-    ["whole answer, p95 now", progress?.total_p95_ms, "ms"],
+    [`${labelOf("requests_per_sec")}, now`, progress?.requests_per_sec, "requests/s"],
+    [`${labelOf("total_generation_ms")}, p50 now`, progress?.total_p50_ms, "ms"],
+    [`${labelOf("total_generation_ms")}, p95 now`, progress?.total_p95_ms, "ms"],
     ["clients", progress?.clients, ""],
     ["scheduled rate", progress?.rate_per_sec, "requests/s"],
     ["in flight", progress?.in_flight, "requests"],
-    ["tokens per second, now", progress?.tokens_per_sec, "tokens/s"],
-    ["time to first token, last", progress?.time_to_first_token_ms, "ms"],
+    [`${labelOf("tokens_per_sec")}, now`, progress?.tokens_per_sec, "tokens/s"],
+    [`${labelOf("time_to_first_token_ms")}, last`, progress?.time_to_first_token_ms, "ms"],
     ["failed", progress?.failed, ""],
   ];
   return known
@@ -66,16 +69,20 @@ export function Ended({ job }: { job: Job }) {
 
 const COMPLAINT = "llamaburn: ";
 
+/** Return what the command of a job complained of. */
+export function complaintsOf(job: Job): string[] {
+  const lines = (job.lines ?? []).filter((line) => line.startsWith(COMPLAINT));
+  return [...new Set(lines.map((line) => line.slice(COMPLAINT.length)))];
+}
+
 /** The sentences of the command: complaints at once, the rest on demand. */
 function Said({ job }: { job: Job }) {
-  const lines = job.lines ?? [];
-  const complaints = lines.filter((line) => line.startsWith(COMPLAINT));
-  const rest = lines.filter((line) => !line.startsWith(COMPLAINT));
+  const rest = (job.lines ?? []).filter((line) => !line.startsWith(COMPLAINT));
   return (
     <>
-      {complaints.map((line) => (
-        <p class="problem" key={line}>
-          {line.slice(COMPLAINT.length)}
+      {complaintsOf(job).map((words) => (
+        <p class="problem" key={words}>
+          {words}
         </p>
       ))}
       <details>

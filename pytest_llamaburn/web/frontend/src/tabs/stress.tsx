@@ -1,11 +1,12 @@
 // The tab Stress: the graph of a load while it goes on.
-import { number } from "../format";
-import { secondsOf, valuesOf } from "../run/live";
+import { capital, number } from "../format";
+import { type Charted, secondsOf, valuesOf } from "../run/live";
 import { RunTab } from "../run/run-tab";
-import type { Job, Progress } from "../types";
+import type { Job } from "../types";
 import { Card } from "../ui/card";
 import { type Band, Chart, type Mark } from "../ui/chart";
-import { STATES } from "../views/stress";
+import { labelOf } from "../views/measure";
+import { STATES } from "../views/states";
 
 const DEGRADATION_FACTOR = 2; // the command's default
 
@@ -13,14 +14,14 @@ export default function StressTab({ kind }: { kind: string }) {
   return <RunTab kind={kind} Live={Live} />;
 }
 
-function Live({ job, history }: { job: Job; history: Progress[] }) {
+function Live({ job, history }: { job: Job; history: Charted[] }) {
   const loads = history.filter((event) => levelOf(event) !== null);
   if (loads.length < 2) return null;
   const seconds = secondsOf(loads);
   const x = { label: "time", unit: "s", values: seconds };
   const levels = levelsOf(loads, seconds, factorOf(job.command));
   const shared = { x, bands: levels.map(bandOf), marks: marksOf(levels), sync: "load" };
-  const curve = (name: string, of: keyof Progress, unit: string) => ({ name, unit, values: valuesOf(loads, of) });
+  const curve = (name: string, of: keyof Charted, unit: string) => ({ name, unit, values: valuesOf(loads, of) });
   return (
     <Card title="The load so far">
       <p class="quiet">
@@ -33,14 +34,14 @@ function Live({ job, history }: { job: Job; history: Progress[] }) {
           y={{ label: "throughput", unit: "requests/s" }}
           right={{ label: "in flight", unit: "requests" }}
           series={[
-            curve("requests per second", "requests_per_sec", "requests/s"),
+            curve(labelOf("requests_per_sec"), "requests_per_sec", "requests/s"),
             { ...curve("in flight", "in_flight", "requests"), side: "right" },
           ]}
         />
         <Chart
           {...shared}
-          title="Latency of the whole answer"
-          y={{ label: "whole answer", unit: "ms" }}
+          title={`${capital(labelOf("total_generation_ms"))} of the last seconds`}
+          y={{ label: labelOf("total_generation_ms"), unit: "ms" }}
           series={[curve("p50", "total_p50_ms", "ms"), curve("p95", "total_p95_ms", "ms")]}
         />
         <Chart
@@ -55,7 +56,7 @@ function Live({ job, history }: { job: Job; history: Progress[] }) {
   );
 }
 
-const levelOf = ({ clients, rate_per_sec }: Progress) => clients ?? rate_per_sec ?? null;
+const levelOf = ({ clients, rate_per_sec }: Charted) => clients ?? rate_per_sec ?? null;
 
 interface LiveLevel {
   from: number;
@@ -65,7 +66,7 @@ interface LiveLevel {
 }
 
 /** Return the levels so far, each with the state that its last events show. */
-function levelsOf(loads: Progress[], seconds: number[], factor: number): LiveLevel[] {
+function levelsOf(loads: Charted[], seconds: number[], factor: number): LiveLevel[] {
   const single = loads.filter((event) => event.stage === "baseline").at(-1)?.total_p50_ms ?? null;
   const found: LiveLevel[] = [];
   loads.forEach((event, place) => {
@@ -79,7 +80,7 @@ function levelsOf(loads: Progress[], seconds: number[], factor: number): LiveLev
   return found;
 }
 
-function stateOf(event: Progress, single: number | null, factor: number): string {
+function stateOf(event: Charted, single: number | null, factor: number): string {
   if (event.stage === "baseline") return "baseline";
   if (event.state === "failing") return "failure";
   const now = event.total_p50_ms;

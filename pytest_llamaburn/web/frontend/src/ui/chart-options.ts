@@ -1,5 +1,6 @@
 // How a chart's properties become options of uPlot.
 import UPlot from "uplot";
+import { fixed } from "../format";
 import { type Axis, type ChartProps, dashOf, dataOf, heightOf, type Series } from "./chart";
 
 export type Draw = (plot: UPlot, props: ChartProps, ink: Ink) => void;
@@ -114,8 +115,7 @@ function ticks(splits: (number | null)[]): string[] {
   const known = splits.filter((value) => value !== null);
   const step = known.length > 1 ? Math.abs(known[1]! - known[0]!) : 1;
   const decimals = Math.min(6, (String(Number(step.toPrecision(6))).split(".")[1] ?? "").length);
-  const shown = { minimumFractionDigits: decimals, maximumFractionDigits: decimals };
-  return splits.map((value) => (value === null ? "" : value.toLocaleString("en", shown)));
+  return splits.map((value) => (value === null ? "" : fixed(value, decimals)));
 }
 
 const MOST_USUAL_LETTERS = 6; // so that the plots of charts below each other begin at one place

@@ -1,14 +1,19 @@
 // The job that runs, on every tab: what it does, how far it is, and how to stop it.
 import { useState } from "preact/hooks";
 import { remove, sentence } from "../api";
-import { capital, number, span } from "../format";
+import { bytes, capital, number, span } from "../format";
 import { href } from "../routes";
-import { active, jobs, progressOf } from "../store";
+import { active, jobs, kinds, progressOf } from "../store";
 import type { Job, Progress } from "../types";
 
 /** Return the name of a kind of job as a heading. */
 export function titleOf(kind: string): string {
   return capital(kind.replaceAll("-", " "));
+}
+
+/** Return the name of the model that a job downloads, empty if it does something else. */
+export function pulledBy(job: Job): string {
+  return job.kind === "pull" ? (job.command.split(" ").pop() ?? "") : "";
 }
 
 /** The bar of a job's progress; without a plan it shows that something goes on. */
@@ -31,9 +36,11 @@ export function stageOf(job: Job): string {
 /** How far a job is, in words. */
 export function countOf(progress: Progress | null): string {
   if (!progress || progress.done === null || progress.done === undefined) return "";
-  const planned = progress.planned ? ` of ${number(progress.planned)}` : "";
+  const isSize = progress.unit === "bytes";
+  const shown = isSize ? bytes : number;
+  const planned = progress.planned ? ` of ${shown(progress.planned)}` : "";
   const failed = progress.failed ? `, ${number(progress.failed)} failed` : "";
-  return `${number(progress.done)}${planned} ${progress.unit ?? ""}${failed}`;
+  return `${shown(progress.done)}${planned}${isSize ? "" : ` ${progress.unit ?? ""}`}${failed}`;
 }
 
 /** How long a job still takes, in words; of a load, how long its level does. */
@@ -68,7 +75,11 @@ export function JobBar() {
   const left = leftOf(progress);
   return (
     <aside class="job-bar" aria-label="Running job">
-      <a href={href(job.kind)}>{titleOf(job.kind)}</a>
+      {kinds.value.some((kind) => kind.name === job.kind) ? (
+        <a href={href(job.kind)}>{titleOf(job.kind)}</a>
+      ) : (
+        <span>{pulledBy(job) ? `Download of ${pulledBy(job)}` : titleOf(job.kind)}</span>
+      )}
       <span class="stage">{stageOf(job)}</span>
       <ProgressBar progress={progress} label={`Progress of the ${job.kind}`} />
       <span class="number">{countOf(progress)}</span>

@@ -46,13 +46,16 @@ export default function BenchmarkView({ document }: { document: Document }) {
 }
 
 function headlines({ summary = {}, totals = {}, correctness }: BenchmarkResults) {
-  const median = (name: string) => <Statistic name={name} of={summary[name]} statistic="p50" />;
+  const headline = (name: string, statistic: "p50" | "mean"): [string, preact.ComponentChildren] => [
+    `${labelOf(name)}, ${statistic}`,
+    <Statistic name={name} of={summary[name]} statistic={statistic} />,
+  ];
   const found: [string, preact.ComponentChildren][] = [
-    ["time to first token, p50", median("time_to_first_token_ms")],
-    ["time between tokens, p50", median("inter_token_latency_ms")],
-    ["tokens per second, mean", <Statistic name="tokens_per_sec" of={summary.tokens_per_sec} />],
-    ["whole answer, p50", median("total_generation_ms")],
-    ["energy of an answer, mean", <Statistic name="energy_wh" of={summary.energy_wh} />],
+    headline("time_to_first_token_ms", "p50"),
+    headline("inter_token_latency_ms", "p50"),
+    headline("tokens_per_sec", "mean"),
+    headline("total_generation_ms", "p50"),
+    headline("energy_wh", "mean"),
     [
       "requests",
       <Value

@@ -91,9 +91,9 @@ function Opened({ item, rival }: QuestionProps) {
         </details>
       )}
       <p class="row quiet">
-        <span>first token {measure("time_to_first_token_ms", "ms")}</span>
-        <span>speed {measure("tokens_per_sec", "tokens/s")}</span>
-        <span>length {measure("output_sequence_length", "tokens")}</span>
+        <span>{labelOf("time_to_first_token_ms")} {measure("time_to_first_token_ms", "ms")}</span>
+        <span>{labelOf("tokens_per_sec")} {measure("tokens_per_sec", "tokens/s")}</span>
+        <span>{labelOf("output_sequence_length")} {measure("output_sequence_length", "tokens")}</span>
         {item.cached && <span>taken from an earlier run</span>}
         {(item.flags ?? []).map((flag) => (
           <span key={flag}>{flag.replaceAll("_", " ")}</span>

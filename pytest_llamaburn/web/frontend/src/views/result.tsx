@@ -13,38 +13,40 @@ import OtherView from "./other";
 import { Head } from "./parts";
 import StressView from "./stress";
 
-type View = ComponentType<{ document: Document }>;
+type View = ComponentType<{ document: Document; reference?: Reference }>;
 
 /** The views by what follows `llamaburn/` in a file's schema. */
 const VIEWS: Record<string, View> = {
   benchmark: BenchmarkView,
   stress: StressView,
   eval: EvalView,
-  comparison: ComparisonView,
-  "eval-comparison": ComparisonView,
-  "stress-comparison": ComparisonView,
 };
 
-/** Return the kind of a document. */
-export function kindOf(document: Document): string {
-  return (document.schema ?? "").replace(/^llamaburn\//, "");
+function viewOf({ schema = "" }: Document): View {
+  return VIEWS[schema.replace(/^llamaburn\//, "")] ?? (schema.endsWith("comparison") ? ComparisonView : OtherView);
 }
 
 /** A result of this server. */
 export function ResultView({ type, id }: Reference) {
   const { data, problem } = useLoad<Document>(`/results/${encodeURIComponent(type)}/${encodeURIComponent(id)}`);
   if (problem) return <Problem>{problem}</Problem>;
-  return data ? <DocumentView document={data} /> : <Waiting />;
+  return data ? <DocumentView document={data} reference={{ type, id }} /> : <Waiting />;
+}
+
+interface DocumentProps {
+  document: Document;
+  /** Which result of this server it is, if it is one. */
+  reference?: Reference;
 }
 
 /** The content of a result file. */
-export function DocumentView({ document }: { document: Document }) {
+export function DocumentView({ document, reference }: DocumentProps) {
   useEffect(loadMeasures, []);
-  const View = VIEWS[kindOf(document)] ?? OtherView;
+  const View = viewOf(document);
   return (
     <>
       <Head document={document} />
-      <View document={document} />
+      <View document={document} {...(reference && { reference })} />
     </>
   );
 }

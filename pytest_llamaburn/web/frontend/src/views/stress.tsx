@@ -1,18 +1,13 @@
 // A stress run: how much load the server carried.
-import { number } from "../format";
-import { Badge, Card, Figures, Problem, type Tone } from "../ui/card";
+import { capital, number } from "../format";
+import { Badge, Card, Figures, Problem } from "../ui/card";
 import { type Band, Chart, type Mark } from "../ui/chart";
 import { type Column, Table } from "../ui/table";
 import { Value } from "../ui/value";
 import { distributionOf, type Document, type Level, type Point, type Second, type StressResults } from "./document";
-import { Statistic } from "./measure";
+import { labelOf, Statistic } from "./measure";
 import { Errors, Gates, Insights, SystemProfile } from "./parts";
-
-export const STATES: Record<string, Exclude<Tone, "plain">> = {
-  optimal: "good",
-  degraded: "warn",
-  failure: "bad",
-};
+import { STATES } from "./states";
 
 export default function StressView({ document }: { document: Document }) {
   const results = (document.results ?? {}) as StressResults;
@@ -59,7 +54,7 @@ function headlines(results: StressResults, levels: Level[], unit: string) {
     ["highest throughput", <Value value={best?.requests_per_sec} unit="requests/s" reason={best?.rate_reason} />],
     ["highest token rate", <Value value={Number.isFinite(tokens) ? tokens : null} unit="tokens/s" />],
     [
-      "time to first token of one client, p50",
+      `${labelOf("time_to_first_token_ms")} of one client, p50`,
       <Statistic
         name="time_to_first_token_ms"
         of={results.baseline && distributionOf(results.baseline, "time_to_first_token_ms")}
@@ -108,7 +103,7 @@ function ThroughputAgainstLatency({ levels }: { levels: Level[] }) {
       <Chart
         title="Each level with the 95 % interval of its mean; the numbers are the load"
         x={{ label: "throughput", unit: "requests/s", values: sorted.map((level) => level.requests_per_sec!) }}
-        y={{ label: "whole answer", unit: "ms" }}
+        y={{ label: labelOf("total_generation_ms"), unit: "ms" }}
         series={[
           {
             name: "mean",
@@ -153,9 +148,9 @@ function ByLevel({ levels, results, unit }: { levels: Level[]; results: StressRe
   return (
     <Card title="Latency by level">
       <Chart
-        title="Time of the whole answer at each load"
+        title={`${capital(labelOf("total_generation_ms"))} at each load`}
         x={{ label: "load", unit, values }}
-        y={{ label: "whole answer", unit: "ms" }}
+        y={{ label: labelOf("total_generation_ms"), unit: "ms" }}
         series={[curve("p50"), curve("p95")]}
         bands={bandsOf(levels, values)}
         marks={marks}
@@ -194,7 +189,7 @@ function Timeline({ of }: { of: Second[] }) {
       <Chart
         title="What ended in each second, and how many requests were in flight"
         x={{ label: "time", unit: "s", values: of.map((one) => one.second) }}
-        y={{ label: "requests per second", unit: "requests/s" }}
+        y={{ label: labelOf("requests_per_sec"), unit: "requests/s" }}
         right={{ label: "in flight", unit: "requests" }}
         series={[
           { name: "succeeded", unit: "requests/s", values: of.map((one) => one.completed) },
@@ -207,8 +202,8 @@ function Timeline({ of }: { of: Second[] }) {
 }
 
 function Levels({ of, unit }: { of: Level[]; unit: string }) {
-  const measure = (name: string, label: string, statistic: "p50" | "p95"): Column<Level> => ({
-    name: `${label}, ${statistic}`,
+  const measure = (name: string, statistic: "p50" | "p95"): Column<Level> => ({
+    name: `${capital(labelOf(name))}, ${statistic}`,
     unit: "ms",
     show: (level) => <Statistic name={name} of={distributionOf(level, name)} statistic={statistic} bare />,
     by: (level) => distributionOf(level, name)?.[statistic],
@@ -244,10 +239,10 @@ function Levels({ of, unit }: { of: Level[]; unit: string }) {
           show: (level) => <Value value={level.output_tokens_per_sec} unit="tokens/s" reason={level.rate_reason} bare />,
           by: (level) => level.output_tokens_per_sec,
         },
-        measure("total_generation_ms", "Whole answer", "p50"),
-        measure("total_generation_ms", "Whole answer", "p95"),
-        measure("time_to_first_token_ms", "First token", "p50"),
-        measure("inter_token_latency_ms", "Between tokens", "p50"),
+        measure("total_generation_ms", "p50"),
+        measure("total_generation_ms", "p95"),
+        measure("time_to_first_token_ms", "p50"),
+        measure("inter_token_latency_ms", "p50"),
         {
           name: "Failed",
           show: (level) => (

@@ -1,4 +1,4 @@
-"""The fixture `llm_chat` in a test of a user, with thresholds of its marker."""
+"""The fixtures of runs that send their own requests, in a user's test with thresholds."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ OPTIONS = (
 USER_TEST = """
     import pytest
 
-    @pytest.mark.llm_chat
-    def test_works(llm_chat):
-        found = llm_chat()
-        assert found["turns"][0]["ttft_ms"]["n"] == 3
+    @pytest.mark.llm_{kind}
+    def test_works(llm_{kind}):
+        found = llm_{kind}()
+        assert {expected}
 
-    @pytest.mark.llm_chat(thresholds=["turn_ttft_ms@1<1e-9"])
-    def test_is_impossible(llm_chat):
-        llm_chat()
+    @pytest.mark.llm_{kind}(thresholds=["{gate}"])
+    def test_is_impossible(llm_{kind}):
+        llm_{kind}()
 """
 
 
@@ -37,13 +37,20 @@ def host() -> Iterator[str]:
         yield server.host
 
 
+@pytest.mark.parametrize(
+    ("kind", "expected", "gate"),
+    [
+        ("chat", 'found["turns"][0]["ttft_ms"]["n"] == 3', "turn_ttft_ms@1<1e-9"),
+        ("depth", '[at["depth"] for at in found["depths"]] == [0]', "error_rate>0.5"),
+    ],
+)
 def test_a_users_test_gets_the_results_and_fails_by_its_thresholds(
-    pytester: pytest.Pytester, host: str
+    pytester: pytest.Pytester, host: str, kind: str, expected: str, gate: str
 ) -> None:
-    pytester.makepyfile(USER_TEST)
+    pytester.makepyfile(USER_TEST.format(kind=kind, expected=expected, gate=gate))
     options = (f"--llamaburn-host={host}", "--llamaburn-model=tiny:latest", *OPTIONS)
     result = pytest_session(pytester, *options)
     result.assert_outcomes(passed=1, failed=1)
-    result.stdout.fnmatch_lines(["*turn_ttft_ms@1<1e-9: fail: *"])
-    (path,) = (pytester.path / "results" / "chats").glob("*.json")
+    result.stdout.fnmatch_lines([f"*{gate}: fail: *"])
+    (path,) = (pytester.path / "results" / f"{kind}s").glob("*.json")
     assert '"status": "complete"' in path.read_text()

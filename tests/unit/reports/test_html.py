@@ -215,7 +215,7 @@ def test_a_filter_of_one_value_or_of_too_many_is_no_filter() -> None:
         Entry(f"q{i}", "wrong", (), {"same": "x", "each": str(i), "half": str(i % 2)}, ())
         for i in range(40)
     ]
-    assert _entries._filters(entries) == {"half": ["0", "1"]}
+    assert _entries.filters_of(entries) == {"half": ["0", "1"]}
 
 
 # Kinds of others

@@ -167,7 +167,7 @@ def abandoned() -> list[Row]:
     for row in lonely:
         for name in ("scheduled_ns", "sent_ns", "first_ns", "last_ns", "end_ns"):
             setattr(row, name, getattr(row, name) + int(end_ms * MS))
-        row.error = {"kind": "oom"}
+        row.error = {"kind": "oom", "phase": "stream", "status": None, "message": ""}
     return [*whole, *lonely]
 
 

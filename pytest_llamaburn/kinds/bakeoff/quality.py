@@ -1,0 +1,43 @@
+"""The quality of models, from the evals of them that are stored."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pytest_llamaburn.store import results
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from pytest_llamaburn.documents import Document
+
+_MEASURES = ("correct", "accuracy")  # the first that an eval has
+
+
+def of(results_dir: Path, candidates: Sequence[Document], settings: Any) -> dict[str, Document]:
+    """Return the quality of each model by its name, or the reason why it is not known."""
+    return {one["name"]: _newest(results_dir, one, settings.quality) for one in candidates}
+
+
+def _newest(results_dir: Path, candidate: Document, wanted: str) -> Document:
+    for path in results.of_model(results_dir, "eval", candidate["model"]["id"]):
+        document = results.load(path)
+        same = document["model"]["digest"] == candidate["model"]["digest"]
+        if same and wanted in document["config"]["set"] and document["status"] == "complete":
+            return _value(document, str(path))
+    words = f"there is no complete eval: llamaburn eval {candidate['name']} --set {wanted}"
+    return {"value": None, "ci95": None, "measure": None, "path": None, "reason": words}
+
+
+def _value(document: Document, path: str) -> Document:
+    """Return the share of right answers of an eval; without a scorer, the mean accuracy."""
+    table = results.room(document, "measures").of(document)
+    known = {name: table[name].observed(document) for name in _MEASURES if name in table}
+    for name, seen in known.items():
+        if seen.value is not None:
+            facts = {"value": seen.value, "ci95": seen.interval, "measure": name}
+            return {**facts, "unit": table[name].unit, "path": path, "reason": None}
+    reasons = (seen.reason for seen in known.values())
+    nothing = {"value": None, "ci95": None, "measure": None, "path": path}
+    return {**nothing, "reason": next(reasons, "the eval has no score")}

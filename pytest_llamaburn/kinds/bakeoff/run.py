@@ -1,0 +1,167 @@
+"""A run that measures several models in turn, round after round.
+
+Before each turn the model before is unloaded, so that every model has the machine for itself, and
+the next one is loaded and warmed up. All models of a round answer the same prompts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from time import perf_counter, perf_counter_ns
+from typing import TYPE_CHECKING, Any
+
+from pytest_llamaburn.backends._detect import connect
+from pytest_llamaburn.errors import ModelError, ServerError
+from pytest_llamaburn.kinds._run import RECORDED_FIELDS, WARMUP_PROMPT
+from pytest_llamaburn.kinds._single import Question, SingleRun
+from pytest_llamaburn.kinds.bakeoff import KIND, plan, quality, ranking
+from pytest_llamaburn.trace import Failed, Sent, Trace, answered, fold
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pytest_llamaburn.backends._http import Wire
+    from pytest_llamaburn.documents import Document
+
+NOT_LOADED = "not_loaded"
+_NO_LOAD: Document = {"load_ms": None, "size_mb": None, "gpu_share": None}
+
+
+class BakeoffRun(SingleRun):
+    """The run of a bake-off; `candidates` describes its models, in the order of the settings."""
+
+    kind = KIND
+    keys = ("model", "round", "prompt_id")
+    counts_words = False
+
+    def __init__(self, *args: Any) -> None:
+        """Take the arguments of Run."""
+        super().__init__(*args)
+        self.candidates: list[Document] = []
+        self._loaded_name: str | None = None
+        self._load: Document = {}
+        self._wire: Wire | None = None
+
+    async def prepare(self, model: str | None, planned: dict[str, int], extra: Document) -> None:
+        """Check all models, then load the first and open the journal.
+
+        Raises UsageError before anything is written.
+        """
+        self.candidates = [await self._described(name) for name in self.settings.model]
+        await super().prepare(model, planned, extra)
+        self._loaded_name = model
+
+    async def hold(self, key: str) -> list[Document]:
+        """Hold the rounds until the order is known; return the rows.
+
+        `key` is the name of this call in the journal's plan.
+        """
+        most = plan.requests(self.settings)
+        self._progress.say(self.budgeted(self._seconds(most), most))
+        rows = await self.take(key, self._questions(), most, most)
+        if self.settings.quality:
+            known = quality.of(Path(self.settings.results_dir), self.candidates, self.settings)
+            self.write("facts", {"quality": known})
+        return rows
+
+    def _seconds(self, requests: int) -> float | None:
+        """Return about how long all rounds take, if each model is as fast as the first."""
+        token_ms = self.token_ms()
+        return token_ms and requests * token_ms * self.settings.max_tokens / 1e3
+
+    async def _described(self, name: str) -> Document:
+        backend = await connect(self.settings, name)
+        try:
+            server, model = await backend.server(), asdict(await backend.describe(name))
+        finally:
+            backend.close()
+        facts = {field: model[field] for field in RECORDED_FIELDS}
+        return {"name": name, "model": facts, "server": server.kind}
+
+    def _about(self) -> Document:
+        return {"candidates": self.candidates}
+
+    def _config(self) -> Document:
+        return {**super()._config(), "models": [*self.settings.model]}
+
+    def _questions(self) -> Iterator[Question]:
+        for number in range(self.settings.rounds):
+            if self._is_decided():
+                return
+            for name in plan.order(self.settings.model, number):
+                for prompt in plan.prompts(self.settings, number):
+                    if not self._is_out(name):
+                        key = {"model": name, "round": number, "prompt_id": prompt.id}
+                        messages = self.messages(prompt.text)
+                        yield Question(key, messages, self.settings.max_tokens, name)
+
+    def _is_decided(self) -> bool:
+        """Return whether the order of the models is known."""
+        if not self.settings.early_stop or not self.rows:
+            return False
+        metric = plan.ranked(self.settings.rank)
+        values = ranking.values(self.rows, metric.name)
+        pairs = ranking.pairs(values, metric.better, self.settings.margin)
+        return len(values) > 1 and all(pair.verdict != ranking.OPEN for pair in pairs)
+
+    def _is_out(self, name: str) -> bool:
+        """Return whether a model failed in all requests of a whole turn."""
+        last = [row["error"] for row in self.rows if row["model"] == name]
+        last = last[-self.settings.iterations :]
+        unloadable = bool(last) and last[-1] is not None and last[-1]["kind"] == NOT_LOADED
+        return unloadable or (len(last) == self.settings.iterations and None not in last)
+
+    def _stop_if_hopeless(self) -> None:
+        """Do not stop: the others go on without a model that fails."""
+
+    async def _send(self, wire: Wire, question: Question) -> Trace:  # noqa: ARG002 - each model has its own
+        name, self._load = question.key["model"], {}
+        if name != self._loaded_name:
+            try:
+                self._load = await self._switch(name)
+            except (ModelError, ServerError) as err:
+                self._loaded_name = None
+                now = perf_counter_ns()
+                return fold([Sent(now), Failed(now, NOT_LOADED, "load", None, str(err))], None, 0)
+        if self._wire is None:
+            self._wire = self.backend.wire()
+        payload = self.backend.payload(self.model, question.messages)
+        return answered(await self.backend.stream(self._wire, payload))
+
+    async def _switch(self, name: str) -> Document:
+        """Unload the model in memory, load another one and warm it up; return facts of the load.
+
+        Raises ModelError or ServerError if it cannot be loaded.
+        """
+        await self._leave()
+        began = perf_counter()
+        with self._profiler.phase("load"):
+            self.backend = await connect(self.settings, name)
+            self.model = await self.backend.describe(name)
+            await self.backend.load(self.model)
+        load_ms = 1e3 * (perf_counter() - began) if self.backend.can_unload else None
+        for _ in range(max(1, self.settings.warmup)):
+            self._last = await self.send_untimed(WARMUP_PROMPT)
+        self._loaded_name = name
+        entries = [one for one in await self._loaded() or () if one["name"] == self.model.id]
+        about = entries[0] if entries else {}
+        return {"load_ms": load_ms, **{n: about.get(n) for n in ("size_mb", "gpu_share")}}
+
+    async def _leave(self) -> None:
+        """Unload the model in memory, if its server can, and close the connections to it."""
+        if self._wire is not None:
+            self._wire.close()
+            self._wire = None
+        if self._loaded_name is not None and self.backend.can_unload and not self._ends_with_it():
+            await self.backend.unload(self.model)
+        self._loaded_name = None
+        self.backend.close()
+
+    def _ends_with_it(self) -> bool:
+        """Return whether the server is ours, and ends as its connection is closed."""
+        return "embedded" in type(self.backend).__module__
+
+    def _more(self, trace: Trace) -> Document:
+        characters = len(trace.text) + len(trace.thinking)
+        return {"answer_characters": characters, **_NO_LOAD, **self._load}

@@ -1,0 +1,51 @@
+"""Settings of a bake-off."""
+
+from __future__ import annotations
+
+from pytest_llamaburn.option import opt
+from pytest_llamaburn.settings import Run
+
+
+class Bakeoff(Run):
+    """Settings of `llamaburn bakeoff`."""
+
+    rank: str = opt("tokens_per_sec", "metric of a request by which the models are ranked")
+    require: tuple[str, ...] = opt(
+        (),
+        "a bound that a model must keep to be ranked, such as 'ttft_ms.p95<800'; repeatable",
+        example="ttft_ms.p95<800",
+    )
+    rounds: int = opt(
+        12,
+        "most rounds; each measures every model, the first of them another one each time",
+        bounds={"ge": 2, "le": 1000},
+    )
+    iterations: int = opt(
+        3,
+        "number of requests to each model in each round",
+        scope="bakeoff",
+        bounds={"ge": 1, "le": 1000},
+    )
+    prompts: tuple[str, ...] = opt(
+        ("default",), "prompt sets: names or files; repeatable", scope="bakeoff", path=True
+    )
+    margin: float = opt(
+        0.03,
+        "models whose rates differ by less than this share are equal",
+        scope="bakeoff",
+        bounds={"ge": 0, "lt": 1},
+    )
+    early_stop: bool = opt(True, "end as soon as the order is known, instead of after all rounds")
+    quality: str | None = opt(
+        None,
+        "show the quality of each model from its newest complete eval of this set, such as math",
+        example="math",
+    )
+    budget: float | None = opt(
+        None,
+        "end the run before this time is over, such as 10m",
+        scope="bakeoff",
+        unit="s",
+        bounds={"gt": 0},
+        example="10m",
+    )
