@@ -1,12 +1,17 @@
 """What all of our own tests share: a clean environment and pytest's own test bench."""
 
+import gc
 import os
+import sys
 import tempfile
 
 import pytest
 
 pytest_plugins = ["pytester"]
 _KEPT = ("LLAMABURN_OLLAMA_PREFIX", "LLAMABURN_CACHE_DIR")  # what costs minutes to make anew
+
+# Without it, each run rewrites the assertions of all files anew, in each of its processes.
+sys.dont_write_bytecode = False
 
 _FOREIGN = ("ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL", "OPENAI_API_KEY", "OPENAI_BASE_URL")
 
@@ -18,6 +23,12 @@ def pytest_configure(config: pytest.Config) -> None:
     few, would come last: one process then works for minutes while the other has nothing to do.
     """
     config.option.loadscopereorder = False
+
+
+def pytest_collection_finish() -> None:
+    """Leave the tests themselves out of each collection of garbage, of which runs make many."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -1,13 +1,14 @@
 """Figures of `llamaburn serve` and of its page in a real Chromium.
 
-The server: memory, lists, start and end. The page: weight, first paint, events, heap, and whether an
-open page disturbs a benchmark.
+The server: memory, lists, start and end. The page: weight, first paint, events, heap, whether code in
+its sandbox holds it up, and whether an open page disturbs a benchmark.
 
-    python benchmarks/web.py [server] [list] [page] [delay] [heap] [pairs]
+    python benchmarks/web.py [server] [list] [page] [delay] [sandbox] [heap] [pairs]
 
 Goals: 80 MB idle, 150 ms for the first page of 10,000 results from memory, 2 s to end with a stream
-open; 120 kB in 15 requests, 500 ms to the first paint; 250 ms from an event to its pixel; a heap that
-grows by less than 20 % in 30 minutes; the same TTFT and rate as from the shell within 2 %.
+open; 120 kB in 15 requests, 500 ms to the first paint; 250 ms from an event to its pixel; 200 ms that code
+which never pauses may hold up the page; a heap that
+grows by less than 20 % from the first minutes of 30; the same TTFT and rate as from the shell within 2 %.
 `--speed 20` sends the events of these minutes 20 times as fast.
 """
 
@@ -22,7 +23,7 @@ import tempfile
 import threading
 from contextlib import contextmanager
 from pathlib import Path
-from statistics import geometric_mean, median
+from statistics import geometric_mean, median, quantiles
 from time import perf_counter, sleep
 from typing import TYPE_CHECKING
 
@@ -41,7 +42,7 @@ GOLDEN = Path(__file__).parent.parent / "tests/golden/journals/benchmark-complet
 PLAYED = Path(__file__).with_name("_played_runs.py")
 COMMAND = [sys.executable, "-m", "pytest_llamaburn"]
 FILES = 10_000
-TIMES = 20
+TIMES = 100
 Summary = dict[str, dict[str, float]]
 RATES = ("time_to_first_token_ms", "tokens_per_sec")
 
@@ -104,6 +105,7 @@ def _listed(folder: Path, __: argparse.Namespace) -> list[Line]:
     return [
         Line("all files read in the background", built_s, "s"),
         Line("first page from memory, median", median(taken_ms), "ms", 150),
+        Line("first page from memory, p95", quantiles(taken_ms, n=20)[-1], "ms", 150),
         Line("first page from memory, worst", max(taken_ms), "ms"),
         Line("first page from memory, CPU", cpu_ms, "ms"),
         Line("resident memory with all files", memory_mb, "MB"),
@@ -121,11 +123,16 @@ def _delay(folder: Path, _: argparse.Namespace) -> list[Line]:
         return _page.delay(browser, place, count)
 
 
+def _held_up(folder: Path, _: argparse.Namespace) -> list[Line]:
+    with _served(folder) as place, _page.chromium() as browser:
+        return _page.held_up(browser, place)
+
+
 def _heap(folder: Path, chosen: argparse.Namespace) -> list[Line]:
     count = round(chosen.minutes * 60 * _page.LIVE_HZ)
     played = _played(_page.LIVE_HZ * chosen.speed, count)
     with _served(folder, played) as place, _page.chromium() as browser:
-        return _page.growth(browser, place, count, chosen.minutes)
+        return _page.growth(browser, place, count, max(0.5, 5 / chosen.speed))
 
 
 def _pairs(folder: Path, chosen: argparse.Namespace) -> list[Line]:
@@ -224,6 +231,7 @@ PARTS: dict[str, Callable[[Path, argparse.Namespace], list[Line]]] = {
     "list": _listed,
     "page": _first_page,
     "delay": _delay,
+    "sandbox": _held_up,
     "heap": _heap,
     "pairs": _pairs,
 }

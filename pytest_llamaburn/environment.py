@@ -59,6 +59,33 @@ def facts(root: Path = Path("/")) -> Document:
     }
 
 
+def memory_bytes(root: Path = Path("/")) -> int:
+    """Return the memory that programs here may use: the machine's, or the container's limit."""
+    import psutil
+
+    total = int(psutil.virtual_memory().total)
+    return min([total, *(limit for limit, _ in _memory_of_groups(root))])
+
+
+def memory_left_bytes(root: Path = Path("/")) -> int:
+    """Return the memory that programs here can still take without swapping."""
+    import psutil
+
+    left = int(psutil.virtual_memory().available)
+    return max(0, min([left, *(limit - used for limit, used in _memory_of_groups(root))]))
+
+
+def _memory_of_groups(root: Path) -> Iterator[tuple[int, int]]:
+    """Yield limit and use of the control groups that limit the memory; caches do not count."""
+    for group in _groups(root):
+        limit = _text(group / "memory.max") or _text(group / "memory.limit_in_bytes") or ""
+        used = _text(group / "memory.current") or _text(group / "memory.usage_in_bytes") or ""
+        if limit.isdecimal() and used.isdecimal():
+            stat = dict(map(str.split, (_text(group / "memory.stat") or "").splitlines()))
+            cached = stat.get("inactive_file") or stat.get("total_inactive_file") or "0"
+            yield int(limit), int(used) - int(cached)
+
+
 def binding(limits: Mapping[str, Any], hardware: Mapping[str, Any]) -> Document:
     """Return the limits that restrict a process to less than the whole machine.
 

@@ -46,7 +46,7 @@ class Question(NamedTuple):
     scorer: str | None = None
     criteria: tuple[str, ...] = criteria.USUAL
     options: dict[str, Any] = {}  # noqa: RUF012 - never changed
-    definitions: tuple[dict[str, Any], ...] = ()
+    definitions: tuple[criteria.Definition, ...] = ()
     context: tuple[str, ...] = ()
     media: tuple[dict[str, Any], ...] = ()
 
@@ -320,14 +320,22 @@ def eval_set_model() -> type[BaseModel]:
         make: dict[str, Any]
         sha256: str
 
+    class Case(BaseModel):
+        """What a program gets as its standard input, and what it prints."""
+
+        model_config = ConfigDict(extra="forbid")
+        input: str
+        output: str
+
     class EvalQuestion(BaseModel):
         """One question; the fields from `accept` on are for its scorer.
 
         Without a scorer, or with `judge`, only judges can score the answer. `accept` lists other
         right answers, `choices` the texts of A, B, C … in the prompt, `tests` Python statements
-        that call `entry_point`. `audio` is the path of a recording, `options` has other settings of
-        the scorer. `context` has the documents that the model gets with the question. `media` has
-        the paths of images, recordings or videos, relative to the directory of the set.
+        that call `entry_point`, `cases` what a whole program in `language` prints for an input.
+        `audio` is the path of a recording, `options` has other settings of the scorer. `context`
+        has the documents that the model gets with the question. `media` has the paths of images,
+        recordings or videos, relative to the directory of the set.
         """
 
         model_config = ConfigDict(extra="forbid")
@@ -347,6 +355,8 @@ def eval_set_model() -> type[BaseModel]:
         schema_: Annotated[dict[str, Any] | None, Field(alias="schema")] = None
         entry_point: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_]\w*$")] | None = None
         tests: list[code] | None = None
+        language: Literal["python", "javascript", "c"] | None = None
+        cases: Annotated[list[Case], Field(min_length=1)] | None = None
         audio: text | None = None
         media: list[text | MadeMedium] = []
         options: dict[str, Any] = {}

@@ -7,7 +7,20 @@ from pytest_llamaburn.measures import STATISTICS, Measure
 _PROGRAMS = {
     "fps": ("frames/s", "higher", "frames with draw calls / their time, after a warm-up of 1 s"),
     "frame_time_p95_ms": ("ms", "lower", "95th percentile of the time between two such frames"),
-    "program_runtime_ms": ("ms", "lower", "run time of a program with all of its tests"),
+    "program_runtime_ms": (
+        *("ms", "lower"),
+        (
+            "run time of a program with all of its tests; of a whole program from start to end, "
+            "with the start of Node, without compiling"
+        ),
+    ),
+    "program_peak_memory_mb": (
+        *("MB", "lower"),
+        (
+            "largest resident memory of a program's process, with its interpreter, as the kernel "
+            "counts it (VmHWM)"
+        ),
+    ),
 }
 PROGRAMS = tuple(
     Measure(

@@ -188,15 +188,15 @@ class Showing(Settings):
 
     image_size: int | None = opt(
         None,
-        "longest side of an image as it is sent; larger ones are made smaller (default: as they "
-        "are)",
+        "longest side of an image that is sent; larger images are scaled down (default: not "
+        "scaled)",
         unit="pixels",
         bounds={"ge": 16, "le": 65_536},
         example=1024,
     )
     mmproj: str | None = opt(
         None,
-        "GGUF file of the embedded model's projector, with which it takes images or audio",
+        "GGUF file of the projector with which the embedded model reads images or audio",
         path=True,
         example="mmproj.gguf",
     )

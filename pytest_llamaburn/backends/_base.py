@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 
 from pytest_llamaburn.backends import _media
 from pytest_llamaburn.backends._address import Address, parse_host, unreachable
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from pytest_llamaburn.backends._exchange import Exchange
     from pytest_llamaburn.backends._framing import Framing
+    from pytest_llamaburn.backends._gguf import Header
     from pytest_llamaburn.backends._http import Payload
     from pytest_llamaburn.settings import Run
 
@@ -43,6 +44,15 @@ LONGEST_S = 600.0  # deadline of a whole answer if the settings give none
 Message = dict[str, Any]
 Body = dict[str, Any]  # of a request, as the dialect of the server has it
 Likely = list[tuple[str, float]]  # (token, log probability)
+
+
+class LoadedModel(TypedDict):
+    """A model in the memory of a server; `gpu_share` is the share of it on GPUs."""
+
+    name: str
+    size_mb: float | None
+    gpu_share: float | None
+    context_length: int | None
 
 
 @dataclass
@@ -71,6 +81,19 @@ class Server(NamedTuple):
     local: bool
 
 
+class Held(NamedTuple):
+    """The memory that a loaded model takes, as its server says: all of it, and that on GPUs.
+
+    `parts` are the bytes by kind, such as model, KV and compute, where the server tells them.
+    `reason` says why there are no sizes.
+    """
+
+    total_bytes: int | None = None
+    gpu_bytes: int | None = None
+    parts: Mapping[str, int] = {}
+    reason: str | None = None
+
+
 class Backend(ABC):
     """One server and its API."""
 
@@ -91,6 +114,7 @@ class Backend(ABC):
             settings.timeout_total or LONGEST_S,
         )
         self._decoding = asyncio.Lock()
+        self.options: dict[str, int | float | str] = {}  # of the server, besides the settings
         self.notes: dict[str, None] = {}  # sentences about metadata that could not be read
 
     async def open(self, model: str | None) -> None:  # noqa: B027 - only the embedded one starts anything
@@ -139,9 +163,24 @@ class Backend(ABC):
     async def unload(self, model: Model) -> float | None:
         """Unload the model; return the load time in ms if this call also loads it again."""
 
-    async def loaded(self) -> list[dict[str, Any]] | None:
+    async def free(self, model: Model) -> None:
+        """Unload the model, so that it takes no memory until `load`."""
+        await self.unload(model)
+
+    async def loaded(self) -> list[LoadedModel] | None:
         """Return the models in the server's memory, or None if the server does not report them."""
         return None
+
+    async def metadata(self, name: str) -> Header:
+        """Return the metadata of a model's file; raises ServerError or ModelError.
+
+        Nothing is loaded, and the backend need not be open.
+        """
+        raise ServerError(f"{self.address.url} does not tell the layers and heads of {name}")
+
+    async def held(self, model: Model) -> Held:  # noqa: ARG002 - subclasses use it
+        """Return the memory that a loaded model takes."""
+        return Held(reason="the server does not report the memory of its models")
 
     async def slots(self) -> int | None:
         """Return how many requests the server processes at once, or None if it is unknown."""

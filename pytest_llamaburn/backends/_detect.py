@@ -43,14 +43,18 @@ async def connect(settings: Run, model: str | None) -> Backend:
 
     Raises UsageError if there is no server, no such model, or an extra is missing.
     """
-    if settings.backend == "auto" and model is not None and is_embedded(model):
-        backend = make("embedded", settings)
-    elif settings.backend == "auto" and model in _weights.models("whisper"):
-        backend = make("whisper", settings)
-    else:
-        backend = await at_host(settings)
+    backend = await unopened(settings, model)
     await backend.open(model)
     return backend
+
+
+async def unopened(settings: Run, model: str | None) -> Backend:
+    """Return the backend for a model, which has started and loaded nothing."""
+    if settings.backend == "auto" and model is not None and is_embedded(model):
+        return make("embedded", settings)
+    if settings.backend == "auto" and model in _weights.models("whisper"):
+        return make("whisper", settings)
+    return await at_host(settings)
 
 
 async def at_host(settings: Run) -> Backend:

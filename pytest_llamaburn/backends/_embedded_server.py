@@ -1,8 +1,8 @@
 """The child process that serves one GGUF file with llama.cpp on a free loopback port.
 
-`python -m pytest_llamaburn.backends._embedded_server MODEL.gguf NUM_CTX SLOTS [MMPROJ.gguf]` prints
-one line of JSON when it is ready. It ends when its standard input closes, so that it never outlives
-the process that started it.
+`python -m pytest_llamaburn.backends._embedded_server MODEL.gguf NUM_CTX SLOTS JSON [MMPROJ.gguf]`
+prints one line of JSON when it is ready; JSON is an object with values for OPTIONS. It ends when
+its standard input closes, so that it never outlives the process that started it.
 """
 
 from __future__ import annotations
@@ -12,9 +12,19 @@ import os
 import sys
 import threading
 from time import perf_counter
+from typing import Any
+
+# The options by name, each with the engine's parameters that it sets.
+OPTIONS = {
+    "num_batch": ("n_batch", "n_ubatch"),
+    "num_thread": ("cpuparams.n_threads", "cpuparams_batch.n_threads"),
+    "num_gpu": ("n_gpu_layers",),
+    "kv_type": ("cache_type_k", "cache_type_v"),
+    "log_level": ("verbosity",),
+}
 
 
-def main(model: str, num_ctx: int, slots: int, projector: str | None = None) -> None:
+def main(model: str, num_ctx: int, slots: int, options: str, projector: str | None = None) -> None:
     """Serve until standard input closes."""
     threading.Thread(target=_leave_with_parent, daemon=True).start()
     import xllamacpp
@@ -27,6 +37,9 @@ def main(model: str, num_ctx: int, slots: int, projector: str | None = None) -> 
     params.n_ctx, params.n_parallel = num_ctx, slots
     params.cache_ram_mib = 0  # saving old prompts to RAM would delay the next timed request
     params.ui = False
+    for name, value in json.loads(options).items():
+        for place in OPTIONS[name]:
+            _set(params, place, value)
     started = perf_counter()
     server = xllamacpp.Server(params)
     load_ms = (perf_counter() - started) * 1e3
@@ -38,6 +51,17 @@ def main(model: str, num_ctx: int, slots: int, projector: str | None = None) -> 
     sys.stdout.write(json.dumps(ready) + "\n")
     sys.stdout.flush()
     threading.Event().wait()
+
+
+def _set(params: Any, place: str, value: Any) -> None:
+    import xllamacpp
+
+    *holders, name = place.split(".")
+    for holder in holders:
+        params = getattr(params, holder)
+    if name.startswith("cache_type"):
+        value = xllamacpp.ggml_type[f"GGML_TYPE_{value.upper()}"]
+    setattr(params, name, value)
 
 
 def _leave_with_parent() -> None:

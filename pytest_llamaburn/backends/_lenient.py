@@ -167,6 +167,10 @@ class ServerFields:
         self._note(name, value, "a number of at least 0")
         return None
 
+    def counts(self, name: str) -> tuple[int, ...]:
+        """Return a list of whole numbers; others are left out."""
+        return tuple(item for item in self._list(name) if type(item) is int and item >= 0)
+
     def logarithm(self, name: str) -> float | None:
         """Return the logarithm of a probability."""
         value = number(self._fields.get(name))

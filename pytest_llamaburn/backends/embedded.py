@@ -5,23 +5,28 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from pytest_llamaburn import registry
-from pytest_llamaburn.backends import _catalogue, openai
+from pytest_llamaburn.backends import _catalogue, _gguf, openai
 from pytest_llamaburn.backends._address import parse_host
-from pytest_llamaburn.backends._base import Model, Server
+from pytest_llamaburn.backends._base import Held, Model, Server
 from pytest_llamaburn.errors import MissingExtraError, ModelError
 
 if TYPE_CHECKING:
     from pytest_llamaburn.settings import Run
 
 DEFAULT_NUM_CTX = 4096
+_BUFFER = re.compile(r"(\S+) +(model|KV|compute|output|RS) buffer size = +([\d.]+) MiB")
+_HOST = re.compile(r"CPU|BLAS|.*_Host$")  # buffers that are not on a GPU
+_OFFLOADED = re.compile(r"offloaded (\d+)/(\d+) layers to GPU")
+_MIB = 1 << 20
 _SERVE = (sys.executable, "-m", f"{__package__}._embedded_server")
 # OpenMP's threads spin for milliseconds while they wait. If another process uses one of the cores,
 # that makes tokens ten times slower. This shorter spin costs nothing.
@@ -41,6 +46,7 @@ class Backend(openai.Backend):
         self._roots = []
         self._child: subprocess.Popen[str] | None = None
         self._ready: dict[str, Any] = {}
+        self._log = ""
         self._path: Path | None = None
 
     async def open(self, model: str | None) -> None:
@@ -80,6 +86,31 @@ class Backend(openai.Backend):
         served.capabilities = await self._capabilities()
         return served
 
+    async def metadata(self, name: str) -> _gguf.Header:
+        """Return the metadata of the model's file; raises ModelError."""
+        return _gguf.read(await asyncio.to_thread(locate, name, quiet=not sys.stderr.isatty()))
+
+    async def held(self, model: Model) -> Held:  # noqa: ARG002 - it serves one model
+        """Return the sizes of the engine's buffers, if it was started with `log_level` 4."""
+        sizes = [(m[1], m[2], round(float(m[3]) * _MIB)) for m in _BUFFER.finditer(self._log)]
+        if not sizes:
+            return Held(reason="the engine's log has no sizes of its buffers")
+        parts: dict[str, int] = {}
+        for _, kind, size in sizes:
+            parts[kind] = parts.get(kind, 0) + size
+        on_gpu = sum(size for device, _, size in sizes if not _HOST.match(device))
+        whole = any(m[1] == m[2] for m in _OFFLOADED.finditer(self._log))
+        return Held(on_gpu if on_gpu and whole else sum(parts.values()), on_gpu, parts)
+
+    async def load(self, model: Model) -> None:  # noqa: ARG002 - one child, one model
+        """Start the child again, if `free` stopped it."""
+        if self._child is None:
+            await self._start()
+
+    async def free(self, model: Model) -> None:  # noqa: ARG002 - one child, one model
+        """Stop the child."""
+        self.close()
+
     async def unload(self, model: Model) -> float | None:  # noqa: ARG002 - one child, one model
         """Restart the child, so that the next request meets a new process."""
         self.close()
@@ -90,9 +121,9 @@ class Backend(openai.Backend):
     async def _start(self) -> None:
         slots = self.settings.slots
         context = slots * (self.settings.num_ctx or DEFAULT_NUM_CTX)  # the slots divide it
-        with tempfile.TemporaryFile("w+") as log:
+        with tempfile.TemporaryFile("w+", errors="replace") as log:
             projector = getattr(self.settings, "mmproj", None)
-            arguments = [str(self._path), str(context), str(slots)]
+            arguments = [str(self._path), str(context), str(slots), json.dumps(self.options)]
             arguments += [str(model_file(projector, "--mmproj"))] if projector else []
             self._child = subprocess.Popen(  # noqa: ASYNC220, S603 - our own interpreter and module
                 [*_SERVE, *arguments],
@@ -109,12 +140,18 @@ class Backend(openai.Backend):
             except asyncio.CancelledError:
                 self.close()
                 raise
+            self._log = _written(log)
             if not line:
                 self.close()
-                log.seek(0)
-                raise ModelError(_load_failure(self._path, log.read()))
+                raise ModelError(_load_failure(self._path, self._log))
         self._ready = json.loads(line)
         self.address = parse_host(f"{self._ready['url']}/v1")
+
+
+def _written(log: IO[str]) -> str:
+    """Return the child's log so far; reading to its end leaves the place where the child writes."""
+    log.seek(0)
+    return log.read()
 
 
 def locate(name: str, *, quiet: bool) -> Path:

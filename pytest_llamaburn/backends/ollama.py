@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from pytest_llamaburn.backends import _address, _base, _failures, _lenient, _media
-from pytest_llamaburn.backends._base import Model, Server
+from pytest_llamaburn.backends import _address, _base, _failures, _gguf, _lenient, _media
+from pytest_llamaburn.backends._base import Held, Model, Server
 from pytest_llamaburn.backends._failures import classify
 from pytest_llamaburn.backends._lenient import NO_CALLS, ServerFields
 from pytest_llamaburn.errors import ModelError, ServerError
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from pytest_llamaburn.settings import Run
 
 DEFAULT_NUM_CTX = 4096  # Ollama's own default varies with the machine's memory
+# The options with which Ollama starts its model runner; it silently ignores names it does not know.
+RUNNER_OPTIONS = ("num_ctx", "num_batch", "num_gpu", "main_gpu", "num_thread", "use_mmap")
 UNLOAD_WITHIN_S = 30.0
 _SHOW_WITHIN_S = 30.0
 _PULL_SILENCE_S = 300.0
@@ -167,7 +169,7 @@ class Backend(_base.Backend):
     def _not_pulled(self, name: str, reason: str) -> str:
         return f"{self.address.url} cannot pull {name}: {reason}"
 
-    async def loaded(self) -> list[dict[str, Any]]:
+    async def loaded(self) -> list[_base.LoadedModel]:
         """Return the models in memory: name, size, GPU share and context length."""
         return [
             {
@@ -178,6 +180,32 @@ class Backend(_base.Backend):
             }
             for name, m in await self._listing("/api/ps")
         ]
+
+    async def metadata(self, name: str) -> _gguf.Header:
+        """Return the metadata of a model's file; arrays are asked for only if there are any."""
+        shown = await self._shown(name)
+        if any(value == [] for value in shown.keys.values()):
+            shown = await self._shown(name, verbose=True)
+        return shown
+
+    async def _shown(self, name: str, **asked: bool) -> _gguf.Header:
+        shown = await self.post("/api/show", {"model": name, **asked}, _SHOW_WITHIN_S)
+        fields = ServerFields(shown, "/api/show", self.notes)
+        info = shown.get("model_info") if isinstance(shown, dict) else None
+        sizes = {str(t.text("name")): _bytes_of(t) for t in fields.each("tensors")}
+        return _gguf.Header(info if isinstance(info, dict) else {}, sizes)
+
+    async def held(self, model: Model) -> Held:
+        """Return the sizes of `/api/ps`, unless they are those of the model's file."""
+        entry = dict(await self._listing("/api/ps")).get(model.id)
+        if entry is None:
+            return Held(reason="the server does not list the model as loaded")
+        total, gpu = entry.count("size"), entry.count("size_vram")
+        if not total or gpu is None or gpu > total:
+            return Held(reason="the server reports no plausible size of the loaded model")
+        if model.size_mb and total <= model.size_mb * 1e6:
+            return Held(reason="the server reports the size of the file, not that of the memory")
+        return Held(total, gpu)
 
     def body(self, model: Model, messages: Sequence[_base.Message]) -> _base.Body:
         """Return a request that sets every option, so that no default of the server applies."""
@@ -191,6 +219,7 @@ class Backend(_base.Backend):
             "top_k": 40 if s.top_k is None else s.top_k,
             "top_p": 0.9 if s.top_p is None else s.top_p,
             "repeat_penalty": 1.0,
+            **self.options,
         }
         return {
             "model": model.id,
@@ -340,6 +369,10 @@ def _keep_alive(text: str) -> int | str:
         return int(text)
     except ValueError:
         return text
+
+
+def _bytes_of(tensor: ServerFields) -> int | None:
+    return _gguf.tensor_bytes(tensor.text("type") or "", tensor.counts("shape"))
 
 
 def _mb(entry: ServerFields) -> float | None:

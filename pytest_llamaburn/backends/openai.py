@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from pytest_llamaburn import registry
-from pytest_llamaburn.backends import _address, _base, _failures, _lenient, _media
+from pytest_llamaburn.backends import _address, _base, _failures, _gguf, _lenient, _media
 from pytest_llamaburn.backends._base import Model, Server
 from pytest_llamaburn.backends._lenient import NO_CALLS, ServerFields
 from pytest_llamaburn.backends._sse import sse
@@ -163,6 +164,17 @@ class Backend(_base.Backend):
     async def unload(self, model: Model) -> float | None:
         """Raise ServerError: the API has no unload."""
         raise ServerError(f"{self.address.url} cannot unload {model.id}, as --start cold requires")
+
+    async def metadata(self, name: str) -> _gguf.Header:
+        """Return the metadata of llama.cpp's file, if this machine has it.
+
+        Raises ServerError or ModelError.
+        """
+        place = (await self._props()).text("model_path") if self.address.port else None
+        path = Path(place) if place else None
+        if path is None or not _address.is_local(self.address) or not path.is_file():
+            return await super().metadata(name)
+        return _gguf.read(path)
 
     async def slots(self) -> int | None:
         """Return llama.cpp's number of slots; None for other servers."""

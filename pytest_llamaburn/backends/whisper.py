@@ -79,7 +79,7 @@ class Backend(_base.Backend):
         """Return None: the model stays in this process."""
         return None
 
-    def body(self, model: Model, messages: Sequence[_base.Message]) -> dict[str, Any]:
+    def body(self, model: Model, messages: Sequence[_base.Message]) -> _base.Body:
         """Return what is recorded of a request."""
         return {"model": model.id, "messages": list(messages), **_asked(self.settings)}
 
@@ -163,6 +163,6 @@ def _model(name: str) -> Model:
     )
 
 
-def _asked(settings: Any) -> dict[str, Any]:
+def _asked(settings: Any) -> _base.Body:
     """Return the options of a transcription."""
     return {"language": getattr(settings, "language", None), **DECODING}

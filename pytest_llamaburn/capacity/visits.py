@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import TypeAlias
 
-    from numpy.typing import NDArray
-
     from pytest_llamaburn.load.rows import Request
 
     Visits: TypeAlias = Sequence[Sequence[Request]]
@@ -36,6 +34,18 @@ class _Pace(NamedTuple):
 
     ended: int
     span_ns: int
+
+
+class _Waits(NamedTuple):
+    """The number of answers, and how long all of them took together."""
+
+    answered: int
+    total_ns: int
+
+    @property
+    def mean_ns(self) -> float:
+        """How long an answer took."""
+        return self.total_ns / self.answered
 
 
 def settled(
@@ -69,21 +79,25 @@ def _slow(run: Sequence[Request], others: Visits, above: Visits, below: Visits) 
 
 def _lags(run: Sequence[Request], above: Visits) -> bool:
     """Return whether answers took longer than at a level with more clients."""
-    return any(_longer(run, above[:n]) for n in range(1, len(above) + 1))
+    mine, theirs = _waits(run), _Waits(0, 0)
+    for other in map(_waits, above):
+        theirs = _Waits(theirs.answered + other.answered, theirs.total_ns + other.total_ns)
+        if _longer(mine, theirs):
+            return True
+    return False
 
 
-def _longer(run: Sequence[Request], others: Visits) -> bool:
+def _longer(mine: _Waits, theirs: _Waits) -> bool:
     """Return whether answers took much longer than others, beyond chance."""
-    mine, theirs = _latencies([run]), _latencies(others)
-    if min(len(mine), len(theirs)) < _FEWEST:
+    if min(mine.answered, theirs.answered) < _FEWEST:
         return False
-    chance = _Z * _VARY * math.sqrt(1 / len(mine) + 1 / len(theirs))
-    return math.log(float(mine.mean() / theirs.mean())) > max(_SLOWER, chance)
+    chance = _Z * _VARY * math.sqrt(1 / mine.answered + 1 / theirs.answered)
+    return math.log(mine.mean_ns / theirs.mean_ns) > max(_SLOWER, chance)
 
 
-def _latencies(runs: Visits) -> NDArray[np.float64]:
-    taken = [r.end_ns - r.sent_ns for run in runs for r in run if r.failure is None]
-    return np.array(taken, float)
+def _waits(run: Sequence[Request]) -> _Waits:
+    taken = [r.end_ns - r.sent_ns for r in run if r.failure is None]
+    return _Waits(len(taken), sum(taken))
 
 
 def slower_than_any(run: Sequence[Request], near: Visits, others: Visits = ()) -> bool:

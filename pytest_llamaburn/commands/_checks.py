@@ -327,6 +327,7 @@ def _resolves(name: str) -> bool:
 @check("sandbox")
 def sandbox(context: Context) -> CheckResult:  # noqa: ARG001
     """Check whether generated code can run safely on this machine."""
+    from pytest_llamaburn import sandbox as sandboxed
     from pytest_llamaburn.scorers import code
 
     try:
@@ -335,7 +336,12 @@ def sandbox(context: Context) -> CheckResult:  # noqa: ARG001
         return CheckResult(
             "warn", str(err), "No fix is needed for eval sets without the scorer code."
         )
-    return CheckResult("ok", "generated code can run: Landlock and seccomp confine it")
+    finding = "generated code can run: Landlock and seccomp confine it"
+    lacking = sandboxed.missing()
+    names = [name for word, name in sandboxed.LANGUAGES.items() if word not in lacking]
+    needs = "".join(f"; {sandboxed.LANGUAGES[n]} needs {tool}" for n, (tool, _) in lacking.items())
+    fix = "; ".join(f"For {sandboxed.LANGUAGES[n]}: {how}" for n, (_, how) in lacking.items())
+    return CheckResult("ok", f"{finding}; languages: {', '.join(names)}{needs}", fix)
 
 
 @check("extras")

@@ -48,10 +48,14 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--duration",
         type=_duration,
         metavar="SECONDS",
-        help="such as 5s (default: 5 s to record, 2 s to play)",
+        help="duration, such as 5s (default: 5 s to record, 2 s to play)",
     )
     parser.add_argument(
-        "--frequency", type=float, default=_TONE_HZ, metavar="HZ", help="of the tone (default: 440)"
+        "--frequency",
+        type=float,
+        default=_TONE_HZ,
+        metavar="HZ",
+        help="frequency of the tone (default: 440)",
     )
     parser.add_argument("--file", help="sound file to play instead of the tone")
     parser.add_argument(

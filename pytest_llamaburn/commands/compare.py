@@ -1,4 +1,4 @@
-"""Compare benchmarks, evals or stress runs: changes with their certainty, and other differences."""
+"""Compare result files: each change with its 95 % interval, and differences in the settings."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pytest_llamaburn.settings import Display, Storage
 if TYPE_CHECKING:
     import argparse
 
-HELP = "compare benchmarks, evals or stress runs, with the certainty of each change"
+HELP = "compare result files, with the interval of each change"
 EXAMPLE = "llamaburn compare before.json after.json --fail-if 'tokens_per_sec.mean:-5%'"
 
 

@@ -74,7 +74,7 @@ def _context(arguments: argparse.Namespace) -> Context:
     return Context(settings, origins, asyncio.run(look(settings, origins)))
 
 
-def _by_flags_alone(given: dict[str, Any]) -> tuple[Any, dict[str, str]]:
+def _by_flags_alone(given: options.Values) -> tuple[Any, dict[str, str]]:
     """Return the settings from flags and defaults; raises SettingsError for a wrong flag."""
     try:
         return model_of(Run)(**given), {n: options.flag_name(Run, n) for n in given}

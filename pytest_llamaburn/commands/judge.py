@@ -64,7 +64,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--format",
         choices=_calibration.formats(),
-        help="format of labels of others: mtbench is its human_judgments, as JSON or JSONL",
+        help="format of labels from another project: mtbench is the human_judgments of MT-Bench",
     )
     for name in _GATES:
         parser.add_argument(
@@ -94,7 +94,11 @@ def run(arguments: argparse.Namespace) -> int:
     task = _task(arguments, results_dir)
     asks = arguments.judge or task.run_id or (task.settings.judge and not task.labels[0].judged)
     if not asks:
-        return _report(arguments, task, _recorded(task.labels), minima)
+        from pytest_llamaburn.judges import _calibration
+
+        found = _calibration.recorded(task.labels)
+        states = ["unscored" if verdict is None else "scored" for verdict in found]
+        return _report(arguments, task, _Judged(found, states, {"judges": []}), minima)
     if task.settings.dry_run:
         return _estimate(task.settings, task.labels, task.path)
     from pytest_llamaburn.judges._calibration_run import Calibration
@@ -175,14 +179,6 @@ def _minimum(arguments: argparse.Namespace, name: str) -> float | None:
     if value is not None and not -1 <= value <= 1:
         raise SettingsError(f"--min-{name}: '{text}' is refused: write a number from -1 to 1")
     return value
-
-
-def _recorded(labels: Sequence[Label]) -> _Judged:
-    from pytest_llamaburn.judges import _calibration
-
-    found = _calibration.recorded(labels)
-    states = ["unscored" if verdict is None else "scored" for verdict in found]
-    return _Judged(found, states, {"judges": []})
 
 
 def _ask(task: _Task, work: Calibration, progress: str) -> _Judged:

@@ -32,7 +32,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", nargs="?", help="the model to pull")
     options.declare(parser.add_argument, Connection)
     parser.add_argument(
-        "--progress", choices=("plain", "json"), default="plain", help="how pull says how far it is"
+        "--progress", choices=("plain", "json"), default="plain", help="how pull shows its progress"
     )
     _printing.declare(parser)
     parser.add_argument("--output", "-o", choices=("table", "json"), default="table")

@@ -21,7 +21,7 @@ _NEEDED = ("fastapi", "uvicorn")
 def add(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument(
-        "--port", type=_port, default=_PORT, help=f"where to listen; 0 is any free one ({_PORT})"
+        "--port", type=_port, default=_PORT, help=f"port to listen on; 0 picks a free one ({_PORT})"
     )
     parser.add_argument(
         "--bind", default="127.0.0.1", metavar="ADDRESS", help="address to listen at (127.0.0.1)"

@@ -168,10 +168,11 @@ def measure(sources: Sequence[Source], start_ns: int, end_ns: int) -> Energy:
         return Energy(coverage=coverage, reason="low_coverage")
     joules = sum((source.counter or source.power).joules(start_ns, end_ns) for source in sources)
     methods = {"counter" if source.counter else "trapezoid" for source in sources}
+    times = [t for source in sources for t in source.power.inside(start_ns, end_ns)] or [end_ns]
     return Energy(
         joules,
         joules / length * 1e9,
-        _peak(sources, start_ns, end_ns),
+        max(sum(source.power.watts(t) for source in sources) for t in times),
         coverage,
         "counter" if methods == {"counter"} else "trapezoid" if len(methods) == 1 else "mixed",
     )
@@ -183,11 +184,6 @@ def covered(source: Source, start_ns: int, end_ns: int) -> float:
     if source.counter is None and len(curve.inside(start_ns, end_ns)) < 2:
         return 0.0
     return curve.covered_ns(start_ns, end_ns) / (end_ns - start_ns)
-
-
-def _peak(sources: Sequence[Source], start_ns: int, end_ns: int) -> float:
-    times = [t for source in sources for t in source.power.inside(start_ns, end_ns)] or [end_ns]
-    return max(sum(source.power.watts(t) for source in sources) for t in times)
 
 
 def thawed(points: Points, changes: Iterable[int]) -> tuple[Points, bool]:

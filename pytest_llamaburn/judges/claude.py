@@ -124,7 +124,13 @@ class Judge(_base.Judge):
             raise _base.failed(err.status_code, err.body, err.response.headers) from None
         except anthropic.APIError as err:
             raise CallError("connection", f"{err} {err.__cause__ or ''}") from None
-        return _reply(body, raw.headers.get("request-id"), options)
+        request_id = raw.headers.get("request-id")
+        message = _base.decoded(body, _Message, "message")
+        text = "".join(block.text for block in message.content if block.type == "text")
+        details = message.stop_details or _Details()
+        words = ": ".join(word for word in (details.category, details.explanation) if word)
+        stop = _STOPS.get(message.stop_reason or "", "end")
+        return Reply(text, stop, _usage(message.usage), message.model, request_id, options, words)
 
 
 def _client(judge: Judge) -> AsyncAnthropic:
@@ -156,15 +162,6 @@ def _request(model: str, ask: Ask, options: Parameters) -> Parameters:
         "extra_body": {"model": model}
         | ({"temperature": options["temperature"]} if sampled else {}),
     }
-
-
-def _reply(body: bytes, request_id: str | None, options: Parameters) -> Reply:
-    message = _base.decoded(body, _Message, "message")
-    text = "".join(block.text for block in message.content if block.type == "text")
-    details = message.stop_details or _Details()
-    words = ": ".join(word for word in (details.category, details.explanation) if word)
-    stop = _STOPS.get(message.stop_reason or "", "end")
-    return Reply(text, stop, _usage(message.usage), message.model, request_id, options, words)
 
 
 def _usage(found: _Usage | None) -> Usage:

@@ -82,7 +82,10 @@ class Judge(_base.Judge):
             **{k: v for k, v in options.items() if k != "temperature"},
         }
         answer = await _local.post(self._backend, "/api/chat", body, self.backstop_s)
-        return _reply(answer, options)
+        found = _base.decoded(answer, _Answer, "chat answer")
+        stop = "length" if found.done_reason == "length" else "end"
+        usage = Usage(input=found.prompt_eval_count, output=found.eval_count)
+        return Reply(found.message.content, stop, usage, found.model, sent=options)
 
 
 def messages_of(ask: Ask) -> Any:
@@ -92,10 +95,3 @@ def messages_of(ask: Ask) -> Any:
     text = f"{ask.user}\n\n{_shown.about(ask.seen)}"
     shown = {"role": "user", "content": text, "images": [one.data for one in ask.seen]}
     return [{"role": "system", "content": ask.system}, shown]
-
-
-def _reply(body: bytes, options: Parameters) -> Reply:
-    found = _base.decoded(body, _Answer, "chat answer")
-    stop = "length" if found.done_reason == "length" else "end"
-    usage = Usage(input=found.prompt_eval_count, output=found.eval_count)
-    return Reply(found.message.content, stop, usage, found.model, sent=options)

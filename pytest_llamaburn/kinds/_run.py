@@ -31,7 +31,7 @@ from pytest_llamaburn.store.resume import check_same
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from pytest_llamaburn.backends._base import Backend, Message, Model, Server
+    from pytest_llamaburn.backends._base import Backend, LoadedModel, Message, Model, Server
     from pytest_llamaburn.documents import Clock, Document, Outcome
     from pytest_llamaburn.kinds._kind import RunKind
     from pytest_llamaburn.progress import Progress
@@ -226,7 +226,7 @@ class Run:
         other.settings = changed(self.settings, settings)
         return other
 
-    async def _loaded(self) -> Any:
+    async def _loaded(self) -> list[LoadedModel] | None:
         try:
             return await self.backend.loaded()
         except ServerError:  # the rows of the requests already record the server's failure

@@ -57,7 +57,10 @@ class _Part(NamedTuple):
 def render(paths: Sequence[Path]) -> str:
     """Return the page of all files."""
     parts = [_part(path) for path in paths]
-    whole = _head([part.document for part in parts])
+    documents = [part.document for part in parts]
+    names = dict.fromkeys(_name(document) for document in documents)
+    title = text(f"LlamaBurn: {', '.join(names)}" if names else "LlamaBurn")
+    whole = _HEAD.format(title=title, style=style(), patterns=PATTERNS)
     left = _MOST_BYTES - sum(_size(words) for part in parts for words in part[1:]) - _size(whole)
     charts = _charts([part.document for part in parts], _CHARTS_SHARE * left)
     left -= sum(map(_size, charts))
@@ -71,12 +74,6 @@ def render(paths: Sequence[Path]) -> str:
 
 def _size(words: str) -> int:
     return len(words.encode("utf-8", "replace"))
-
-
-def _head(documents: Sequence[Document]) -> str:
-    names = dict.fromkeys(_name(document) for document in documents)
-    title = text(f"LlamaBurn: {', '.join(names)}" if names else "LlamaBurn")
-    return _HEAD.format(title=title, style=style(), patterns=PATTERNS)
 
 
 def style() -> str:

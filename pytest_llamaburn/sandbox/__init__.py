@@ -158,6 +158,15 @@ def tool(language: str) -> str:
     return _languages.tool(language)
 
 
+def missing() -> dict[str, tuple[str, str]]:
+    """Return the languages that this machine cannot run: what each needs, and how to install it."""
+    return {
+        name: (one.noun, one.install)
+        for name, one in _languages.TOOLS.items()
+        if _languages.found(name) is None
+    }
+
+
 _TRIALS = {
     "python": "print(6 * 7)",
     "javascript": "console.log(6 * 7)",
@@ -214,13 +223,12 @@ def _compile(program: str, folder: Path) -> Outcome | None:
     """Compile a program in C; return why that failed, or None."""
     (folder / "answer.c").write_text(program, "utf-8", "replace")
     record = _becoming(_languages.compiler(str(folder), _COMPILING), folder, _COMPILING)
-    if record.stopped:
-        fault = f"compiling it: {_STOPPED[record.stopped]}"
-    elif record.codes[0]:
-        fault = _said(record) or f"the compiler ended with code {record.codes[0]}"
-    else:
+    state, message = _end_of_process(record)
+    if state == "finished" and (folder / "answer").exists():
         return None
-    return _outcome(("uncompiled", fault, None), record, _COMPILING)
+    fault = _said(record) or f"the compiler did not end well: {message or 'it wrote nothing'}"
+    found = _outcome(("uncompiled", fault, None), record, _COMPILING)
+    return found._replace(peak_memory_mb=None, memory_reason="it was not compiled")
 
 
 def _given(program: str, folder: Path, language: str, limits: Limits) -> Record:

@@ -14,9 +14,10 @@ from pytest_llamaburn.errors import UsageError
 
 def main() -> int:
     """Return the exit code."""
-    program, limits = msgspec.json.decode(sys.stdin.buffer.read(), type=tuple[str, sandbox.Limits])
+    shape = tuple[str, str, sandbox.Limits]
+    program, language, limits = msgspec.json.decode(sys.stdin.buffer.read(), type=shape)
     try:
-        outcome = sandbox.run(program, limits=limits)
+        (outcome,) = sandbox.outcomes(program, [""], language, limits)
     except UsageError as err:
         sys.stderr.write(f"llamaburn: {err}\n")
         return 4

@@ -1,25 +1,19 @@
 """The script of the confined process: it drops its rights irrevocably, then runs one program.
 
-`sandbox` starts it as a script; nothing imports it. It reads a line of JSON (the plan) and the
-program from stdin. It writes `{"ready": …}` or `{"refused": …}`, then how the program ended, to the
-report's descriptor.
+`sandbox` starts it as a script; nothing imports it. It reads the plan and the program from stdin,
+and writes `{"ready": …}` or `{"refused": …}`, then how the program ended, to its report.
 
 A program and its tests each have such a process. Only the tests' process reports how they ended;
-the program's process loads the program and then serves the calls of the tests (`_remote`). Where
-the plan has a `command`, the process becomes that program: Node, a compiler, or what it made.
+the program's process loads the program and then serves the calls of the tests (`_remote`).
 """
 
 from __future__ import annotations
 
-import _socket
 import builtins
-import ctypes
-import json
+import json  # noqa: F401 - for the report; memory may be short then
 import linecache
+import marshal
 import os
-import resource
-import signal
-import struct
 import sys
 import time
 import traceback
@@ -29,168 +23,29 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).parent))
+import _confine  # type: ignore[import-not-found]
+
+del sys.path[0]
+
 _GIVEN = frozenset(
     {*vars(ModuleType("")), "__builtins__", "__annotations__"}
 )  # names that every module has, and names that exec adds
 _NAME = "answer"  # the name of the program's module, and of its file in tracebacks
-_SET_PDEATHSIG, _SET_SECCOMP, _SET_NO_NEW_PRIVS = 1, 22, 38  # prctl
-_CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = (
-    444,
-    445,
-    446,
-)  # Landlock; the same numbers on every architecture
-_RIGHTS = {  # of Landlock, by the words of the plan
-    "read": (1 << 2) | (1 << 3),
-    "execute": (1 << 0) | (1 << 2) | (1 << 3),
-    "write": (1 << 1) | (1 << 2) | (1 << 3) | (1 << 5) | (1 << 8) | (1 << 14),
-}
-_OF_FILES = (1 << 0) | (1 << 1) | (1 << 2) | (1 << 14)
-_CAPSET = {"x86_64": 126, "aarch64": 91}
-_SECCOMP = {"x86_64": 317, "aarch64": 277}
-_NEW_LISTENER = 1 << 3
-
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 def main() -> None:
     """Run the program, then end at once, so that no exit handler of the program runs."""
-    plan = json.loads(sys.stdin.buffer.readline())
+    plan = marshal.load(sys.stdin.buffer)  # noqa: S302 - of our parent; json takes longer
     program = sys.stdin.buffer.read().decode("utf-8", "replace")
     link = _link(plan)
-    _take_input(plan)
-    try:
-        version = _confine(plan)
-    except OSError as err:
-        _report(plan["report"], refused=str(err.args[0]))
+    if not _confine.confined(plan):
         return
-    _report(plan["report"], ready=version, began_s=time.monotonic())
-    if plan["command"]:
-        _become(plan)
-    elif plan["part"] == "program":
+    if plan["part"] == "program":
         _serve(program, plan["common"], link)
     else:
-        _report(plan["report"], **_run(program, plan, link))
+        _confine.report(plan["report"], **_run(program, plan, link))
     os._exit(0)
-
-
-def _report(descriptor: int, **facts: Any) -> None:
-    os.write(descriptor, json.dumps(facts).encode() + b"\n")
-
-
-def _take_input(plan: dict[str, Any]) -> None:
-    """Let the standard input be the file of the plan, if it names one."""
-    if plan["input"]:
-        given = os.open(plan["input"], os.O_RDONLY)
-        os.dup2(given, 0)
-        os.close(given)
-        sys.stdin = open(0, encoding="utf-8", errors="replace", closefd=False)  # noqa: SIM115
-
-
-def _become(plan: dict[str, Any]) -> None:
-    """Become the program of the plan; tell why if that fails."""
-    for number in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores them
-        signal.signal(number, signal.SIG_DFL)
-    os.set_inheritable(plan["report"], False)
-    os.chdir(plan["folder"])
-    try:
-        os.execve(plan["command"][0], plan["command"], plan["environment"])  # noqa: S606
-    except OSError as err:
-        message = f"{plan['command'][0]} does not start: {err.strerror}"
-        _report(plan["report"], state="exception", message=message, runtime_ms=0.0)
-
-
-def _confine(plan: dict[str, Any]) -> int:
-    """Confine this process; return Landlock's version. Raises OSError if a mechanism is missing."""
-    for name, (soft, hard) in plan["limits"].items():
-        kind = getattr(resource, name)
-        top = resource.getrlimit(kind)[1]
-        pair = (soft, hard) if top == resource.RLIM_INFINITY else (min(soft, top), min(hard, top))
-        resource.setrlimit(kind, pair)
-    _prctl("no_new_privs", _SET_NO_NEW_PRIVS, 1)
-    version = _close_files(plan["files"])
-    _drop_capabilities()
-    _prctl("a signal when the parent ends", _SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != plan["parent"]:
-        raise OSError("the parent process has already ended")
-    if plan["watch"]:
-        _hand_over_end(plan["watch"], bytes.fromhex(plan["end_watch"]))
-    _filter_calls(bytes.fromhex(plan["filter"]))
-    return version
-
-
-def _close_files(files: list[list[str]]) -> int:
-    version = _call("Landlock", _CREATE_RULESET, None, 0, 1)
-    count = {1: 13, 2: 14, 3: 15, 4: 15}.get(version, 16)  # of rights that each version knows
-    known = (1 << count) - 1
-    attributes = struct.pack("QQQ", known, 0, 0)
-    ruleset = _call("Landlock", _CREATE_RULESET, attributes, len(attributes), 0)
-    for right, path in files:
-        if Path(path).exists():
-            _allow(ruleset, Path(path), _RIGHTS[right] & known)
-    _call("Landlock", _RESTRICT_SELF, ruleset, 0)
-    os.close(ruleset)
-    return version
-
-
-def _allow(ruleset: int, path: Path, rights: int) -> None:
-    place = os.open(path, os.O_PATH)
-    rights &= -1 if path.is_dir() else _OF_FILES
-    _call("Landlock", _ADD_RULE, ruleset, 1, struct.pack("=Qi", rights, place), 0)
-    os.close(place)
-
-
-def _hand_over_end(line: int, steps: bytes) -> None:
-    """Let the parent be asked when this process ends itself, so that it can look at it before.
-
-    Where the kernel has no such listener, or has one already, the parent receives none.
-    """
-    sender = _socket.socket(fileno=line)
-    code, program = _packed(steps)
-    try:
-        number = _SECCOMP[os.uname().machine]
-        listener = _call("seccomp", number, 1, _NEW_LISTENER, ctypes.addressof(program))
-    except OSError as err:
-        sender.sendmsg([str(err).encode()])
-    else:
-        rights = (_socket.SOL_SOCKET, _socket.SCM_RIGHTS, struct.pack("i", listener))
-        sender.sendmsg([b"-"], [rights])
-        os.close(listener)
-    sender.close()
-    del code  # until now it had to stay
-
-
-def _filter_calls(steps: bytes) -> None:
-    code, program = _packed(steps)
-    _prctl("seccomp", _SET_SECCOMP, 2, ctypes.addressof(program))
-    del code  # until now it had to stay
-
-
-def _packed(steps: bytes) -> tuple[Any, Any]:
-    """Return a filter, and what points to it: struct sock_fprog."""
-    code = ctypes.create_string_buffer(steps)
-    packed = struct.pack("HxxxxxxP", len(steps) // 8, ctypes.addressof(code))
-    return code, ctypes.create_string_buffer(packed)
-
-
-def _drop_capabilities() -> None:
-    """Drop all capabilities; the user stays the same, so that Python's files stay readable."""
-    none = struct.pack("IIIIII", 0, 0, 0, 0, 0, 0)
-    header = struct.pack("Ii", 0x20080522, 0)
-    _call("dropping capabilities", _CAPSET[os.uname().machine], header, none)
-
-
-def _prctl(what: str, option: int, *arguments: int) -> None:
-    values = [ctypes.c_ulong(v) for v in (*arguments, 0, 0, 0, 0)[:4]]
-    if _libc.prctl(option, *values) != 0:
-        raise OSError(f"{what}: {os.strerror(ctypes.get_errno())}")
-
-
-def _call(what: str, number: int, *arguments: Any) -> int:
-    values = [ctypes.c_long(a) if isinstance(a, int) else a for a in arguments]
-    done: int = _libc.syscall(ctypes.c_long(number), *values)
-    if done < 0:
-        raise OSError(f"{what}: {os.strerror(ctypes.get_errno())}")
-    return done
 
 
 def _link(plan: dict[str, Any]) -> Any:

@@ -41,7 +41,7 @@ class Tool(NamedTuple):
 
 
 NAMES: Final = {"python": "Python", "javascript": "JavaScript", "c": "C"}
-_TOOLS: Final = {
+TOOLS: Final = {
     "javascript": Tool(("node", "nodejs"), "Node.js", "apt install nodejs, or https://nodejs.org"),
     "c": Tool(("cc", "gcc", "clang"), "a C compiler", "apt install gcc libc6-dev"),
 }
@@ -67,15 +67,19 @@ def tool(language: str) -> str:
     """
     if language == "python":
         return sys.executable
-    needed = _TOOLS[language]
-    found = next(filter(None, map(shutil.which, needed.commands)), None)
-    if found is None:
+    needed, place = TOOLS[language], found(language)
+    if place is None:
         raise UsageError(
             f"programs in {NAMES[language]} need {needed.noun}, and none of "
             f"{', '.join(needed.commands)} is on PATH: install it ({needed.install}), or leave out "
             f"the questions in {NAMES[language]}"
         )
-    return str(Path(found).resolve())
+    return str(Path(place).resolve())
+
+
+def found(language: str) -> str | None:
+    """Return what is on PATH of a language's programs, or None."""
+    return next(filter(None, map(shutil.which, TOOLS[language].commands)), None)
 
 
 def python(folder: str, limits: Limits) -> Rights:
@@ -141,10 +145,8 @@ def _loader(program: str) -> list[str]:
     """Return the path of the loader that a program of the system names, if it names one."""
     with Path(program).open("rb") as file:
         begin = file.read(64)
-        if len(begin) < 64 or begin[:5] != b"\x7fELF\x02":
-            return []
-        (table,) = struct.unpack_from("=Q", begin, 32)
-        size, count = struct.unpack_from("=HH", begin, 54)
+        is_program = len(begin) == 64 and begin[:5] == b"\x7fELF\x02"
+        table, size, count = struct.unpack("=32xQ14xHH6x", begin) if is_program else (0, 0, 0)
         for number in range(count):
             file.seek(table + number * size)
             kind, at, length = struct.unpack("=I4xQ16xQ", file.read(40))

@@ -8,7 +8,7 @@ of a child, includes the memory of the process that started it.
 from __future__ import annotations
 
 import fcntl
-import json
+import marshal
 import os
 import platform
 import re
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _CHILD = Path(__file__).parent / "_child.py"
+_BECOME = Path(__file__).parent / "_become.py"
 _CHUNK = 65536
 _REPORT_BYTES = 16384
 _START_S = 60.0  # time for the interpreter to start on a busy machine
@@ -136,14 +137,15 @@ def _started(parts: list[Part], folder: str, limits: Limits) -> Record:
             reader, writer = map(stack.enter_context, pipe())
             reports.append(reader)
             line = [one.fileno() for one in part.pipes]
-            watch = 0 if line else theirs.fileno()  # with a line, we end the program
+            watch = theirs.fileno() if part is parts[-1] else 0
             passed = (writer.fileno(), *line, *filter(None, [watch]))
-            child = _spawned(folder, printing, passed)
+            script = _BECOME if part.rights.command else _CHILD
+            child = _spawned(script, folder, printing, passed)
             children.append(child)
             stack.callback(end, child)
-            plan = {"report": writer.fileno(), "parent": os.getpid(), "folder": folder}
-            plan |= {"input": "", "watch": watch, "line": line}
-            _hand_over(child, {**plan, **rules(part.rights, child.pid), **part.plan}, part.text)
+            about = {"report": writer.fileno(), "parent": os.getpid(), "watch": watch}
+            plan = {**about, "line": line, "input": "", **rules(part.rights, child.pid)}
+            _hand_over(child, {**plan, **part.plan}, part.text)
             for one in (writer, *part.pipes):  # only the child keeps them open
                 one.close()
         for one in (*printing, theirs):
@@ -159,9 +161,9 @@ def end(child: subprocess.Popen[bytes]) -> None:
 
 
 def _spawned(
-    folder: str, printing: tuple[FileIO, ...], passed: tuple[int, ...]
+    script: Path, folder: str, printing: tuple[FileIO, ...], passed: tuple[int, ...]
 ) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-I", "-S", str(_CHILD)]
+    command = [sys.executable, "-I", "-S", str(script)]
     try:
         return subprocess.Popen(  # noqa: S603 - our own script
             command,
@@ -179,7 +181,7 @@ def _spawned(
 
 def _hand_over(child: subprocess.Popen[bytes], plan: dict[str, Any], program: str) -> None:
     with suppress(BrokenPipeError), cast("BinaryIO", child.stdin) as given:
-        given.write(json.dumps(plan).encode() + b"\n" + program.encode("utf-8", "replace"))
+        given.write(marshal.dumps(plan) + program.encode("utf-8", "replace"))
 
 
 class _Stream(NamedTuple):

@@ -1,6 +1,9 @@
-"""The program in the answer passes the option `tests`, in the sandbox.
+"""The program in the answer passes the option `tests`, or the `cases`, in the sandbox.
 
-The program is the last code block of Python (with the option `entry_point` the last one that
+With `cases` it is a whole program in `language` (python, javascript or c) that prints the `output`
+of each case for its `input` (`_programs`). With `tests` it is a part of one in Python.
+
+That program is the last code block of Python (with the option `entry_point` the last one that
 defines it), or the whole answer if it is a program. Names that the program or its tests use and do
 not define are taken from other blocks of the answer; the option `preamble` comes before everything.
 A block that Python cannot read is used only if there is no other, and is wrong.
@@ -26,19 +29,21 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn import sandbox
 from pytest_llamaburn.errors import UsageError
-from pytest_llamaburn.scorers import _base, _text
+from pytest_llamaburn.scorers import _base, _programs, _text
 from pytest_llamaburn.scorers._base import Score
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from pytest_llamaburn.scorers._base import Question
 
-NEEDS = ("tests",)
-ADVICE = "Ask for one block of Python between ``` marks"
-MEASURED = {"runtime_ms": "program_runtime_ms"}  # by the detail that has it
+NEEDS = ()  # either tests or cases
+ADVICE = "Ask for one block of the language between ``` marks"
+MEASURED = {  # by the detail that has it
+    "runtime_ms": "program_runtime_ms",
+    "peak_memory_mb": "program_peak_memory_mb",
+}
 
-_PYTHON = ("python", "py", "python3")
 _UNREADABLE = (SyntaxError, ValueError, RecursionError, MemoryError)
 _STREAMS = {"builtins.input", "sys.stdin", "sys.stdout", "sys.stderr"}  # that tests may replace
 _SOURCE = {"getsource", "getsourcelines", "getsourcefile", "__code__", "__globals__"}
@@ -59,10 +64,13 @@ def score(answer: str, question: Question) -> Score:
 
     The state is `unavailable` if the platform has no sandbox. Raises DatasetError without tests.
     """
-    tests = _base.needed(question, "tests")
+    cases = question.options.get("cases")
+    tests = None if cases else _base.needed(question, "tests")
     said = _text.spoken(answer)
     if not said:
         return _base.empty()
+    if cases:
+        return _whole(said, cases, question)
     entry_point = question.options.get("entry_point")
     blocks = _blocks(said, entry_point)
     program = _chosen(blocks, entry_point)
@@ -80,13 +88,51 @@ def score(answer: str, question: Question) -> Score:
     return _score(program, outcome)
 
 
+def _whole(said: str, cases: list[dict[str, str]], question: Question) -> Score:
+    """Return whether a whole program prints what the cases expect."""
+    asked, program = _programs.language(question), _program(said, question)
+    if program is None:
+        other, name = _programs.other_language(said, asked), sandbox.LANGUAGES[asked]
+        why = f": its program is in {other}" if other else ""
+        return _base.unparsable(f"no {name} program in the answer{why}")
+    try:
+        outcome, passed = _programs.run(program, asked, cases, _limits(question))
+    except UsageError as err:
+        return Score(None, "unavailable", str(err), program, {})
+    found = _score(program, outcome)
+    found.details.update(language=asked, cases=len(cases), passed=passed)
+    return found
+
+
+def _program(said: str, question: Question) -> str | None:
+    """Return the whole program of an answer; None if there is none."""
+    asked = _programs.language(question)
+    program = _programs.chosen(said, asked)
+    if asked != "python" or program is None:
+        return program
+    if _fault(program):
+        return None if program == said else program
+    return _joined(program, _blocks(said, None), "", "")
+
+
 def ready() -> None:
     """Raise UsageError if this machine has no sandbox."""
     sandbox.limits_of_platform()
 
 
+def ready_for(questions: Iterable[Question]) -> None:
+    """Raise UsageError if this machine lacks what runs the languages of questions."""
+    for name in sorted({_programs.language(one) for one in questions} - {"python"}):
+        sandbox.ready(name)
+
+
 def faults(question: Question) -> Iterator[tuple[str, str]]:
     """Yield field and reason of invalid tests, preamble and limits."""
+    wrong = [*_programs.faults(question)]
+    yield from wrong
+    if wrong or question.options.get("cases"):
+        yield from _base.bad_figures(question, "timeout_s", "memory_mb")
+        return
     tests, preamble = question.options["tests"], question.options.get("preamble", "")
     for name, text in (("tests", _checks(tests)), ("preamble", preamble)):
         if not isinstance(text, str):
@@ -216,6 +262,8 @@ def _score(program: str, outcome: sandbox.Outcome) -> Score:
         message=outcome.message,
         output=outcome.output[:_MOST_OUTPUT],
         runtime_ms=outcome.runtime_ms,
+        peak_memory_mb=outcome.peak_memory_mb,
+        null_reasons={"program_peak_memory_mb": why} if (why := outcome.memory_reason) else {},
     )
 
 
@@ -229,7 +277,7 @@ def _blocks(said: str, entry_point: str | None) -> list[str]:
     """Return the blocks of a text that are programs, or were meant to be."""
     fenced = _text.fenced(said)
     blocks = [(tag.partition(".")[0], textwrap.dedent(body)) for tag, body in fenced]
-    tagged = [body for tag, body in blocks if tag in _PYTHON]
+    tagged = [body for tag, body in blocks if tag in _programs.TAGS["python"]]
     if tagged:
         return [body for body in tagged if _is_program(body) or _fault(body)]
     if not blocks:

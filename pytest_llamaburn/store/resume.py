@@ -127,7 +127,12 @@ def settled(kind: Any, settings: Any, origins: Mapping[str, str]) -> tuple[Any, 
         parse_host(settings.host or "")
     if settings.resume is None:
         return settle(settings, origins)
-    continued = _resumed(kind, settings, origins)
+    header = header_of(Path(settings.results_dir), settings.resume or LAST, kind.schema)
+    if header["schema"] != kind.schema:
+        words = f"{header['run_id']} is of {header['schema']}, not {kind.schema}"
+        raise SettingsError(f"--resume: {words}")
+    own = restored(settings, origins, header, kind.settings_class)
+    continued = changed(own, {"resume": header["run_id"]})
     return continued, f"continuing {continued.resume}"
 
 
@@ -150,19 +155,6 @@ def _check_sensors(settings: Run) -> None:
             cost.band(text)
         except ValueError as err:
             raise SettingsError(f"--tariff: {err}") from None
-
-
-def _resumed(kind: Any, settings: Any, origins: Mapping[str, str]) -> Any:
-    """Return the settings of a run to continue: its own, except for new limits of spending.
-
-    Raises SettingsError if another flag differs from the run's own settings.
-    """
-    header = header_of(Path(settings.results_dir), settings.resume or LAST, kind.schema)
-    if header["schema"] != kind.schema:
-        words = f"{header['run_id']} is of {header['schema']}, not {kind.schema}"
-        raise SettingsError(f"--resume: {words}")
-    own = restored(settings, origins, header, kind.settings_class)
-    return changed(own, {"resume": header["run_id"]})
 
 
 def restored(

@@ -6,6 +6,7 @@ import asyncio
 import os
 import re
 import shlex
+from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_llamaburn import options
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
     from pytest_llamaburn.kinds._kind import RunKind
     from pytest_llamaburn.option import Option
 
-_SERVERS_OWN = {option.name for option in options_of(Storage)}
+# A client must name neither directories nor commands of the server's machine.
+_SERVERS_OWN = {*(option.name for option in options_of(Storage)), "server_command"}
 _OF_PATHS = re.compile(r"(?:^|[:=])(?!//)[/~.@]|\\")  # @ is before a file with a text
 _DURATION = {"anyOf": [{"type": "number"}, {"type": "string", "pattern": r"^[0-9.]+(ms|s|m|h)$"}]}
 
@@ -37,7 +39,7 @@ def allowed(kind: RunKind) -> dict[str, Option]:
 
 def schema(kind: RunKind) -> dict[str, Any]:
     """Return the JSON Schema of a kind's settings, with what a form needs to know of each."""
-    found = model_of(kind.settings_class).model_json_schema()
+    found = _fields(kind.settings_class)
     known = allowed(kind)
     properties = {
         name: _described(field, known[name])
@@ -51,6 +53,13 @@ def schema(kind: RunKind) -> dict[str, Any]:
         "additionalProperties": False,
         "properties": properties,
     }
+
+
+@cache
+def _fields(settings_class: type) -> dict[str, Any]:
+    """Return the JSON Schema of a settings class, of which others make copies."""
+    found: dict[str, Any] = model_of(settings_class).model_json_schema()
+    return found
 
 
 def _described(field: Mapping[str, Any], option: Option) -> dict[str, Any]:

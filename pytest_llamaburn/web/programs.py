@@ -19,27 +19,30 @@ _MOST_CHARACTERS = 200_000
 
 
 class Program(BaseModel):
-    """A program to run without network and files, and its limits."""
+    """A whole program to run without network, files and input, and its limits."""
 
     model_config = ConfigDict(extra="forbid")
 
-    language: Literal["python"] = "python"
+    language: Literal["python", "javascript", "c"] = "python"
     code: Annotated[str, Field(min_length=1, max_length=_MOST_CHARACTERS)]
     timeout_s: Annotated[float, Field(ge=0.1, le=10)] = 10.0
     memory_mb: Annotated[int, Field(ge=64, le=1024)] = 512
 
 
 class Ended(BaseModel):
-    """How a program ended, what it printed, and its run time where it could say it.
+    """How a program ended, what it printed, its run time and its largest memory where known.
 
     `state` is `finished`, `assertion`, `exception`, `memory`, `exit`, `timeout`, `output` (it
-    printed too much) or `crash`. `message` has the error.
+    printed too much), `crash` or `uncompiled`. `message` has the error, `memory_reason` why the
+    memory is not known.
     """
 
     state: str
     message: str
     output: str
     runtime_ms: float | None
+    peak_memory_mb: float | None
+    memory_reason: str
 
 
 class Programs:
@@ -79,4 +82,4 @@ class Programs:
 
 async def _run(program: Program) -> child.Said:
     limits = Limits(program.timeout_s, math.ceil(program.timeout_s), program.memory_mb)
-    return await child.told(_SANDBOX, msgspec.json.encode((program.code, limits)))
+    return await child.told(_SANDBOX, msgspec.json.encode((program.code, program.language, limits)))

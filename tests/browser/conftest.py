@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 if os.environ.get("CI"):
     import playwright.sync_api  # noqa: F401 - the tests skip without it, but not in CI
 
-WAITS_MS = 30_000  # for what must happen; a test that waits so long has failed
+WAITS_MS = 120_000  # for what must happen, on a busy machine too; then a test has failed
 WIDE = {"width": 1280, "height": 900}
 NARROW = {"width": 360, "height": 740}
 
@@ -64,21 +64,35 @@ _RESULTS = (
 )
 
 
+@pytest.fixture(scope="module")
+def contexts(browser: Browser) -> Iterator[dict[str, BrowserContext]]:
+    """Browsers of their own, by how they are; a new one takes longer than most tests.
+
+    The tests of a file use them one after another. What the page keeps, it keeps with its tab.
+    """
+    found: dict[str, BrowserContext] = {}
+    yield found
+    for context in found.values():
+        context.close()
+
+
 @pytest.fixture
-def opened(browser: Browser) -> Iterator[Callable[..., Page]]:
-    """Return a function that opens a page of a server in a browser of its own.
+def opened(browser: Browser, contexts: dict[str, BrowserContext]) -> Iterator[Callable[..., Page]]:
+    """Return a function that opens a page of a server, each of a test in a browser of its own.
 
     `opened(served, "#/results", viewport=NARROW, color_scheme="dark")`. What its console says and
     which hosts it asks is checked at the end; `wrong=True` leaves that out.
     """
-    contexts: list[BrowserContext] = []
+    pages: list[Page] = []
     complaints: list[str] = []
 
     def open_page(served: Served, where: str = "", *, wrong: bool = False, **options: Any) -> Page:
-        context = browser.new_context(**{"viewport": WIDE, **options})
-        contexts.append(context)
-        context.set_default_timeout(WAITS_MS)
-        page = context.new_page()
+        known = f"{len(pages)} {options}"
+        if known not in contexts:
+            contexts[known] = browser.new_context(**{"viewport": WIDE, **options})
+            contexts[known].set_default_timeout(WAITS_MS)
+        page = contexts[known].new_page()
+        pages.append(page)
         if not wrong:
             _listen(page, served.url, complaints)
         page.goto(served.address)
@@ -88,8 +102,9 @@ def opened(browser: Browser) -> Iterator[Callable[..., Page]]:
         return page
 
     yield open_page
-    for context in contexts:
-        context.close()
+    for page in pages:
+        for one in page.context.pages:
+            one.close()
     assert complaints == []
 
 

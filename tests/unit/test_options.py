@@ -6,6 +6,7 @@ import argparse
 import json
 import math
 import re
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,7 @@ kwh_rate = 0.12
 OPTIONS = {o.name: o for o in options_of(Benchmark)}
 
 
+@cache
 def parser(kind: type, prefix: str = "") -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(allow_abbrev=False, exit_on_error=False)
     options.declare(made.add_argument, kind, prefix=prefix)
@@ -105,7 +107,7 @@ def valid(option: Option) -> st.SearchStrategy[Any]:
         values = st.lists(texts, min_size=bounds.get("min_length", 0), max_size=4).map(tuple)
     else:
         least = bounds.get("min_length", 0)
-        fitting = texts.filter(lambda text: len(text) >= least)
+        fitting = texts.filter(lambda text: len(text) >= least) if least else texts
         values = {"bool": st.booleans(), "str": fitting}[kind]
     return st.none() | values if optional else values
 
@@ -123,6 +125,7 @@ def otherwise(option: Option) -> Any:
 OTHERWISE = {name: otherwise(option) for name, option in OPTIONS.items()}
 
 
+@cache
 def made(kind: type) -> st.SearchStrategy[Any]:
     """Return any valid settings of a kind."""
     values = {option.name: valid(option) for option in options_of(kind)}

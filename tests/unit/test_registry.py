@@ -26,10 +26,7 @@ def foreign(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
         metadata.EntryPoint("odd_echo", "support.echo_kind", "llamaburn.kinds"),
     ]
 
-    def entry_points(*, group: str) -> list[metadata.EntryPoint]:
-        return [entry for entry in entries if group == entry.group]
-
-    monkeypatch.setattr(metadata, "entry_points", entry_points)
+    monkeypatch.setattr(metadata, "entry_points", lambda: metadata.EntryPoints(entries))
     forget()
     yield module
     forget()
@@ -38,6 +35,7 @@ def foreign(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
 def forget() -> None:
     registry.names.cache_clear()
     registry.own.cache_clear()
+    registry.advertised.cache_clear()
     registry.foreign.cache_clear()
     registry.package.cache_clear()
 

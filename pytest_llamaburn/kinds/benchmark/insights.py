@@ -54,13 +54,9 @@ _rule = adding_to(RULES)
 
 def find(document: Document) -> list[Insight]:
     """Return the insights into a benchmark's result file."""
-    return [*evidenced(RULES, document), *_flags(document)]
-
-
-def _flags(document: Document) -> list[Insight]:
     runs = document["results"]["runs"]
     names = dict.fromkeys(flag for run in runs for flag in run["flags"])
-    return [_flagged(document, name) for name in names]
+    return [*evidenced(RULES, document), *(_flagged(document, name) for name in names)]
 
 
 def _flagged(document: Document, name: str) -> Insight:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_llamaburn import gates, measures, metrics
+from pytest_llamaburn import measures, metrics
 from pytest_llamaburn.energy import words
 from pytest_llamaburn.measures import REASONS
 from pytest_llamaburn.tables import (
@@ -20,6 +20,7 @@ from pytest_llamaburn.tables import (
     starred,
     title,
     under,
+    verdicts,
 )
 from pytest_llamaburn.texts import counted
 
@@ -128,8 +129,7 @@ def _wider(config: Document, summary: Document) -> Iterator[str]:
 def _notes(document: Document, summary: Document) -> Iterator[tuple[str, str]]:
     """Yield what readers must know, each sentence with its heading."""
     found = document["results"]
-    yield from under("gates", (f"gate {gates.sentence(gate)}" for gate in found["gates"]))
-    yield from under("insights", (insight["text"] for insight in document["insights"]))
+    yield from verdicts(document)
     yield from under("failures", failures(found["errors"], found["runs"]))
     yield from under("correctness", _correctness(found.get("correctness")))
     yield from under("precision", _precision(document, summary))

@@ -24,14 +24,10 @@ def cards(document: Document) -> Iterator[Card]:
     """Yield the changes with a verdict, then the others."""
     known = [one for one in changes_of(document) if one["change"] is not None]
     for change in sorted(known, key=lambda one: one["verdict"] in _OPEN)[:_MOST_CARDS]:
-        yield _card(change)
-
-
-def _card(change: Change) -> Card:
-    at = f" at {change['level']:.3g}" if change.get("level") is not None else ""
-    ends = f"{number(change['baseline'])} → {number(change['value'])} {change['unit']}"
-    label = f"{change['file']}: {change['name']}{at}"
-    return Card(label, *_amount(change), f"{change['verdict']}, {ends}")
+        at = f" at {change['level']:.3g}" if change.get("level") is not None else ""
+        ends = f"{number(change['baseline'])} → {number(change['value'])} {change['unit']}"
+        label = f"{change['file']}: {change['name']}{at}"
+        yield Card(label, *_amount(change), f"{change['verdict']}, {ends}")
 
 
 def _amount(change: Change) -> tuple[str, str, str]:

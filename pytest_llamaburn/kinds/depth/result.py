@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from pytest_llamaburn import gates, metrics
-from pytest_llamaburn.documents import Distribution, Document, GateVerdict
+from pytest_llamaburn.documents import Distribution, Document
 from pytest_llamaburn.kinds import _single
-from pytest_llamaburn.kinds._file import Part, RequestFacts, RunFile, request_model
+from pytest_llamaburn.kinds._file import Part, RequestFacts, Results, RunFile, request_model
 from pytest_llamaburn.kinds.depth import insights, plan
 from pytest_llamaburn.kinds.depth.comparable import Comparison
 from pytest_llamaburn.kinds.depth.measures import MEASURES
@@ -63,15 +63,11 @@ class _Facts(RequestFacts):
 DepthRequest = request_model("DepthRequest", _Facts)
 
 
-class DepthResults(Part):
+class DepthResults(Results):
     """The results by depth."""
 
     depths: list[DepthRates]
     runs: list[DepthRequest]  # type: ignore[valid-type]
-    summary: dict[str, Distribution]
-    totals: dict[str, int]
-    errors: dict[str, int]
-    gates: list[GateVerdict]
 
 
 class File(RunFile):
@@ -154,7 +150,8 @@ def _why(rows: Sequence[Document], good: Sequence[Document]) -> str | None:
 
 
 def _prefill(rows: Sequence[Document], depth: int, reason: str | None) -> Document:
-    used = _hits(rows, depth)
+    hits = [row for row in rows if (row["cached_tokens"] or 0) >= _CACHED * depth]
+    used = hits or [*rows]  # all of them, if the server never has the depth in its cache
     points = [(_read(row), row["time_to_first_token_ms"]) for row in used if _counts(row)]
     line = slopes.slope(points) if len({x for x, _ in points}) >= plan.LEAST_LENGTHS else None
     if line is None or line.value <= 0:
@@ -176,12 +173,6 @@ _FEW = f"fewer than {plan.LEAST_LENGTHS} lengths of prompts gave a time to the f
 def _no_prefill(n: int, reason: str) -> Document:
     nothing = dict.fromkeys(("tokens_per_sec", "ci95", "overhead_ms"))
     return {**nothing, "n": n, "reason": reason}
-
-
-def _hits(rows: Sequence[Document], depth: int) -> list[Document]:
-    """Return the requests whose depth came from the cache; all, if the server never has it."""
-    hits = [row for row in rows if (row["cached_tokens"] or 0) >= _CACHED * depth]
-    return hits or [*rows]
 
 
 def _cache_is_known(rows: Sequence[Document]) -> bool:

@@ -56,9 +56,13 @@ def check(settings: Eval) -> None:
 
 def refuse_unscorable(questions: Iterable[Question]) -> None:
     """Raise UsageError for a question that this machine cannot score."""
-    for name in sorted({q.scorer for q in questions if q.scorer}):
-        if check := getattr(registry.load("scorers", name), "ready", None):
+    asked = [*questions]
+    for name in sorted({q.scorer for q in asked if q.scorer}):
+        module = registry.load("scorers", name)
+        if check := getattr(module, "ready", None):
             check()
+        if check := getattr(module, "ready_for", None):
+            check([q for q in asked if q.scorer == name])
 
 
 def _check_here(settings: Eval) -> None:

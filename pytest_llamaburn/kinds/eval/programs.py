@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_llamaburn import registry
 from pytest_llamaburn.kinds.eval import measured, scores
 from pytest_llamaburn.program_measures import PROGRAMS
-from pytest_llamaburn.tables import Sheet
+from pytest_llamaburn.tables import Sheet, number
 from pytest_llamaburn.tables import measured as row_of
 
 if TYPE_CHECKING:
@@ -25,14 +25,27 @@ SCREENSHOTS = "screenshots"
 
 def of(items: Sequence[Item]) -> Document:
     """Return the field `programs` of the results; nothing if no scorer measures programs."""
-    names = {name for item in items for name in _measured(item["question"]["scorer"]).values()}
-    if not names:
+    asked = [item for item in items if _measured(item["question"]["scorer"])]
+    if not asked:
         return {}
-    right = [details for item in items for details in _right(item)]
+    groups: dict[str, list[Item]] = {}
+    for item in asked:
+        groups.setdefault(item["question"]["category"], []).append(item)
+    renderers = Counter(d["renderer"] for i in asked for d in _right(i) if d.get("renderer"))
+    return {
+        "programs": {
+            "measured": _distributions(asked),
+            "by_category": {name: _distributions(group) for name, group in groups.items()},
+            "renderers": dict(renderers),
+        }
+    }
+
+
+def _distributions(items: Sequence[Item]) -> Document:
+    """Return what was measured of programs that are right, by the names of the measures."""
+    names = {name for item in items for name in _measured(item["question"]["scorer"]).values()}
     units = {one.name: one.unit for one in PROGRAMS if one.name in names}
-    renderers = Counter(one["renderer"] for one in right if one.get("renderer"))
-    found = measured.distributions(_numbers(items), units, "no answer is right")
-    return {"programs": {"measured": found, "renderers": dict(renderers)}}
+    return measured.distributions(_numbers(items), units, "no answer is right")
 
 
 def values(document: Mapping[str, Any], name: str) -> list[float]:
@@ -51,11 +64,37 @@ def renderers(document: Mapping[str, Any]) -> list[str]:
 
 
 def sheets(found: Document | None) -> Iterator[Sheet]:
-    """Yield the table of programs, if there are any."""
-    if found is not None:
-        facts = [f"renderer: {name} ({n} answers)" for name, n in found["renderers"].items()]
-        rows = [row_of(name, one) for name, one in found["measured"].items() if one["n"]]
-        yield Sheet("programs that are right", facts, rows, [], empty="no answer is right")
+    """Yield the tables of what programs did, in all and by category, if there is any."""
+    if found is None:
+        return
+    facts = [f"renderer: {name} ({n} answers)" for name, n in found["renderers"].items()]
+    known = {name: one for name, one in found["measured"].items() if one["n"]}
+    if known:
+        facts += [
+            f"{n}: not measured: {one['reason']}"
+            for n, one in found["measured"].items()
+            if n not in known
+        ]
+    rows = [row_of(name, one) for name, one in known.items()]
+    yield Sheet("programs that are right", facts, rows, [], empty="no answer is right")
+    groups = found.get("by_category", {})  # not in files of earlier versions
+    if known and len(groups) > 1:
+        yield _by_category(groups, [*known])
+
+
+def _by_category(groups: Document, names: Sequence[str]) -> Sheet:
+    """Return the table of medians by category."""
+    rows = [
+        (category, str(max(one[name]["n"] for name in names)), *(_median(one[n]) for n in names))
+        for category, one in groups.items()
+    ]
+    columns = ("category", "right", *(f"{n.replace('_', ' ')} p50" for n in names))
+    title = "programs that are right, by category"
+    return Sheet(title, [], rows, [], columns, 1, least=(), wrapped=("category",))
+
+
+def _median(found: Document) -> str:
+    return number(found["p50"])
 
 
 def keep_picture(score: Any, folder: Path, name: str) -> str | None:
@@ -97,7 +136,10 @@ def _right(item: Item) -> Iterator[Document]:
 def _numbers(items: Iterable[Item]) -> list[Document]:
     """Return what was measured of each right answer, by the names of the measures."""
     return [
-        {name: details.get(key) for key, name in names.items()}
+        {
+            **{name: details.get(key) for key, name in names.items()},
+            "null_reasons": details.get("null_reasons", {}),
+        }
         for item in items
         if (names := _measured(item["question"]["scorer"]))
         for details in _right(item)

@@ -139,7 +139,7 @@ def build(record: Record) -> Document:
             **scores.correctness(items),
             **shown.of(items, header["eval_set"].get("modality")),
             "pass_at_k": scores.pass_at_k(items, config["pass_k"]),
-            **_by_category(items),
+            **_by_category(items, config["pass_k"]),
             "pairwise": scores.pairwise(items, config["compare_to"]),
             "evidence": scores.evidence(items),
             "judging": {
@@ -177,8 +177,8 @@ def planned_answers(record: Record, config: Mapping[str, Any]) -> int | None:
     return None if rescored or others else questions * config["samples"]
 
 
-def _by_category(items: Sequence[documents.Item]) -> Document:
-    return {"by_category": scores.by_category(items), "correct_macro": scores.macro(items)}
+def _by_category(items: Sequence[documents.Item], k: int | None) -> Document:
+    return {"by_category": scores.by_category(items, k), "correct_macro": scores.macro(items)}
 
 
 def modern(document: Document) -> Document:
@@ -199,7 +199,7 @@ def modern(document: Document) -> Document:
     found |= {
         **scores.correctness(found["items"]),
         "pass_at_k": scores.pass_at_k(found["items"], config["pass_k"]),
-        **_by_category(found["items"]),
+        **_by_category(found["items"], config["pass_k"]),
     }
     if found["correct"]["mean"] != before:
         found["correct"]["reason"] = (

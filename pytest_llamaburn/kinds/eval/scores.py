@@ -274,16 +274,18 @@ def pass_at_k_of(item: Item, k: int | None) -> float | None:
     return code.pass_at_k(len(right), sum(right), k) if k is not None and right else None
 
 
-def by_category(items: Sequence[Item]) -> dict[str, Document]:
+def by_category(items: Sequence[Item], k: int | None = None) -> dict[str, Document]:
     """Return for each category the number of questions, the share of right answers, mean scores."""
     groups: dict[str, list[Item]] = {}
     for item in items:
         groups.setdefault(item["question"]["category"], []).append(item)
-    return {name: _category(group) for name, group in groups.items()}
+    return {name: _category(group, k) for name, group in groups.items()}
 
 
-def _category(group: Sequence[Item]) -> Document:
+def _category(group: Sequence[Item], k: int | None) -> Document:
+    passed = pass_at_k(group, k)
     found = {**correctness(group), **criteria(group), **grades(group)}
+    found |= {"pass_at_k": passed} if passed else {}
     kept = ("n_total", "n_scored", "right", "count", "mean", "ci95")
     return {
         "questions": len(group),

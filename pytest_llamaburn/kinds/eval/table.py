@@ -5,7 +5,6 @@ from __future__ import annotations
 from statistics import fmean
 from typing import TYPE_CHECKING
 
-from pytest_llamaburn import gates
 from pytest_llamaburn.criteria import NOT_APPLICABLE
 from pytest_llamaburn.grids import printable
 from pytest_llamaburn.kinds.eval import measured as _measured
@@ -24,6 +23,7 @@ from pytest_llamaburn.tables import (
     starred,
     title,
     under,
+    verdicts,
 )
 from pytest_llamaburn.texts import counted
 
@@ -177,7 +177,8 @@ def _pairs(found: Document) -> Sheet:
 def _categories(found: Document) -> Sheet:
     shares = [name for name in _shares_of(found) if name not in _OF_SOME]
     graded = [name for name in _GRADES_SHOWN if name in found["grades"]]
-    scores = [*shares, *graded, *found["criteria"]] or ["correct"]
+    passed = {"pass_at_k": f"pass@{found['pass_at_k']['k']}"} if found["pass_at_k"] else {}
+    scores = [*shares, *passed, *graded, *found["criteria"]] or ["correct"]
     table = [
         (
             name,
@@ -186,7 +187,7 @@ def _categories(found: Document) -> Sheet:
         )
         for name, group in found["by_category"].items()
     ]
-    columns = ("category", "questions", *scores)
+    columns = ("category", "questions", *(passed.get(name, name) for name in scores))
     notes = [*under("mean over categories", _macro(found))]
     return Sheet("by category", [], table, notes, columns, 1, least=(), wrapped=("category",))
 
@@ -255,8 +256,7 @@ def _notes(document: Document) -> Iterator[tuple[str, str]]:
     """Yield the notes below the table, each with its heading."""
     found = document["results"]
     answers = [one for item in found["items"] for one in (item, *item["more_samples"])]
-    yield from under("gates", (f"gate {gates.sentence(gate)}" for gate in found["gates"]))
-    yield from under("insights", (insight["text"] for insight in document["insights"]))
+    yield from verdicts(document)
     yield from under("failures", failures(found["errors"], answers))
     yield from under("scoring", _scoring(document))
     yield from under("judges", _judged(found))

@@ -35,8 +35,13 @@ def sheets(document: Document, path: Path) -> Iterator[Sheet]:
     groups = [(key, [*group]) for key, group in groupby(found["series"], _subject)]
     for number_, (_, series) in enumerate(groups, 1):
         last = number_ == len(groups)
+        runs = [run for one in series for run in one["runs"]]
+        count = max(len(one["runs"]) + one["missing"] for one in series)
+        days = sorted({run["timestamp"][:10] for run in runs})
+        when = days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
+        what = " ".join(filter(None, (series[0]["kind"], series[0]["of"])))
         yield Sheet(
-            _title(series),
+            f"{series[0]['model']}, {what}, {counted(count, 'run')}, {when}",
             [series[0]["machine_text"]],
             [*map(_row, series)],
             [*_notes(series), *(_closing(document, path) if last else ())],
@@ -60,15 +65,6 @@ def rows(document: Document) -> Iterator[Document]:
 
 def _subject(series: Series) -> tuple[str, str, str, str]:
     return series["model"], series["kind"], series["of"], str(series["machine"])
-
-
-def _title(series: Sequence[Series]) -> str:
-    runs = [run for one in series for run in one["runs"]]
-    count = max(len(one["runs"]) + one["missing"] for one in series)
-    days = sorted({run["timestamp"][:10] for run in runs})
-    when = days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
-    what = " ".join(filter(None, (series[0]["kind"], series[0]["of"])))
-    return f"{series[0]['model']}, {what}, {counted(count, 'run')}, {when}"
 
 
 def _row(series: Series) -> tuple[str, ...]:

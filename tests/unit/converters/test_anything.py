@@ -68,7 +68,7 @@ def imported(name: str, content: str, form: str) -> str:
 
 @pytest.mark.parametrize("form", FORMATS)
 @pytest.mark.parametrize("write", [json.dumps, lambda rows: "\n".join(map(json.dumps, rows))])
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(rows=st.lists(ROWS | VALUES, max_size=3))
 def test_any_json_is_an_eval_set_or_one_sentence(
     form: str, write: Callable[[Any], str], rows: list[Any]
@@ -80,7 +80,7 @@ def test_any_json_is_an_eval_set_or_one_sentence(
 
 
 @pytest.mark.parametrize("form", FORMATS)
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(rows=st.lists(st.lists(TEXTS | st.text(), max_size=6), max_size=4), names=st.booleans())
 def test_any_csv_is_an_eval_set_or_one_sentence(
     form: str, rows: list[list[str]], names: bool
@@ -93,6 +93,6 @@ def test_any_csv_is_an_eval_set_or_one_sentence(
 
 
 @given(st.text())
-@settings(max_examples=40)
+@settings(max_examples=25)
 def test_any_text_is_an_eval_set_or_one_sentence(content: str) -> None:
     assert imported("a.json", content, "mmlu").count("\n") <= 1

@@ -11,13 +11,14 @@ from pytest_llamaburn.kinds import _kind
 from pytest_llamaburn.kinds._kind import Item
 from pytest_llamaburn.option import model_of
 
-REQUESTS = {"depth": 5 * 4 * 5, "chat": 3 * 15 + 2}
+REQUESTS = {"depth": 5 * 4 * 5, "chat": 3 * 15 + 2, "fit": 3 * 5, "tune": 6 * 5 * 2}
+MORE = {"tune": {"option": ("num_batch=128,512", "num_thread=1,2,4")}}
 
 
 @pytest.mark.parametrize("name", REQUESTS)
 def test_requests_and_time_are_known_before_a_run(name: str) -> None:
     kind: Any = _kind.named(name)
-    settings: Any = model_of(kind.settings_class)(model=("a", "b"), warmup=1)
+    settings: Any = model_of(kind.settings_class)(model=("a", "b"), warmup=1, **MORE.get(name, {}))
     session: Any = SimpleNamespace(settings=lambda _: settings)
     (fixture,) = kind.functions
     assert kind.planned(Item(None, (fixture,), {}, {}, None), session) == REQUESTS[name]

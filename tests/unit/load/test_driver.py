@@ -183,19 +183,21 @@ def test_the_garbage_collector_rests_and_is_then_as_before(
     collector: Callable[[bool], None], on: bool
 ) -> None:
     collector(on)
+    frozen = gc.get_freeze_count()
     with quiet_gc():
         assert not gc.isenabled()
     assert gc.isenabled() is on
-    assert gc.get_freeze_count() == 0
+    assert gc.get_freeze_count() <= frozen
 
 
 def test_the_garbage_collector_works_again_after_an_exception(
     collector: Callable[[bool], None],
 ) -> None:
     collector(True)
+    frozen = gc.get_freeze_count()
     failing("send")
     assert gc.isenabled()
-    assert gc.get_freeze_count() == 0
+    assert gc.get_freeze_count() <= frozen
 
 
 def test_clients_pause_before_their_first_request_and_after_each() -> None:

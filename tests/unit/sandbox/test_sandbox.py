@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 import pytest
-from support.containment import contained
+from support.containment import contained, where_a_filter_refuses
 
 from pytest_llamaburn import sandbox
 from pytest_llamaburn.errors import UsageError
@@ -292,15 +292,6 @@ def test_program_ends_with_the_process_that_runs_it() -> None:
 # Refusing.
 
 WITHOUT = """
-import ctypes, struct, sys
-from pytest_llamaburn import errors, sandbox
-libc = ctypes.CDLL(None)
-steps = b"".join(struct.pack("=HBBI", *step) for step in (
-    (0x20, 0, 0, 0), (0x15, 0, 1, {number}), (0x06, 0, 0, 0x00050026), (0x06, 0, 0, 0x7FFF0000)))
-code = ctypes.create_string_buffer(steps)
-program = ctypes.create_string_buffer(struct.pack("HxxxxxxP", 4, ctypes.addressof(code)))
-libc.prctl(38, 1, 0, 0, 0)
-assert libc.prctl(22, 2, ctypes.c_void_p(ctypes.addressof(program)), 0, 0) == 0
 try:
     sandbox.run("print('ran')")
 except errors.UsageError as err:
@@ -311,7 +302,7 @@ except errors.UsageError as err:
 @contained
 @pytest.mark.parametrize(("number", "what"), [(444, "Landlock"), (446, "Landlock")])
 def test_kernel_without_landlock_is_refused(number: int, what: str) -> None:
-    said = python(WITHOUT.format(number=number))
+    said = where_a_filter_refuses(dict.fromkeys(_filter.MACHINES, number), WITHOUT)
     assert said.startswith(f"generated code cannot be run safely on this machine ({what}: ")
 
 
@@ -403,6 +394,40 @@ def filter_decision(code: bytes, machine: str) -> Callable[[int, tuple[int, ...]
             at += 1
 
     return allows
+
+
+@pytest.mark.parametrize(
+    ("machine", "profile", "number", "arguments", "allowed"),
+    [
+        ("x86_64", "python", 59, (), False),  # execve
+        ("x86_64", "program", 59, (), True),
+        ("x86_64", "program", 56, (0x3D0F00,), False),  # clone of a thread
+        ("x86_64", "threads", 56, (0x3D0F00,), True),
+        ("x86_64", "threads", 56, (0x11,), False),  # clone of a process
+        ("x86_64", "threads", 56, (0x3D0F00 | 0x10000000,), False),  # in a name space of its own
+        ("x86_64", "threads", 435, (), False),  # clone3
+        ("x86_64", "threads", 9, (0, 0, 0, 0x22), True),  # mmap
+        ("x86_64", "threads", 9, (0, 0, 0, 0x21), False),  # of memory that is not counted
+        ("x86_64", "threads", 257, (0, 0, 0o1), False),
+        ("x86_64", "threads", 41, (2, 1), False),
+        ("x86_64", "program", 234, (77,), True),  # tgkill of itself
+        ("x86_64", "program", 234, (78,), False),
+        ("x86_64", "python", 234, (77,), False),
+        ("x86_64", "compiler", 257, (0, 0, 0o102), True),
+        ("x86_64", "compiler", 56, (0x11,), True),
+        ("x86_64", "compiler", 41, (2, 1), False),
+        ("x86_64", "compiler", 62, (), False),  # kill
+        ("aarch64", "threads", 220, (0x3D0F00,), True),
+        ("aarch64", "threads", 220, (0x11,), False),
+        ("aarch64", "program", 221, (), True),
+        ("aarch64", "threads", 222, (0, 0, 0, 0x21), False),
+    ],
+)
+def test_filters_of_other_programs_allow_little_more(
+    machine: str, profile: str, number: int, arguments: tuple[int, ...], allowed: bool
+) -> None:
+    steps = _filter.program(machine, profile, pid=77)
+    assert filter_decision(steps, machine)(number, arguments) is allowed
 
 
 @pytest.mark.parametrize(

@@ -389,7 +389,7 @@ def test_verdict_on_two_models_takes_the_interval_and_the_sign_test(
 ) -> None:
     found = pairs(verdicts)
     assert found["verdict"] == expected
-    few = "fewer than 6 questions have a winner, so the result can be chance"
+    few = "fewer than 6 questions have a winner, so the result may be due to chance"
     assert found["reason"] == (few if len(verdicts) - verdicts.count("tie") < 6 else None)
 
 
