@@ -85,7 +85,11 @@ def test_the_run_time_of_a_program_is_that_of_its_tests() -> None:
     assert 250 <= found.details["runtime_ms"] <= whole_ms
     verdicts = [found, found._replace(correct=False, details={"runtime_ms": 9e9})]
     items: Any = [
-        {"question": {"scorer": "code"}, "verdict": one._asdict(), "more_samples": []}
+        {
+            "question": {"scorer": "code", "category": "c"},
+            "verdict": one._asdict(),
+            "more_samples": [],
+        }
         for one in verdicts
     ]
     results = {"items": items, **programs.of(items)}
