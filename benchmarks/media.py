@@ -129,7 +129,7 @@ def ratio() -> float:
             shown = [media.Medium("image", "image/png", media.base64_of(raw), {}) for raw in raws]
             message = {"role": "user", "content": "what?", "media": shown}
             sink.seek(0)
-            sink.write(backend.payload(Model("a", "a"), [message]))
+            sink.writelines(backend.payload(Model("a", "a"), [message]))
 
         return cpu_ms(ours) / cpu_ms(alone)
 

@@ -268,7 +268,7 @@ class Judging(Settings):
     judge_price: tuple[str, ...] = opt(
         (),
         "price in USD per million tokens, such as claude-sonnet-5-5.input=3, for input, "
-        "cache_read, cache_write and output; repeatable",
+        "cache_read, cache_write, output and audio; repeatable",
         toml="judge.prices.*",
         join="=",
         example='"claude-sonnet-5-5".input = 3.0',

@@ -87,7 +87,7 @@ class Backend(_base.Backend):
         yield from ()
         return None
 
-    async def stream(self, wire: Any, payload: bytes) -> Trace:  # noqa: ARG002
+    async def stream(self, wire: Any, payload: Any) -> Trace:  # noqa: ARG002
         """Return the failure of a request for a chat."""
         now = perf_counter_ns()
         words = "it transcribes speech, and does not chat"

@@ -11,7 +11,10 @@ import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_llamaburn import options, registry
-from pytest_llamaburn.commands import _printing
+from pytest_llamaburn.commands import (
+    _media_checks,  # noqa: F401 - they register themselves
+    _printing,
+)
 from pytest_llamaburn.commands._checks import CHECKS, CheckResult, Context, sensor_of
 from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.grids import Table

@@ -23,6 +23,14 @@ not asked by a chat request. It returns a Trace and a dict of what it measured b
 recorded as the answer's `measured`; `MEASURED` has the unit of each number of it.
 `asks(question, settings)` returns whether a question is asked so; without it, all are. A modality
 whose answers are media may leave out what media in a request need.
+
+Answers to chat requests may be media in text. Such a modality has
+- `way(backend, server, questions, settings)`, a coroutine called before the first question,
+  which returns a change of the settings, and a sentence about it for the user;
+- `prompt(question, text)`, which returns the text that is sent;
+- `constrained(body, question, server, settings)`, which returns a request that holds the answer to
+  a form;
+- `of_answer(question, facts, server, settings)`, which returns what is measured of an answer.
 """
 
 from __future__ import annotations

@@ -63,14 +63,14 @@ def trace_of(exchange: Exchange, outcome: Sound | Failed, text: str) -> Trace:
     return fold([sent, *events, Finished(exchange.ended_ns, "stop")], exchange.connect_ms)
 
 
-def kept(sound: Sound, settings: Any) -> dict[str, str | None]:
-    """Return the path and the id of the file in which the sound is kept, as WAV.
+def kept(clip: Clip, settings: Any) -> dict[str, str | None]:
+    """Return the path and the id of the file in which a sound is kept, as WAV.
 
     The path is that of --output, if it is given.
     """
-    name = kept_media.keep(Path(settings.results_dir), clips.encode(sound.clip), ".wav")
+    name = kept_media.keep(Path(settings.results_dir), clips.encode(clip), ".wav")
     if settings.save_audio:
-        clips.write(sound.clip, Path(settings.save_audio))
+        clips.write(clip, Path(settings.save_audio))
         path: str | None = settings.save_audio
     else:
         path = str(Path(settings.results_dir) / kept_media.FOLDER / name) if name else None

@@ -58,7 +58,7 @@ async def ask(
     measured = {
         **outcome.measured,
         **_scored(outcome),
-        **_sounding.kept(outcome, settings),
+        **_sounding.kept(outcome.clip, settings),
     }
     text = _quality.understood(outcome.clip)
     return _sounding.trace_of(exchange, outcome, text), measured

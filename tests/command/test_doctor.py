@@ -37,6 +37,7 @@ IDS = [
     "results.writable",
     *("journal.leftover", "config.origins", "container", "sandbox"),
     "extras",
+    *("audio.files", "audio.devices", "browser"),
     *(f"sensor.{name}" for name in registry.own("telemetry")),
 ]
 

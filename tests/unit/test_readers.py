@@ -11,6 +11,8 @@ from support import clips
 from support.refusals import refusal
 
 from pytest_llamaburn import media_sets, modalities
+from pytest_llamaburn.audio import clips as sounds
+from pytest_llamaburn.audio import levels
 from pytest_llamaburn.errors import DatasetError
 from pytest_llamaburn.evalsets import load_eval_set
 from pytest_llamaburn.scorers import choice
@@ -272,3 +274,79 @@ def test_other_files_beside_media_are_no_questions(tmp_path: Path) -> None:
     assert (question.id, question.category) == ("data/fFjv93ACGo8.mp4", "data")
     (folder / "test.parquet").write_bytes(b"no table")
     assert "test.parquet: is not Parquet" in refused(folder, "video_mme")
+
+
+def heard(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sounds.write(levels.tone(440, 0.1, 16_000), path)
+
+
+def test_librispeech_is_one_question_for_each_line_of_a_chapter(tmp_path: Path) -> None:
+    chapter = tmp_path / "84" / "121123"
+    heard(chapter / "84-121123-0000.flac")
+    heard(chapter / "84-121123-0001.wav")
+    lines = "84-121123-0000 GO DO YOU HEAR\n\n84-121123-0001 BUT IN LESS THAN FIVE MINUTES\n"
+    (chapter / "84-121123.trans.txt").write_text(lines)
+    one, two = of(tmp_path, "audio_stt").questions
+    assert (one.id, one.reference, one.category) == ("84-121123-0000", "GO DO YOU HEAR", "84")
+    assert two.media[0]["path"].endswith("84-121123-0001.wav")
+    assert (one.scorer, one.options["max_wer"]) == ("wer", 0.1)
+    (chapter / "84-121123.trans.txt").write_text(f"{lines}84-121123-0002 GONE\n")
+    said = refused(tmp_path, "audio_stt")
+    assert "1 file that the references of" in said
+    assert "84/121123/84-121123-0002.flac" in said
+    (chapter / "84-121123.trans.txt").write_text("84-121123-0000\n")
+    assert "trans.txt: line 1: should have a name and a transcript" in refused(
+        tmp_path, "audio_stt"
+    )
+    (chapter / "84-121123.trans.txt").write_bytes(b"84-121123-0000 \xff\xfe\x00")
+    assert "cannot be read" in refused(tmp_path, "audio_stt")
+
+
+COLUMNS = "client_id\tpath\tsentence\tup_votes\tdown_votes\tage\tgender\taccents\tlocale\n"
+
+
+def test_common_voice_is_one_question_for_each_row(tmp_path: Path) -> None:
+    heard(tmp_path / "clips" / "a.mp3")
+    heard(tmp_path / "clips" / "b.mp3")
+    rows = 'x\ta.mp3\tEr sagte "ja".\t2\t0\t\tfemale\t\tde\nx\tb\tGuten Tag!\t2\t0\t\t\t\t\n'
+    (tmp_path / "train.tsv").write_text(COLUMNS)
+    (tmp_path / "validated.tsv").write_text(COLUMNS + rows)
+    one, two = of(tmp_path, "audio_stt").questions
+    assert (one.reference, one.category) == ('Er sagte "ja".', "female")
+    assert one.options == {"max_wer": 0.1, "language": "de"}
+    assert two.media[0]["path"].endswith("clips/b.mp3")
+    (tmp_path / "clips" / "b.mp3").unlink()
+    assert "does not exist: clips/b.mp3" in refused(tmp_path, "audio_stt")
+    (tmp_path / "validated.tsv").write_text(f"{COLUMNS}x\ta.mp3\t\n")
+    assert "line 2: should have a path and a sentence" in refused(tmp_path, "audio_stt")
+    (tmp_path / "validated.tsv").write_bytes(b"\xff\xfe\x00")
+    assert "cannot be read" in refused(tmp_path, "audio_stt")
+
+
+def test_json_lines_are_read_with_the_columns_of_data_sets(folder: Path) -> None:
+    rows = [
+        {"image": {"path": "red.png", "bytes": None}, "question": "What colour?", "label": 3}
+        | {"answers": {"text": ["red", "crimson"], "answer_start": [0]}},
+        {"image": "red.png", "question": "Which?", "answers": [], "answer": "red", "id": 7},
+    ]
+    (folder / "test.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    (folder / "train.jsonl").write_text("not read")
+    one, two = of(folder).questions
+    assert (one.prompt, one.reference, one.options["accept"]) == (
+        "What colour?",
+        "red",
+        ["crimson"],
+    )
+    assert (two.id, two.reference) == ("7", "red")
+    (folder / "test.jsonl").write_text(json.dumps({"image": {"path": "gone.png"}}))
+    assert "does not exist: gone.png" in refused(folder)
+    (folder / "test.jsonl").write_text(json.dumps({"image": {"bytes": "iVBO"}}))
+    assert "names no media" in refused(folder)
+
+
+def test_which_json_lines_are_meant_must_be_clear(folder: Path) -> None:
+    (folder / "a.jsonl").write_text(json.dumps({"image": "red.png", "caption": "red"}))
+    assert [one.reference for one in of(folder).questions] == ["red"]
+    (folder / "b.jsonl").write_text("{}")
+    assert "has several .jsonl files: a.jsonl, b.jsonl: rename the one" in refused(folder)

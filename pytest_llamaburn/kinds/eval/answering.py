@@ -120,19 +120,35 @@ class Answering:
         if modalities.asks(self.modality, question, self.settings):
             facts = await self._asked(question, media, prompt)
             return cast("AnswerFacts", {**facts, **_shown(media)})
+        if hasattr(self.modality, "prompt"):
+            prompt = self.modality.prompt(question, prompt)
         messages = self._messages(question, prompt, media)
-        by_letter = self.asking.by_letter(question)
-        body = (self._letter_body if by_letter else self._body)(messages, number)
+        body = self._request(question, messages, number)
         shown = {**_shown(media), **self._expected(media)}
         if too_long := self._overflow(media, body):
             return cast("AnswerFacts", {**facts_of(_unsent(too_long), prompt), **shown})
         key = answer_cache.key_of(self.model, self.server, identified(body, media))
         cached = self._cache.get(key) if self.settings.cache_answers else None
-        if cached is not None:
-            return cast("AnswerFacts", {**cached, **shown, "cached": True})
-        facts = await self._answer_to(question, body, messages)
-        self._cache.put(key, facts)
-        return cast("AnswerFacts", {**facts, **shown})
+        facts = cached or await self._answer_to(question, body, messages)
+        if cached is None:
+            self._cache.put(key, facts)
+        more = {**shown, **self._measured(question, facts)}
+        return cast("AnswerFacts", {**facts, **more, "cached": cached is not None})
+
+    def _request(self, question: Question, messages: list[Message], number: int) -> Body:
+        """Return the request that asks a question with these messages."""
+        by_letter = self.asking.by_letter(question)
+        body = (self._letter_body if by_letter else self._body)(messages, number)
+        if hasattr(self.modality, "constrained"):
+            body = self.modality.constrained(body, question, self.server, self.settings)
+        return body
+
+    def _measured(self, question: Question, facts: AnswerFacts) -> Document:
+        """Return the field `measured` of an answer that the modality measures; or nothing."""
+        if not hasattr(self.modality, "of_answer"):
+            return {}
+        found = self.modality.of_answer(question, facts, self.server, self.settings)
+        return {"measured": found}
 
     def _expected(self, media: list[Medium]) -> Document:
         """Return the least tokens of the frames of videos, for the row; nothing if unknown."""

@@ -50,8 +50,17 @@ def _distributions(items: Sequence[Item]) -> Document:
 
 def values(document: Mapping[str, Any], name: str) -> list[float]:
     """Return the values of a measure of programs, one for each right answer that has it."""
-    numbers = _numbers(document["results"]["items"])
-    return [one[name] for one in numbers if one.get(name) is not None]
+    return [one for item in document["results"]["items"] for one in values_of(item, name)]
+
+
+def values_of(item: Item, name: str) -> list[float]:
+    """Return the values of a measure of programs in one item, of its right answers."""
+    return [one[name] for one in _numbers([item]) if one.get(name) is not None]
+
+
+def renderers(document: Mapping[str, Any]) -> list[str]:
+    """Return the names of the renderers that drew, sorted; none without drawings."""
+    return sorted((document["results"].get("programs") or {}).get("renderers", ()))
 
 
 def sheets(found: Document | None) -> Iterator[Sheet]:

@@ -217,7 +217,19 @@ class EvalRun(Run):
                 f"answer begins; --max-tokens {asking.THINKING_LIMIT} gives it room"
             )
 
+    async def _find_way(self) -> None:
+        """Have the modality decide how its questions are asked, and say how."""
+        if not hasattr(self._modality, "way"):
+            return
+        asked = (self.backend, self.server, self._questions, self.settings)
+        chosen, words = await self._modality.way(*asked)
+        self._progress.say(words)
+        self.settings = self.settings.model_copy(update=chosen)
+        self._limit(asking.can_think(self.settings, self.model), "can think")
+        self._answering.settings = self.settings
+
     async def _warm_up(self) -> None:
+        await self._find_way()
         await super()._warm_up()
         if thought_in(self._last) and not asking.can_think(self.settings, self.model):
             self._limit(True, "thinks")

@@ -232,7 +232,8 @@ def test_music_is_measured_against_the_duration_that_was_asked_for(tmp_path: Pat
 
 def test_silent_music_has_no_flatness() -> None:
     _, measured = asked(music, SoundPeer(music=clip_of(np.zeros(RATE), RATE)), JAZZ)
-    assert measured["null_reasons"] == {"spectral_flatness": "the music is silent"}
+    assert measured["null_reasons"]["spectral_flatness"] == "the music is silent"
+    assert measured["null_reasons"]["onset_f1"] == "the music has no score"
 
 
 def heard(*parts: float) -> list[Any]:
@@ -297,3 +298,12 @@ def test_a_failed_transcription_ends_a_live_session(monkeypatch: pytest.MonkeyPa
     trace, _, _ = live_session(monkeypatch, SoundPeer(text=[sized(500)]), 1.0, -1.0, 1.0)
     assert trace.failure is not None
     assert threading.active_count() < 50
+
+
+def test_a_long_sound_in_many_reads_is_whole() -> None:
+    """Sound is no text: a part of it that is not a line must not be dropped while it arrives."""
+    clip = clip_of(np.random.default_rng(0).uniform(-0.5, 0.5, 30 * 24_000), 24_000)
+    trace, measured = asked(music, SoundPeer(music=wav(clip, pieces=40)), JAZZ)
+    assert trace.failure is None
+    assert measured["audio_seconds"] == 30
+    assert measured["bytes"] == 44 + 2 * 30 * 24_000
