@@ -100,7 +100,8 @@ def test_duration_that_is_no_number_is_a_fault() -> None:
 
 def item(correct: bool | None, state: str = "scored", **details: Any) -> Any:
     verdict = {"correct": correct, "state": state, "details": details}
-    return {"question": {"scorer": "render"}, "verdict": verdict, "more_samples": []}
+    question = {"scorer": "render", "category": "c"}
+    return {"question": question, "verdict": verdict, "more_samples": []}
 
 
 def test_frame_rates_are_those_of_successful_renderings() -> None:
