@@ -49,6 +49,7 @@ class Outcome(TypedDict):
     error: Failure | None
     prompt_characters: NotRequired[int]
     media_tokens: NotRequired[float | None]
+    expected_media_tokens: NotRequired[int]
     time_to_first_token_ms: float | None
     time_to_first_answer_token_ms: float | None
     inter_token_latency_ms: float | None

@@ -96,9 +96,9 @@ class SingleRun(Run):
         self.write("planned", {"items": {key: len(self.rows) - first}})
         return self.rows[first:]
 
-    def budgeted(self, seconds: float | None, requests: int) -> str:
+    def budgeted(self, seconds: float | None, requests: int, models: Sequence[str] = ()) -> str:
         """Return a sentence with the estimated time of the run, which --budget limits."""
-        what = f"{counted(requests, 'request')} to {self.model.id}"
+        what = f"{counted(requests, 'request')} to {', '.join(models) or self.model.id}"
         if seconds is None:
             return f"{what}: no estimate, the warm-up showed no speed"
         return f"{what}: about {min(seconds, self.settings.budget or math.inf):.0f} s"

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 NOUN: Final = "requests for music"
 CAPABILITY: Final = "music"
+OWN: Final = "prompt"
+SETTINGS: Final = ("duration",)
 SUFFIXES: Final = {".txt": "text/plain"}
 MEASURED: Final = {
     **_sounding.MEASURED,
@@ -63,6 +65,6 @@ async def ask(
         "duration_error_s": seconds - asked,
         "spectral_flatness": flatness,
         **why,
-        "audio_path": _sounding.kept(outcome, settings, "music"),
+        **_sounding.kept(outcome, settings),
     }
     return _sounding.trace_of(exchange, outcome, f"{seconds:.2f} s"), measured

@@ -54,7 +54,8 @@ class Picture(NamedTuple):
 def facts(document: Document) -> Document:
     """Return the facts of a card; `measures` has every number of the file with its interval."""
     if "model" not in document:
-        raise ResultsError("results card: a comparison has no card: name a result of a run")
+        kind = str(document["schema"]).removeprefix(results.PREFIX)
+        raise ResultsError(f"results card: a {kind} has no card: name a result of a run")
     model, machine = document["model"], document["environment"]
     known = [card for card in _defaults.cards(document) if card.value != ABSENT]
     return {

@@ -10,6 +10,7 @@ Statistics 4, 1976; Wang and Ramdas, "Anytime-valid t-tests and confidence seque
 from __future__ import annotations
 
 import math
+from itertools import count
 from statistics import fmean
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -41,6 +42,11 @@ def interval(values: Sequence[float], alarm: float) -> Interval | None:
     mean = fmean(values)
     half = math.sqrt(variance(values) / n * (n - 1) * factor)
     return Interval(mean, mean - half, mean + half)
+
+
+def least(alarm: float) -> int:
+    """Return the least number of values that have an interval."""
+    return next(n for n in count(2) if math.isfinite(_t_squared_per_df(n, alarm)))
 
 
 def _t_squared_per_df(n: int, alarm: float) -> float:

@@ -9,6 +9,7 @@ covers every place in every part, so a series of equal runs has a step with at m
 from __future__ import annotations
 
 import math
+from operator import itemgetter
 from statistics import fmean
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -46,7 +47,8 @@ def steps(values: Sequence[float], margin: float) -> list[Step]:
     series = np.asarray(values, float)
     parts = [*_parts(len(series))]
     alarm = runs.ALARM_RATE / max(1, sum(end - start - 2 * LEAST + 1 for start, end in parts))
-    places = _settled(series, _found(series, parts, margin, alarm), margin, alarm)
+    candidates = [(*part, *_clearest(series, *part, margin, alarm)) for part in parts]
+    places = _settled(series, _found(candidates), margin, alarm)
     ends = [0, *places, len(series)]
     return [
         step(values[start:at], values[at:end], at)
@@ -83,21 +85,17 @@ def _parts(n: int) -> Iterator[tuple[int, int]]:
         length *= _SHORTER
 
 
-def _found(
-    series: Array, parts: Sequence[tuple[int, int]], margin: float, alarm: float
-) -> list[int]:
-    """Return the places of steps: the clearest one, then those before and after it."""
-    candidates = [_clearest(series, start, end, margin, alarm) for start, end in parts]
-    evidence, place = max(candidates, default=(0.0, 0))
+def _found(candidates: Sequence[tuple[int, int, float, int]]) -> list[int]:
+    """Return the places of steps: the clearest one, then those before and after it.
+
+    A candidate is a part, its evidence for a step, and the place of that step.
+    """
+    _, _, evidence, place = max(candidates, key=itemgetter(2, 3), default=(0, 0, 0.0, 0))
     if evidence <= 1:
         return []
-    left = [part for part in parts if part[1] <= place]
-    right = [part for part in parts if part[0] >= place]
-    return [
-        *_found(series, left, margin, alarm),
-        place,
-        *_found(series, right, margin, alarm),
-    ]
+    left = [one for one in candidates if one[1] <= place]
+    right = [one for one in candidates if one[0] >= place]
+    return [*_found(left), place, *_found(right)]
 
 
 def _settled(series: Array, places: list[int], margin: float, alarm: float) -> list[int]:

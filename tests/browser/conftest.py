@@ -30,7 +30,13 @@ NARROW = {"width": 360, "height": 740}
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
+def flags() -> tuple[str, ...]:
+    """What the browser of a file of tests is started with besides."""
+    return ()
+
+
+@pytest.fixture(scope="module")
+def browser(flags: tuple[str, ...]) -> Iterator[Browser]:
     """A browser without a window.
 
     It ends with each file of tests: while Playwright runs, this thread can run no other event loop.
@@ -42,7 +48,9 @@ def browser() -> Iterator[Browser]:
     root = hasattr(os, "geteuid") and os.geteuid() == 0
     with sync_playwright() as playwright:
         found = playwright.chromium.launch(
-            executable_path=chromium.PATH, chromium_sandbox=not root, args=["--disable-gpu"]
+            executable_path=chromium.PATH,
+            chromium_sandbox=not root,
+            args=["--disable-gpu", *flags],
         )
         yield found
         found.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from support.command_line import run_cli
 from support.fleet import OllamaFleet
 from support.scripted import ScriptedServer
@@ -42,13 +43,17 @@ def test_models_are_loaded_asked_and_unloaded_in_turn(tmp_path: Path) -> None:
     assert 98.362745 in sizes
 
 
-def test_model_that_does_not_fit_is_out(tmp_path: Path) -> None:
-    with ScriptedServer(OllamaFleet(unloadable="b:latest")) as server:
+@pytest.mark.parametrize("name", ["a", "b"])
+def test_model_that_does_not_fit_is_out(name: str, tmp_path: Path) -> None:
+    with ScriptedServer(OllamaFleet(unloadable=f"{name}:latest")) as server:
         done = run_cli("bakeoff", "a", "b", f"--host={server.host}", *ASKED, cwd=tmp_path)
-    *_, out = kept(tmp_path)["results"]["candidates"]
-    assert (out["name"], out["rank"]) == ("b", None)
+    document = kept(tmp_path)
+    first, out = document["results"]["candidates"]
+    assert document["model"] == first["model"]
+    assert (out["name"], out["rank"]) == (name, None)
     assert "model requires more system memory" in out["out"]
-    assert "b: not_loaded: " in done.stdout
+    assert f"{name}: not_loaded: " in done.stdout
+    assert "8 requests to a, b" in done.stderr
 
 
 def test_bad_input_is_refused_before_anything_is_written(tmp_path: Path) -> None:
@@ -57,5 +62,7 @@ def test_bad_input_is_refused_before_anything_is_written(tmp_path: Path) -> None
         done = run_cli("bakeoff", "a", host, cwd=tmp_path, check=4)
         assert "bakeoff: name two or more different models; named: a" in done.stderr
         done = run_cli("bakeoff", "a", "c", host, cwd=tmp_path, check=4)
-    assert "'c'" in done.stderr
+        assert "'c'" in done.stderr
+        done = run_cli("bakeoff", "a", "a:latest", host, cwd=tmp_path, check=4)
+    assert "bakeoff: a and a:latest are the same model: name it once" in done.stderr
     assert not (tmp_path / "results").exists()

@@ -113,7 +113,7 @@ def test_a_comparison_has_no_card(tmp_path: Path) -> None:
     path = tmp_path / "one.json"
     shutil.copy(JOURNALS.parent / "comparisons" / "stress.json", path)
     assert (
-        "a comparison has no card"
+        "a stress-comparison has no card"
         in run_cli("results", "card", str(path), cwd=tmp_path, check=4).stderr
     )
 

@@ -91,6 +91,8 @@ def files_of_examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("model.gguf").write_bytes(b"GGUF")
     Path("images").mkdir()
     Path("images/photo.png").write_bytes(b"an image")
+    Path("videos").mkdir()
+    Path("videos/clip.mp4").write_bytes(b"a video")
 
 
 def test_generated_files_are_fresh() -> None:

@@ -36,6 +36,8 @@ else:
     signal.signal(signal.SIGINT, leave)
 say(event="progress", stage="measuring", unit="requests", done=1, planned=4)
 print("a line of its own", file=sys.stderr, flush=True)
+if name == "tells":
+    say(event="answered", question="q", answer="red")
 if name.startswith("writes:"):
     print(f"wrote {name.removeprefix('writes:')}", file=sys.stderr)
 if name.startswith("code:"):

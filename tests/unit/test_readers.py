@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 from PIL import Image
+from support import clips
 from support.refusals import refusal
 
 from pytest_llamaburn import media_sets, modalities
 from pytest_llamaburn.errors import DatasetError
 from pytest_llamaburn.evalsets import load_eval_set
+from pytest_llamaburn.scorers import choice
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -192,3 +194,81 @@ def test_set_with_media_needs_a_known_modality(tmp_path: Path) -> None:
     assert "modality: is missing: " in refusal(DatasetError, load_eval_set, path)
     path.write_text(json.dumps({"name": "own", "modality": "smell", "questions": [asked]}))
     assert "unknown modality 'smell'" in refusal(DatasetError, load_eval_set, path)
+
+
+MME = {
+    "video_id": "001",
+    "duration": "short",
+    "domain": "Knowledge",
+    "videoID": "fFjv93ACGo8",
+    "question_id": "001-1",
+    "task_type": "Temporal Perception",
+    "question": "What comes first?",
+    "options": ["A. A dog.", "B. A cat.", "C. A hen.", "D. A cow."],
+    "answer": "C",
+}
+
+
+def mme(folder: Path, name: str, content: object) -> Path:
+    """A directory with a video, and a file of questions about it."""
+    from pyarrow import Table, parquet
+
+    clips.colours(folder / "data" / "fFjv93ACGo8.mp4", "red")
+    (folder / name).parent.mkdir(exist_ok=True)
+    if name.endswith("parquet"):
+        assert isinstance(content, list)
+        parquet.write_table(Table.from_pylist(content), folder / name)
+    else:
+        (folder / name).write_text(json.dumps(content))
+    return folder
+
+
+NESTED = {"video_id": "fFjv93ACGo8", "duration": "short", "questions": [MME]}
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("videomme/test-00000-of-00001.parquet", [MME]),
+        ("mme.json", [MME]),
+        ("videos.json", [NESTED]),
+    ],
+)
+def test_questions_of_video_mme_have_four_choices_and_their_video(
+    tmp_path: Path, name: str, content: object
+) -> None:
+    (question,) = of(mme(tmp_path, name, content), "video_mme").questions
+    assert question.prompt.splitlines()[:3] == ["What comes first?", "", "A) A dog."]
+    assert (question.id, question.scorer, question.reference) == ("001-1", "choice", "A hen.")
+    assert question.options["choices"] == ["A dog.", "A cat.", "A hen.", "A cow."]
+    assert (question.category, question.options["temporal"]) == ("Temporal Perception", True)
+    assert question.options["level"] == "short"
+    assert question.media[0]["path"] == str(tmp_path / "data" / "fFjv93ACGo8.mp4")
+    assert choice.score("C", question).correct is True
+    assert choice.score("A", question).correct is False
+
+
+def test_videos_that_video_mme_names_and_are_not_there_are_listed(tmp_path: Path) -> None:
+    other = {**MME, "videoID": "gone", "task_type": "Object Recognition"}
+    words = refused(mme(tmp_path, "mme.json", [MME, other]), "video_mme")
+    assert "do not exist" not in words
+    assert "1 file that the references" in words
+    assert "does not exist: gone.mp4" in words
+
+
+@pytest.mark.parametrize("wrong", [{"options": []}, {"answer": "X"}, {"options": 3}])
+def test_a_question_of_video_mme_that_is_wrong_is_named(
+    tmp_path: Path, wrong: dict[str, object]
+) -> None:
+    words = refused(mme(tmp_path, "mme.json", [MME, {**MME, **wrong}]), "video_mme")
+    assert "mme.json: [1]: is no question of Video-MME" in words
+
+
+def test_other_files_beside_media_are_no_questions(tmp_path: Path) -> None:
+    folder = mme(tmp_path, "notes.json", {"a": 1})
+    (folder / "broken.json").write_text("{")
+    (folder / "list.json").write_text("[3]")
+    (question,) = of(folder, "video_mme").questions
+    assert (question.id, question.category) == ("data/fFjv93ACGo8.mp4", "data")
+    (folder / "test.parquet").write_bytes(b"no table")
+    assert "test.parquet: is not Parquet" in refused(folder, "video_mme")

@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING
 
 from pytest_llamaburn import insights
 from pytest_llamaburn.insights import adding_to
+from pytest_llamaburn.stats import sequential
+from pytest_llamaburn.stats.runs import ALARM_RATE
 from pytest_llamaburn.tables import number
+from pytest_llamaburn.texts import counted
 
 if TYPE_CHECKING:
     from pytest_llamaburn.documents import Document
@@ -39,10 +42,13 @@ def still_open(document: Document) -> Finding | None:
         return None
     named = ", ".join(f"{one['first']} and {one['second']}" for one in pairs)
     rounds = document["results"]["rounds"]
-    text = (
-        f"{rounds} rounds cannot tell {named} apart: they share a rank. More --rounds or "
-        "--iterations decide."
+    least = sequential.least(ALARM_RATE / len(document["results"]["pairs"]))
+    more = (
+        f"At least {least} --rounds are needed for these models."
+        if rounds < least
+        else "More --rounds or --iterations decide."
     )
+    text = f"{counted(rounds, 'round')} cannot tell {named} apart: they share a rank. {more}"
     return text, {"pairs": [[one["first"], one["second"]] for one in pairs]}
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pytest_llamaburn.datasets import Prompt
+    from pytest_llamaburn.documents import Document
     from pytest_llamaburn.measures import Measure
 
 
@@ -29,6 +30,17 @@ def check(settings: Any) -> None:
         gates.parse(expression, MEASURES)
     with naming("--prompts"):
         datasets.load_prompts(settings.prompts)
+
+
+def check_different(candidates: Sequence[Document]) -> None:
+    """Raise SettingsError if two names are those of the same model."""
+    names: dict[str, str] = {}
+    for one in candidates:
+        other = names.setdefault(one["model"]["id"], one["name"])
+        if other != one["name"]:
+            raise SettingsError(
+                f"bakeoff: {other} and {one['name']} are the same model: name it once"
+            )
 
 
 def ranked(name: str) -> Measure:

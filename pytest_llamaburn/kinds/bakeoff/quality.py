@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pytest_llamaburn.errors import ResultsError
 from pytest_llamaburn.store import results
 
 if TYPE_CHECKING:
@@ -22,11 +23,16 @@ def of(results_dir: Path, candidates: Sequence[Document], settings: Any) -> dict
 
 def _newest(results_dir: Path, candidate: Document, wanted: str) -> Document:
     for path in results.of_model(results_dir, "eval", candidate["model"]["id"]):
-        document = results.load(path)
+        try:
+            document = results.load(path)
+        except ResultsError:  # a damaged file
+            continue
         same = document["model"]["digest"] == candidate["model"]["digest"]
-        if same and wanted in document["config"]["set"] and document["status"] == "complete":
+        # An eval of several sets has one score for all of them together.
+        if same and document["config"]["set"] == [wanted] and document["status"] == "complete":
             return _value(document, str(path))
-    words = f"there is no complete eval: llamaburn eval {candidate['name']} --set {wanted}"
+    line = f"llamaburn eval {candidate['name']} --set {wanted}"
+    words = f"there is no complete eval of this set alone: {line}"
     return {"value": None, "ci95": None, "measure": None, "path": None, "reason": words}
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 AHEAD, BEHIND, SAME, OPEN = "faster", "slower", "same", "open"
+NOT_LOADED = "not_loaded"  # the kind of failure of a model that cannot be loaded
 
 
 class Pair(NamedTuple):
@@ -42,6 +43,19 @@ def values(rows: Sequence[Any], metric: str) -> dict[str, dict[int, float]]:
         model: {number: fmean(each) for number, each in rounds.items()}
         for model, rounds in found.items()
     }
+
+
+def failure(rows: Sequence[Any], iterations: int) -> Any:
+    """Return why a model is out: its last error, if its latest turn has nothing else; else None.
+
+    `rows` are the requests to the model. A turn of less than `iterations` requests is not over,
+    unless the model could not be loaded.
+    """
+    turn = [row["error"] for row in rows if row["round"] == rows[-1]["round"]]
+    if not turn or None in turn:
+        return None
+    is_over = len(turn) >= iterations or turn[-1]["kind"] == NOT_LOADED
+    return turn[-1] if is_over else None
 
 
 def pairs(by_model: Mapping[str, Mapping[int, float]], better: str, margin: float) -> list[Pair]:

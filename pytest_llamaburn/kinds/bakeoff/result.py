@@ -121,6 +121,8 @@ def build(record: Record) -> Document:
     ranked = found(powered.rows, candidates, config, record.facts.get("quality", {}))
     document = _single.content(powered, ranked)
     document["config"] = {**config, "model": config["models"]}
+    if ranked["winner"]:  # lists show its speed
+        document["model"] = ranked["candidates"][0]["model"]
     if ranked["decided"] and document["status"] == "partial":
         document["status"] = "complete"
     judged = gates.judged(document, MEASURES, config["threshold"], config["gate_mode"])
@@ -173,7 +175,7 @@ def _candidate(
     loads = [row["load_ms"] for row in mine if row["load_ms"] is not None]
     return {
         **about,
-        "out": _out(mine, good, required),
+        "out": _out(mine, required, config["iterations"]),
         "rounds": len({row["round"] for row in good}),
         "totals": totals(errors),
         "errors": by_kind(errors),
@@ -188,15 +190,17 @@ def _candidate(
     }
 
 
-def _out(mine: Sequence[Document], good: Sequence[Document], required: Sequence[Any]) -> str | None:
+def _out(mine: Sequence[Document], required: Sequence[Any], iterations: int) -> str | None:
     """Return why a model has no rank, or None."""
     broken = [one for one in required if one["verdict"] == "fail"]
     if broken:
         return f"{OUT} {broken[0]['expression']}: {gates.sentence(broken[0])}"
-    if good:
-        return None
-    error = mine[-1]["error"] if mine else None
-    return f"{error['kind']}: {error['message']}" if error else "no request was sent"
+    if not mine:
+        return "no request was sent"
+    error = ranking.failure(mine, iterations)
+    if error is None and not _single.good(mine):
+        error = mine[-1]["error"]
+    return f"{error['kind']}: {error['message']}" if error else None
 
 
 def _characters(rows: Sequence[Document]) -> Any:

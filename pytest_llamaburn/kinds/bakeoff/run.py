@@ -6,6 +6,7 @@ the next one is loaded and warmed up. All models of a round answer the same prom
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from time import perf_counter, perf_counter_ns
@@ -16,6 +17,7 @@ from pytest_llamaburn.errors import ModelError, ServerError
 from pytest_llamaburn.kinds._run import RECORDED_FIELDS, WARMUP_PROMPT
 from pytest_llamaburn.kinds._single import Question, SingleRun
 from pytest_llamaburn.kinds.bakeoff import KIND, plan, quality, ranking
+from pytest_llamaburn.kinds.bakeoff.ranking import NOT_LOADED
 from pytest_llamaburn.trace import Failed, Sent, Trace, answered, fold
 
 if TYPE_CHECKING:
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
     from pytest_llamaburn.backends._http import Wire
     from pytest_llamaburn.documents import Document
 
-NOT_LOADED = "not_loaded"
 _NO_LOAD: Document = {"load_ms": None, "size_mb": None, "gpu_share": None}
 
 
@@ -49,8 +50,14 @@ class BakeoffRun(SingleRun):
         Raises UsageError before anything is written.
         """
         self.candidates = [await self._described(name) for name in self.settings.model]
+        plan.check_different(self.candidates)
         await super().prepare(model, planned, extra)
-        self._loaded_name = model
+
+    async def _warm_up(self) -> None:
+        """Warm up the first model; if it cannot be loaded, its first turn says so."""
+        with suppress(ModelError, ServerError):
+            await super()._warm_up()
+            self._loaded_name = self.settings.model[0]
 
     async def hold(self, key: str) -> list[Document]:
         """Hold the rounds until the order is known; return the rows.
@@ -58,7 +65,7 @@ class BakeoffRun(SingleRun):
         `key` is the name of this call in the journal's plan.
         """
         most = plan.requests(self.settings)
-        self._progress.say(self.budgeted(self._seconds(most), most))
+        self._progress.say(self.budgeted(self._seconds(most), most, self.settings.model))
         rows = await self.take(key, self._questions(), most, most)
         if self.settings.quality:
             known = quality.of(Path(self.settings.results_dir), self.candidates, self.settings)
@@ -97,20 +104,19 @@ class BakeoffRun(SingleRun):
                         yield Question(key, messages, self.settings.max_tokens, name)
 
     def _is_decided(self) -> bool:
-        """Return whether the order of the models is known."""
+        """Return whether the order of the models that still run is known."""
         if not self.settings.early_stop or not self.rows:
             return False
         metric = plan.ranked(self.settings.rank)
         values = ranking.values(self.rows, metric.name)
-        pairs = ranking.pairs(values, metric.better, self.settings.margin)
-        return len(values) > 1 and all(pair.verdict != ranking.OPEN for pair in pairs)
+        running = {name: each for name, each in values.items() if not self._is_out(name)}
+        pairs = ranking.pairs(running, metric.better, self.settings.margin)
+        return len(running) > 1 and all(pair.verdict != ranking.OPEN for pair in pairs)
 
     def _is_out(self, name: str) -> bool:
-        """Return whether a model failed in all requests of a whole turn."""
-        last = [row["error"] for row in self.rows if row["model"] == name]
-        last = last[-self.settings.iterations :]
-        unloadable = bool(last) and last[-1] is not None and last[-1]["kind"] == NOT_LOADED
-        return unloadable or (len(last) == self.settings.iterations and None not in last)
+        """Return whether a model could not be loaded, or failed for a whole turn."""
+        mine = [row for row in self.rows if row["model"] == name]
+        return ranking.failure(mine, self.settings.iterations) is not None
 
     def _stop_if_hopeless(self) -> None:
         """Do not stop: the others go on without a model that fails."""

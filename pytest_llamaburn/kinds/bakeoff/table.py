@@ -97,12 +97,13 @@ def rank(one: Document) -> str:
 
 
 def _to_first(document: Document, name: str) -> str:
-    """Return how much slower a model is than the winner, with the interval."""
+    """Return the change of the metric from the winner to a model, with the interval."""
     winner = document["results"]["winner"]
+    rises = ranked(document["config"]["rank"]).better == "higher"
     for pair in document["results"]["pairs"]:
         names = (pair["first"], pair["second"])
         if {*names} == {name, winner} and name != winner:
-            return _change(pair, reverse=names[0] == winner)
+            return _change(pair, reverse=rises == (names[0] == winner))
     return ABSENT
 
 

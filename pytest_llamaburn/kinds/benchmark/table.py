@@ -82,9 +82,9 @@ def _media(media: Document) -> str:
 
 def _medium(facts: Document) -> str:
     name = facts["path"].rpartition("/")[2]
-    return (
-        f"{name} {facts['sent_width']} × {facts['sent_height']}" if "sent_width" in facts else name
-    )
+    frames = f" as {counted(len(facts['frames']), 'frame')} of" if facts.get("frames") else ""
+    size = f" {facts['sent_width']} × {facts['sent_height']}" if "sent_width" in facts else ""
+    return f"{name}{frames}{size}"
 
 
 def _prompts(used: Document) -> str:

@@ -46,7 +46,9 @@ _SHARES: dict[str, Callable[[Document], bool | None]] = {
 }
 # Each of these shares is of the answers that another share leaves out.
 _WITH = {"unparsable": "correct_of_parsed", "not_attempted": "correct_given_attempted"}
-_BEFORE = {"few_shot": 0, "choice_by": "text"}  # the values in files of earlier versions
+_SAMPLING = {"video_rate": 1.0, "video_frames": 16, "video_as": "frames", "video_sound": "auto"}
+# The values in files of earlier versions.
+_BEFORE = {"few_shot": 0, "choice_by": "text", **_SAMPLING}
 _F_SCORE = "f_score"
 _ON_A_SCALE = "1 to 5"
 
@@ -56,7 +58,7 @@ class ScoredEval(Subject):
 
     alike = (
         *("judge", "judge_repeats", "temperature", "max_tokens", "web_search", "samples", "seed"),
-        *("system_prompt", "few_shot", "choice_by"),
+        *("system_prompt", "few_shot", "choice_by", "image_size", *_SAMPLING),
     )
 
     @cached_property

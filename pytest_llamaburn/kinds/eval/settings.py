@@ -63,7 +63,8 @@ class Eval(Run, Judging, Searching, Showing, Audio):
     )
     device: str | None = opt(
         None,
-        "input device of --live-audio: its name, a part of it, or default",
+        "input device of --live-audio: its name, a part of it, or default; or stream:FILE, a file "
+        "to which another program appends 16-bit samples, mono, 16 kHz",
         scope="eval",
         example="default",
     )

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pytest_llamaburn.stats.steps import Step
 
 FEW = f"fewer than {steps.NEEDED} runs show no step"
+NO_RATIO = "a run has the value 0 or less, so the change is no percentage"
 _UNKNOWN = {"change": None, "interval": None, "reason": "no run has a value"}
 _RANGES = {changes.SHARE: 1.0, "1 to 5": 4.0}  # of the units whose changes are differences
 _WORDS = ("better", "worse")
@@ -83,12 +84,14 @@ def broken(document: Document) -> list[str]:
 class Scale:
     """The values of a series where differences have a meaning: as logarithms, if they are ratios.
 
-    Changes of shares and of scores are differences.
+    Changes of shares and of scores are differences. Other values of 0 or less have changes without
+    a size: there is no ratio to them.
     """
 
     def __init__(self, values: Sequence[float], unit: str, margin: float) -> None:
         """`margin` is a share: of a value or, for shares and scores, of their whole range."""
         self.is_ratio = unit not in _RANGES and min(values) > 0
+        self.has_size = self.is_ratio or unit in _RANGES
         self.places = [math.log(value) for value in values] if self.is_ratio else [*values]
         size = _RANGES.get(unit) or abs(fmean(values))
         self.margin = math.log1p(margin) if self.is_ratio else margin * size
@@ -107,8 +110,10 @@ class Scale:
             return None
         return (found[0].at, found[-1].at) if found else (n // 2, n // 2)
 
-    def changed(self, step: Step) -> tuple[float, list[float]]:
-        """Return a change and its interval: as a share, or as a difference."""
+    def changed(self, step: Step) -> tuple[float | None, list[float] | None]:
+        """Return a change and its interval: as a share, or as a difference; None without a size."""
+        if not self.has_size:
+            return None, None
         of = math.expm1 if self.is_ratio else float
         return of(step.change), [of(step.low), of(step.high)]
 
@@ -187,7 +192,8 @@ def _overall(
     end, start = sides
     whole = steps.step(scale.places[:end], scale.places[start:], start)
     means = {"first": _level(values, 0, end), "now": _level(values, start, len(values))}
-    return {**means, **_change(whole, scale, better), "reason": None}
+    reason = None if scale.has_size else NO_RATIO
+    return {**means, **_change(whole, scale, better), "reason": reason}
 
 
 def _level(values: Sequence[float], first: int, end: int) -> Document:

@@ -65,6 +65,7 @@ class Reader:
         self._kinds = _kinds(wanted.kinds)
         self._found: dict[tuple[str | None, ...], History] = {}
         self._seen: dict[str, None] = {}
+        self._taken: set[str] = set()  # run ids
         self.names: dict[str, str] = {}  # of columns, by what the user calls them
         self.left_out: Counter[str] = Counter()
 
@@ -84,17 +85,23 @@ class Reader:
         """Add the run of a file if it is wanted; raises ResultsError if it cannot be read."""
         about = results.brief(path)
         kind = about.schema.removeprefix(results.PREFIX)
+        self._seen |= dict.fromkeys(about.models)
         if kind not in self._kinds or (about.timestamp or "") < self._wanted.since:
             return
-        self._seen |= dict.fromkeys(about.models)
+        if not about.models:
+            raise ResultsError(f"{path} names no model")
         if not _is_named(about.models[0], self._wanted.models):
             return
         if about.status != "complete":
             self.left_out[about.status] += 1
             return
+        if about.run_id in self._taken:
+            self.left_out["a copy of another file"] += 1
+            return
         document = results.load(path)
         columns = self._columns(document, about.results.scores)
         history = self._of(document)
+        self._taken.add(about.run_id)
         history.columns |= columns
         history.runs.append(_past(document, path, columns))
 
@@ -134,16 +141,20 @@ class Reader:
             if not any(_is_named(model, [name]) for model in self._seen):
                 words = registry.unknown("model", name, [*self._seen])
                 raise ResultsError(f"trend, {self._results_dir}: {words}")
-        for text in (
-            {*self._wanted.columns, *self._gated} - self.names.keys() if self._found else ()
-        ):
-            raise SettingsError(f"trend: no file has the measure '{text}'")
         if not self._found:
-            since = f" since {self._wanted.since}" if self._wanted.since else ""
-            raise ResultsError(
-                f"trend: no complete run{since} in {self._results_dir}: llamaburn benchmark makes "
-                "one"
-            )
+            raise ResultsError(self._nothing())
+        for text in (*self._wanted.columns, *self._gated):
+            if text not in self.names:
+                raise SettingsError(f"trend: no file has the measure '{text}'")
+
+    def _nothing(self) -> str:
+        wanted = self._wanted
+        models = f" of {' or '.join(wanted.models)}" if wanted.models else ""
+        of = f"{models}, kind {' or '.join(wanted.kinds)}," if wanted.kinds else models
+        since = f" since {wanted.since}" if wanted.since else ""
+        command = wanted.kinds[0] if wanted.kinds else "benchmark"
+        where = f"in {self._results_dir}: llamaburn {command} makes one"
+        return f"trend: no complete run{of}{since} {where}"
 
 
 def _kinds(asked: Sequence[str]) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import groupby
+from itertools import groupby, pairwise
 from typing import TYPE_CHECKING
 
 from pytest_llamaburn import gates
@@ -73,7 +73,7 @@ def _row(series: Series) -> tuple[str, ...]:
         label(series),
         series["unit"],
         sparkline([run["value"] for run in series["runs"]]),
-        overall["verdict"] if overall["change"] is not None else ABSENT,
+        overall["verdict"] if overall["first"] else ABSENT,
         str(len(series["runs"])),
         _mean(overall["first"]),
         _mean(overall["now"] or series["levels"][-1]),
@@ -132,9 +132,11 @@ def _notes(series: Sequence[Series]) -> Iterator[tuple[str, str]]:
             "last run",
             f"{', '.join(apart)}: outside of what the runs before it predict; one more run decides",
         )
-    few = [label(one) for one in series if one["overall"]["change"] is None]
-    if few:
-        yield "not enough runs", f"{', '.join(few)}: {series[0]['overall']['reason']}"
+    few = [one for one in series if one["overall"]["first"] is None]
+    unsized = [one for one in series if one["overall"]["reason"] and one not in few]
+    for title, those in (("not enough runs", few), ("no percentage", unsized)):
+        if those:
+            yield title, f"{', '.join(map(label, those))}: {those[0]['overall']['reason']}"
     missing = [f"{label(one)}: {counted(one['missing'], 'run')}" for one in series]
     yield from under(
         "no value", (text for text, one in zip(missing, series, strict=True) if one["missing"])
@@ -145,9 +147,12 @@ def _steps(series: Sequence[Series]) -> Iterator[str]:
     """Yield a line for each run at which a level changed: what changed by how much, and why."""
     found: dict[tuple[str, str], list[str]] = {}
     for one in series:
-        for step in one["steps"]:
+        for step, sides in zip(one["steps"], pairwise(one["levels"]), strict=True):
             why = "; ".join(step["changed"]) or "the files show no other change"
             size = f"{change(step['change'], one['unit'])} {interval(step, one['unit'])}"
+            if step["change"] is None:
+                before, after = (number(level["mean"]) for level in sides)
+                size = f"from {before} to {after} {one['unit']}"
             found.setdefault((step["timestamp"], why), []).append(f"{label(one)} {size}")
     for (when, why), lines in sorted(found.items()):
         yield f"{when[:16].replace('T', ' ')}: {why}: {', '.join(lines)}"

@@ -179,6 +179,38 @@ def test_model_that_cannot_be_loaded_is_out_and_the_others_go_on(
     assert found["decided"]
 
 
+def test_model_that_fails_for_a_whole_turn_is_out_though_it_answered_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found = held(Fleet({"a": 10.0, "b": 12.0}), monkeypatch, rounds=2)
+    error = {"kind": "oom", "phase": "load", "status": 500, "message": "out of memory"}
+    last = {**found["runs"][-1], "model": "b", "round": 2, "error": error}
+    about = [{"name": n, "model": {"id": n}, "server": "ollama"} for n in ("a", "b")]
+    config = model_of(Bakeoff)(model=("a", "b"), iterations=2).model_dump()
+
+    def out(failures: int) -> Any:
+        rows = [*found["runs"], *failures * [last]]
+        shown = result.found(rows, about, config, {})
+        return {one["name"]: one["out"] for one in shown["candidates"]}
+
+    assert out(1) == {"a": None, "b": None}
+    assert out(2) == {"a": None, "b": "oom: out of memory"}
+
+
+def test_names_of_one_model_are_refused() -> None:
+    tagged = [{"name": name, "model": {"id": "a:latest"}} for name in ("a", "a:latest")]
+    with pytest.raises(SettingsError, match="a and a:latest are the same model: name it once"):
+        plan.check_different(tagged)
+
+
+def test_too_few_rounds_for_any_order_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = held(Fleet({"a": 10.0, "b": 20.0}), monkeypatch, rounds=3)
+    texts = [one["text"] for one in file_of(found, rounds=3)["insights"]]
+    assert texts[0].endswith("At least 4 --rounds are needed for these models.")
+    found = held(Fleet({"a": 10.0, "b": 20.0}, noise=0.001), monkeypatch, rounds=4)
+    assert found["decided"]
+
+
 def test_model_that_does_not_keep_a_requirement_is_out(monkeypatch: pytest.MonkeyPatch) -> None:
     fleet = Fleet({"a": 10.0, "b": 20.0})
     found = held(fleet, monkeypatch, rounds=8, require=("tokens_per_sec.mean>80",))
@@ -204,6 +236,10 @@ def test_slowest_ranks_first_if_lower_is_better(monkeypatch: pytest.MonkeyPatch)
     found = held(fleet, monkeypatch, rank="total_generation_ms", rounds=20)
     assert found["winner"] == "b"
     assert ranks(found) == {"b": (1, 1), "a": (2, 2)}
+    (sheet,) = table.sheets(file_of(found, rank="total_generation_ms"), Path("x.json"))
+    change = sheet.rows[1][2].partition(" %")[0]
+    means = [one["summary"]["total_generation_ms"]["mean"] for one in found["candidates"]]
+    assert float(change) == pytest.approx(100 * (means[1] / means[0] - 1), abs=2)
 
 
 def test_loads_and_characters_are_those_of_each_model(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -260,8 +296,21 @@ def test_quality_is_that_of_the_newest_eval_of_the_same_weights(tmp_path: Path) 
     found = quality.of(tmp_path, [same, other], settings)
     assert found["a"]["path"] == str(path)
     assert (found["a"]["value"] is None) == bool(found["a"]["reason"])
-    words = f"there is no complete eval: llamaburn eval b --set {wanted}"
+    words = f"there is no complete eval of this set alone: llamaburn eval b --set {wanted}"
     assert found["b"] == {**dict.fromkeys(found["b"]), "reason": words}
+
+
+def test_quality_leaves_out_evals_of_several_sets_and_damaged_files(tmp_path: Path) -> None:
+    made = json.loads((golden.HOME / "eval-complete" / "result.json").read_text())
+    (wanted,) = made["config"]["set"][:1]
+    made["config"]["set"] = [wanted, "another"]
+    path = results.write(tmp_path, made)
+    brief = {n: made[n] for n in ("schema", "run_id", "status", "model")}
+    path.with_name("damaged.json").write_text(json.dumps({**brief, "results": {}}))
+    settings: Any = model_of(Bakeoff)(model=("a", "b"), quality=wanted)
+    found = quality.of(tmp_path, [{"name": "a", "model": made["model"]}], settings)
+    assert found["a"]["value"] is None
+    assert found["a"]["reason"].startswith("there is no complete eval of this set alone")
 
 
 def test_table_and_charts_show_ranks_intervals_and_quality(

@@ -16,6 +16,8 @@ from pytest_llamaburn.kinds.trend import charts as drawn
 from pytest_llamaburn.kinds.trend import engine, table
 from pytest_llamaburn.kinds.trend.history import Wanted, changed
 from pytest_llamaburn.store import results
+from pytest_llamaburn.tables import ABSENT
+from pytest_llamaburn.trace import ServerTimings
 
 DRIVER = {"gpu_drivers": {"nvidia": "570.1"}}
 
@@ -104,10 +106,14 @@ def test_files_that_are_left_out_are_counted_by_reason(tmp_path: Path) -> None:
     saved(tmp_path, 1)
     cut = json.loads(saved(tmp_path, 2).read_text())
     results.write(tmp_path, {**cut, "status": "interrupted"})
-    (tmp_path / "benchmarks" / "broken.json").write_text("{")
+    folder = tmp_path / "benchmarks"
+    (folder / "broken.json").write_text("{")
+    (folder / "nameless.json").write_text(json.dumps({k: cut[k] for k in cut if k != "model"}))
+    (folder / "copy.json").write_bytes(saved(tmp_path, 3).read_bytes())
     found = trend(tmp_path)
-    assert found["results"]["left_out"] == {"interrupted": 1, "unreadable": 1}
-    assert len(series(found)["runs"]) == 1
+    left_out = {"interrupted": 1, "unreadable": 2, "a copy of another file": 1}
+    assert found["results"]["left_out"] == left_out
+    assert len(series(found)["runs"]) == 2
 
 
 @pytest.mark.parametrize(
@@ -153,6 +159,8 @@ def test_unknown_names_are_refused_with_the_nearest(tmp_path: Path) -> None:
         trend(tmp_path, columns=("speed",))
     with pytest.raises(ResultsError, match="no complete run since 2027-01-01"):
         trend(tmp_path, since="2027-01-01")
+    with pytest.raises(ResultsError, match="no complete run of tiny, kind stress, since 2027-01"):
+        trend(tmp_path, "tiny", since="2027-01-01", kinds=("stress",))
 
 
 def test_share_changes_are_points_and_zero_is_a_value(tmp_path: Path) -> None:
@@ -162,6 +170,24 @@ def test_share_changes_are_points_and_zero_is_a_value(tmp_path: Path) -> None:
     assert scale.verdict(step, "lower") == "worse"
     assert table.change(0.5, "share") == "+50.0 points"
     assert table.change(-0.25, "1 to 5") == "−0.25"
+
+
+def test_change_from_zero_milliseconds_is_no_percentage(tmp_path: Path) -> None:
+    for day in range(1, 9):
+        waited = ServerTimings(queue_ms=0.0 if day < 5 else 5.0)
+        made = [row(trace_of(timings=waited))]
+        about = header("tiny", timestamp=f"2026-01-{day:02}T10:30:00Z", run_id=f"r{day}")
+        results.write(tmp_path, results.build(record(made, header=about)))
+    document = trend(tmp_path, columns=("queue_ms",), fail_if=("queue_ms:+5%",))
+    found = series(document, "queue_ms")
+    assert (found["overall"]["change"], found["overall"]["verdict"]) == (None, "worse")
+    assert found["overall"]["reason"] == engine.NO_RATIO
+    assert document["results"]["gates"][0]["verdict"] == "undecided"
+    (sheet,) = table.sheets(document, Path("trend.json"))
+    assert sheet.rows[0][3:] == ("worse", "8", "0.000 ± 0.000", "5.00 ± 0.000", *2 * [ABSENT])
+    notes = dict(sheet.notes)
+    assert notes["steps"].endswith("queueing from 0.000 to 5.00 ms")
+    assert notes["no percentage"] == f"queueing: {engine.NO_RATIO}"
 
 
 def test_conditions_that_are_equal_are_not_told() -> None:

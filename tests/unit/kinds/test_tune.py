@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import math
+import shlex
+import sys
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -15,7 +17,7 @@ from support.tuned_server import Tuned, TunedBackend
 
 from pytest_llamaburn import gates
 from pytest_llamaburn.backends._base import Model, Server
-from pytest_llamaburn.errors import SettingsError
+from pytest_llamaburn.errors import ServerError, SettingsError
 from pytest_llamaburn.kinds._comparable import Choice
 from pytest_llamaburn.kinds.tune import (
     charts,
@@ -436,3 +438,13 @@ def test_requests_are_counted_before_a_run() -> None:
 @pytest.mark.parametrize("name", ["server_command", "results_dir"])
 def test_a_client_of_the_page_can_set_no_command_and_no_directory(name: str) -> None:
     assert name not in forms.allowed(TuneRun.kind)
+
+
+def test_a_server_that_is_never_ready_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(started, "_STOP_S", 0.1)
+    deaf = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)"
+    server = started.Started(shlex.join([sys.executable, "-c", deaf]) + " {args}", 0.5)
+    with pytest.raises(ServerError, match=r"was not ready within 0.5 s: it said nothing"):
+        asyncio.run(server.start({"a": 1}))
+    assert server._child is None
+    server.stop()

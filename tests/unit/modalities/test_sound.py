@@ -12,6 +12,7 @@ from support.fake_sound import MIC, FakeLibrary, use
 from support.scripted import Close, Pause, ScriptedServer, sized
 from support.sound_peer import SoundPeer, streamed, wav
 
+from pytest_llamaburn import kept_media
 from pytest_llamaburn.audio import clips, levels
 from pytest_llamaburn.audio.clips import clip_of
 from pytest_llamaburn.backends._base import Model
@@ -225,7 +226,7 @@ def test_music_is_measured_against_the_duration_that_was_asked_for(tmp_path: Pat
     assert (measured["asked_seconds"], measured["duration_error_s"]) == (2, -0.5)
     assert measured["spectral_flatness"] < 0.01
     kept = tmp_path / measured["audio_path"]
-    assert kept.parent == tmp_path / "results/multimodal/music/audio"
+    assert kept == kept_media.found(tmp_path / "results", measured["audio_id"])
     assert clips.read(kept).seconds == 1.5
 
 
