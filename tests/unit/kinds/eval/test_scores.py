@@ -536,7 +536,7 @@ def test_table_of_an_earlier_file_says_that_it_counts_differently() -> None:
         ("unparsable", "share", "0.667"),
         ("pass@2", "share", "0.333"),
     ]
-    assert categories.columns == ("category", "questions", "correct", "unparsable")
+    assert categories.columns == ("category", "questions", "correct", "unparsable", "pass@2")
     told = "correct: 1 in the file, whose version left out what could not be read"
     assert ("scoring", told) in marks.notes
 
