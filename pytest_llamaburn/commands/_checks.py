@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_llamaburn import options
 from pytest_llamaburn.backends._address import CONTAINER_HOST, LOOPBACK_ONLY
+from pytest_llamaburn.commands import _parts
 from pytest_llamaburn.errors import LlamaBurnError, SettingsError, installing
 from pytest_llamaburn.kinds import _kind
 from pytest_llamaburn.settings import Display, Run
@@ -24,7 +25,6 @@ BUSY_PERCENT = 10
 _WINDOW_S = 1.0
 _NO_SERVER = "not checked: no server"
 _EMPTY = "the server has no models"
-_NOT_PARTS = ("all", "frontend", "test", "test-media")  # extras that are not optional parts
 
 
 class CheckResult(NamedTuple):
@@ -346,7 +346,7 @@ def sandbox(context: Context) -> CheckResult:  # noqa: ARG001
 @check("extras")
 def extras(context: Context) -> CheckResult:
     """List the optional parts; without a server, a missing embedded backend is a warning."""
-    parts = _parts()
+    parts = _parts.installed()
     shown = [f"{name}: {'installed' if here else 'missing'}" for name, here in parts.items()]
     missing = [name for name, here in parts.items() if not here]
     if not missing:
@@ -372,29 +372,3 @@ def sensor_of(name: str) -> Callable[[Context], CheckResult]:
         return CheckResult("ok", f"not used: {probe.message}")
 
     return check
-
-
-def _parts() -> dict[str, bool]:
-    """Return the optional parts, and whether each is completely installed."""
-    from importlib.metadata import metadata
-
-    from packaging.requirements import Requirement
-
-    package = metadata("pytest-llamaburn")
-    needs = [Requirement(text) for text in package.get_all("Requires-Dist") or ()]
-    marked = [(need, need.marker) for need in needs if need.marker]
-    parts = {
-        extra: [n for n, m in marked if m.evaluate({"extra": extra}) > m.evaluate({"extra": ""})]
-        for extra in package.get_all("Provides-Extra") or ()
-        if extra not in _NOT_PARTS
-    }  # an extra without a requirement is not for this system
-    return {name: all(map(_installed, needed)) for name, needed in parts.items() if needed}
-
-
-def _installed(need: Any) -> bool:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return bool(need.specifier.contains(version(need.name), prereleases=True))
-    except PackageNotFoundError:
-        return False
