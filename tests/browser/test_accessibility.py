@@ -95,7 +95,7 @@ def test_axe_finds_nothing_around_code_that_runs(
     page.get_by_role("button", name="Run").first.click()
     expect(page.get_by_role("log")).to_contain_text("so")
     found = violations(page)
-    page.get_by_label("Language").select_option("Python")
+    page.get_by_role("combobox", name="Language").select_option("Python")
     code.fill("print('x')\n1 / 0")
     page.get_by_role("button", name="Run").first.click()
     expect(page.get_by_role("alert")).to_contain_text("ZeroDivisionError")

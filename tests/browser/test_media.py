@@ -201,7 +201,8 @@ def test_speech_into_the_microphone_becomes_text(tab: Page, served: Served, home
     expect(tab.get_by_text("listening: speak now")).to_be_visible(timeout=PATIENCE_MS)
     expect(tab.get_by_role("img", name="Waveform of the microphone")).to_be_visible()
     text = tab.get_by_role("list", name="Text")
-    expect(text).to_contain_text("in the morning", timeout=PATIENCE_MS)
+    # The device plays its file again and again, and may begin in the middle.
+    expect(text).to_contain_text("library opens", timeout=PATIENCE_MS)
     assert violations(tab) == []
     tab.get_by_role("button", name="Stop listening").click()
     over(served, before + 1)
@@ -235,7 +236,7 @@ def test_music_plays_in_the_page_and_is_saved_as_wav_and_mp3(
     tab.locator(".questions summary").first.click()
     player = tab.get_by_label("sound of the answer to prompt", exact=True)
     expect(player).to_be_visible()
-    tab.wait_for_function("document.querySelector('audio').duration > 1.9")
+    tab.wait_for_function("() => document.querySelector('audio').duration > 1.9")
     expect(tab.get_by_role("img", name="Waveform, 2 s")).to_be_visible()
     for form in ("WAV", "MP3"):
         with tab.expect_download() as saving:
@@ -268,11 +269,11 @@ def test_a_video_has_a_mark_for_each_frame_that_the_model_saw(
     tab.goto(f"{served.url}/#/results/evals/filmed")
     tab.locator(".questions summary").first.click()
     expect(tab.get_by_text("the model saw 3 frames")).to_be_visible()
-    tab.wait_for_function("document.querySelector('video').readyState >= 2")
+    tab.wait_for_function("() => document.querySelector('video').readyState >= 2")
     assert tab.locator(".marks .mark").count() == 3
     tab.get_by_text("Frames that the model saw").click()
     tab.get_by_role("button", name="Go to 2 s").click()
-    tab.wait_for_function("document.querySelector('video').currentTime === 2")
+    tab.wait_for_function("() => document.querySelector('video').currentTime === 2")
     assert violations(tab) == []
 
 

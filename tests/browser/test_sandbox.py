@@ -97,7 +97,7 @@ def lone_tab(browser: Browser, url: str) -> Iterator[Page]:
 
 
 def run(page: Page, code: str, language: str = "JavaScript") -> None:
-    page.get_by_label("Language").select_option(language)
+    page.get_by_role("combobox", name="Language").select_option(language)
     page.get_by_label("Code", exact=True).fill(code)
     page.get_by_role("button", name="Run").first.click()
 
