@@ -61,7 +61,7 @@ def drive(url: str, requests: int, clients: int, dialect: str = "openai") -> Dri
     return Driven(ttft_ms, chunks, spent)
 
 
-def payload(backend: Backend, number: int) -> bytes:
+def payload(backend: Backend, number: int) -> list[bytes]:
     """Return a request that contains its number."""
     model = Model("scheduled", "scheduled")
     return backend.payload(model, [{"role": "user", "content": f"request {number}"}])

@@ -157,7 +157,9 @@ def _floor(url: str, clients: int, waves: int) -> Cost:
         loop = asyncio.get_running_loop()
         transport, wire = await loop.create_connection(_Stamping, address.host, address.port)
         body = json.dumps(_body(number)).encode()
-        transport.write(request_bytes(address, _PATH.removeprefix("/v1"), {"Host": "floor"}, body))
+        transport.writelines(
+            request_bytes(address, _PATH.removeprefix("/v1"), {"Host": "floor"}, body)
+        )
         await wire.over.wait()
         transport.close()
         return b"".join(wire.reads).count(b'"content":') - 1  # the first one is the role

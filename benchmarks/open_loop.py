@@ -51,15 +51,15 @@ def drive(backend: Backend, rate: float, seconds: float) -> np.ndarray:
     start_ns = perf_counter_ns() + _LEAD_NS
     late: list[float] = []
 
-    def requests() -> Iterator[tuple[int, tuple[int, bytes]]]:
+    def requests() -> Iterator[tuple[int, tuple[int, list[bytes]]]]:
         for number, offset in enumerate(times):
             due_ns = start_ns + int(offset * 1e9)
             yield due_ns, (due_ns, payload(backend, number))
 
-    async def send(wire: Wire, request: tuple[int, bytes]) -> Trace:
+    async def send(wire: Wire, request: tuple[int, list[bytes]]) -> Trace:
         return await backend.stream(wire, request[1])
 
-    def done(request: tuple[int, bytes], trace: Trace) -> None:
+    def done(request: tuple[int, list[bytes]], trace: Trace) -> None:
         if trace.failure:
             raise RuntimeError(trace.failure)
         late.append((trace.sent_ns - request[0]) / 1e6)

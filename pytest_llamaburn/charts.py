@@ -112,11 +112,18 @@ class Forest(NamedTuple):
 Chart: TypeAlias = Plot | Forest
 
 
+class Shown(NamedTuple):
+    """A medium that is shown small: its id where it is kept, None if it is not, and what it is."""
+
+    id: str | None
+    label: str
+
+
 class Entry(NamedTuple):
     """One of many things to look through, such as a question: a line, and what it opens to.
 
     `verdict` is a short word beside its line; `filters` are its value in each filter; `texts` are
-    its texts by heading.
+    its texts by heading; `media` are the samples that it asks about and the sound of its answer.
     """
 
     title: str
@@ -124,6 +131,7 @@ class Entry(NamedTuple):
     cells: Sequence[str]
     filters: Mapping[str, str]
     texts: Sequence[tuple[str, str]]
+    media: Sequence[Shown] = ()
 
 
 def distribution(title: str, values: Sequence[float], axis: Axis, marks: Sequence[Mark]) -> Plot:

@@ -11,7 +11,9 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, NotRequired
+
+from typing_extensions import TypedDict
 
 from pytest_llamaburn.registry import unknown
 
@@ -59,6 +61,15 @@ _NOT_ATTEMPTED = (
 )
 
 
+class Definition(TypedDict):
+    """A criterion that the user defined, as eval sets and result files have it."""
+
+    name: str
+    description: str
+    scale: NotRequired[str]
+    anchors: NotRequired[dict[str, str]]
+
+
 class Criterion(NamedTuple):
     """One criterion; judges read its `meaning` and `anchors` (a line for each score or grade).
 
@@ -88,7 +99,7 @@ class Criterion(NamedTuple):
         return (1, 5) if self.kind == "scale" else (0, 1)
 
     @property
-    def definition(self) -> dict[str, Any]:
+    def definition(self) -> Definition:
         """The user's own criterion as eval sets and result files have it."""
         if self.kind == "yes_no":
             return {"name": self.name, "description": self.meaning, "scale": "yes/no"}

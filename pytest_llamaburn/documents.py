@@ -49,6 +49,7 @@ class Outcome(TypedDict):
     error: Failure | None
     prompt_characters: NotRequired[int]
     media_tokens: NotRequired[float | None]
+    expected_media_tokens: NotRequired[int]
     time_to_first_token_ms: float | None
     time_to_first_answer_token_ms: float | None
     inter_token_latency_ms: float | None
@@ -154,6 +155,15 @@ class ServerFacts(TypedDict):
     version: str | None
     host: str
     local: bool
+
+
+class LoadedModel(TypedDict):
+    """A model in the memory of a server; `gpu_share` is the share of it on GPUs."""
+
+    name: str
+    size_mb: float | None
+    gpu_share: float | None
+    context_length: int | None
 
 
 class Header(TypedDict):

@@ -11,7 +11,7 @@ from pytest_llamaburn import criteria, datasets, files, measures, media, metrics
 from pytest_llamaburn.errors import DatasetError, SettingsError
 from pytest_llamaburn.program_measures import PROGRAMS
 from pytest_llamaburn.registry import unknown
-from pytest_llamaburn.sound_measures import SOUND
+from pytest_llamaburn.sound_measures import SOUND, WRITTEN
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -46,7 +46,7 @@ class Question(NamedTuple):
     scorer: str | None = None
     criteria: tuple[str, ...] = criteria.USUAL
     options: dict[str, Any] = {}  # noqa: RUF012 - never changed
-    definitions: tuple[dict[str, Any], ...] = ()
+    definitions: tuple[criteria.Definition, ...] = ()
     context: tuple[str, ...] = ()
     media: tuple[dict[str, Any], ...] = ()
 
@@ -193,7 +193,7 @@ def _media(entry: Any, modality: str, folder: Path) -> tuple[dict[str, Any], ...
 
 def checked_criterion(found: Criterion) -> Criterion:
     """Return a user's criterion unchanged; raises ValueError if its name is already in use."""
-    taken = {m.name for m in (*measures.ANSWERS, *PROGRAMS, *SOUND)} | {
+    taken = {m.name for m in (*measures.ANSWERS, *PROGRAMS, *SOUND, *WRITTEN)} | {
         *_TAKEN,
         *measures.names(metrics.MEASURES),
     }

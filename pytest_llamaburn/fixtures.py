@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_llamaburn.errors import AudioError, LlamaBurnError, MissingKeyError, SettingsError
+from pytest_llamaburn.errors import (
+    AudioError,
+    LlamaBurnError,
+    MissingExtraError,
+    MissingKeyError,
+    SettingsError,
+)
 from pytest_llamaburn.kinds._kind import Item, Target
 from pytest_llamaburn.session import Harness
 
@@ -22,6 +28,7 @@ if TYPE_CHECKING:
     from pytest_llamaburn.energy.profiler import Profiler
     from pytest_llamaburn.judges import JudgeResult
     from pytest_llamaburn.kinds._kind import RunKind
+    from pytest_llamaburn.modalities._sample import SampleMedia
 
 HARNESS = pytest.StashKey[Harness]()
 
@@ -120,6 +127,31 @@ def audio_device(request: pytest.FixtureRequest) -> AudioDevice:
     if not known:
         pytest.skip("this machine has no audio device")
     return AudioDevice(harness.audio)
+
+
+@pytest.fixture
+def media(request: pytest.FixtureRequest) -> SampleMedia:
+    """Return the media of a sample: those of the test's question, or of the marker's `sample`.
+
+    `@pytest.mark.llm_multimodal(sample="image_qa/colour-1")` names a question of a set.
+    `media.image`, `.audio` and `.video` are the file of the only medium of that kind, `media.paths`
+    all files, `media.encoded()` what a request carries, and `media.question` the question. Media of
+    shipped sets are made at first use. Without their libraries, the test is skipped.
+    """
+    from pytest_llamaburn.modalities import _sample
+
+    harness = request.config.stash[HARNESS]
+    asked = next((one for one in params_of(request.node).values() if hasattr(one, "media")), None)
+    sample = marked(request.node).get("sample")
+    if asked is None and sample is None:
+        raise SettingsError(
+            "media: the test has no question: name a sample, such as "
+            "@pytest.mark.llm_multimodal(sample='image_qa/colour-1')"
+        )
+    try:
+        return _sample.SampleMedia(asked or _sample.named(str(sample)), harness.common)
+    except MissingExtraError as err:
+        pytest.skip(str(err))
 
 
 @pytest.fixture(scope="session")

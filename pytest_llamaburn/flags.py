@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 RELOADED_OVER_MS = 100.0  # a warm load_duration is 1 to 4 ms
 NONCE_TOKENS = 24  # maximum tokens of the fresh prefix that may add to the shared part of prompts
 SPARSE_CHARACTERS_PER_TOKEN = 6.0  # a text rarely has fewer tokens than characters / 6
+MOST_OF_FRAMES = 0.75  # a prompt has at least this share of the tokens that its frames take
 MANY_TOKENS_PER_CHUNK = 1.5
 MANY_SHARED_READS = 0.1
 
@@ -69,9 +70,12 @@ def truncated_prompt(row: RequestRow, about: Context) -> bool:
     """Return whether the server cut the prompt to fit its context.
 
     Ollama silently cuts a prompt that is too long to about half of num_ctx. The server then reports
-    far fewer tokens than the text has.
+    far fewer tokens than the text has, or than the frames of a video take.
     """
     tokens, characters = row["input_sequence_length"], row.get("prompt_characters")
+    frames = row.get("expected_media_tokens")
+    if tokens is not None and frames is not None and tokens < MOST_OF_FRAMES * frames:
+        return True
     if tokens is None or characters is None or about.num_ctx is None:
         return False
     fills = 0.4 * about.num_ctx <= tokens <= about.num_ctx

@@ -1,8 +1,7 @@
 """All measures: name, unit, direction, formula, and how each is read from a result file.
 
-`metrics.py` defines the measures of one request, as functions over its trace. This module defines
-the measures of several requests. The `measures.py` of a kind of run lists those of its files, and
-how each is read. Gates, comparisons, tables and the docs use that list.
+`metrics.py` defines the measures of one request, this module those of several. The `measures.py` of
+a kind of run lists those of its files; gates, comparisons, tables and the docs use that list.
 """
 
 from __future__ import annotations
@@ -380,6 +379,8 @@ _RATES = {
     "segment_f1": "2 × tenths of a second with the right sound / (those told + those there)",
     "facts_found": "facts that the descriptions have / all facts",
     "render_success": "answers whose code draws, moves and has no error / all answers",
+    "temporal_accuracy": "right answers on when, how often and in which order / all such answers",
+    "audio_visual_accuracy": "right answers that need picture and sound / all such answers",
     "vqa_accuracy": "mean over answers of min(1, people who gave the same answer / 3)",
 }
 RATES = tuple(_share(n, formula, "scorer", f"rates.{n}.mean") for n, formula in _RATES.items())
@@ -394,7 +395,6 @@ UNSCORED = _share(
     *("both", "n_scored / n_total"),
 )
 FAILED_ANSWERS = _share(
-    *("error_rate", "answers that failed / all requested answers"),
-    *("client", "totals.failed / requests"),
+    "error_rate", "failed answers / all requested answers", "client", "totals.failed / requests"
 )
 ANSWERS = (*CRITERIA, *GRADES, *SCORED, *RATES, WIN_RATE, UNSCORED, FAILED_ANSWERS)

@@ -37,13 +37,21 @@ class Medium(NamedTuple):
     """An image, a recording or a video as a request carries it.
 
     `kind` is image, audio or video; `mime` the type of the data. `facts` are recorded: bytes,
-    sizes, and how long the preparation took, in ms.
+    sizes, and how long the preparation took, in ms. `text` is told before it. A video that is sent
+    as pictures has these as its `parts`, and no data of its own.
     """
 
     kind: str
     mime: str
     data: Base64
     facts: Document
+    text: str = ""
+    parts: tuple[Medium, ...] = ()
+
+    @property
+    def sent(self) -> tuple[Medium, ...]:
+        """What is sent of it: its parts, or itself."""
+        return self.parts or (self,)
 
     @property
     def url(self) -> Base64:
@@ -58,7 +66,8 @@ class Medium(NamedTuple):
 
 def identified(body: Document, media: Sequence[Medium]) -> Document:
     """Return a request's body with the digests of its media, as a key of what was sent."""
-    digests = [hashlib.sha256(b"".join(one.data.parts)).hexdigest() for one in media]
+    sent = [part for medium in media for part in medium.sent]
+    digests = [hashlib.sha256(b"".join(one.data.parts)).hexdigest() for one in sent]
     return {**body, "media_sha256": digests} if media else body
 
 

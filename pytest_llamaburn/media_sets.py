@@ -43,6 +43,8 @@ def _about(folder: Path, found: EvalSet) -> EvalSet:
 def _asked_as(usual: dict[str, Any], entry: dict[str, Any], number: int) -> dict[str, Any]:
     """Return an entry of a directory with what it lacks; without a reference, judges score it."""
     own = {"id": f"{number}", **usual, **entry}
+    if "scorer" not in entry and "options" in entry:  # options of a row join those of the set
+        own["options"] = {**usual.get("options", {}), **entry["options"]}
     if own.get("reference") is None and "scorer" not in entry:
         own.pop("scorer", None)
     return own

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from pytest_llamaburn.option import Option
 
+Values = dict[str, Any]  # of options, by name
 Kind = TypeVar("Kind")
 
 CONFIG_NAME = "llamaburn.toml"
@@ -76,7 +77,7 @@ def distinct(*kinds: type) -> list[Option]:
     return [*by_key.values()]
 
 
-def given(namespace: argparse.Namespace, kind: type, prefix: str = "") -> dict[str, Any]:
+def given(namespace: argparse.Namespace, kind: type, prefix: str = "") -> Values:
     """Return the values of the flags that were used, by setting name."""
     values = {o.name: getattr(namespace, _dest(o, prefix), None) for o in options_of(kind)}
     return {name: value for name, value in values.items() if value is not None}
@@ -108,7 +109,7 @@ def resolve(
     The sources, weakest first: defaults, the user's configuration file, the one in `directory`,
     environment, flags. Raises SettingsError with one sentence that names the value and its source.
     """
-    values: dict[str, Any] = {}
+    values: Values = {}
     origins: dict[str, str] = {}
     environ = os.environ if environ is None else environ
     paths = [_user_config(), (directory or _here()) / CONFIG_NAME]
@@ -141,9 +142,9 @@ def of_mode(kind: type, values: Any, origins: Mapping[str, str]) -> Any:
     return changed(values, {o.name: o.default for o in left_out})
 
 
-def record(values: Any, kind: type) -> dict[str, Any]:
+def record(values: Any, kind: type) -> Values:
     """Return the settings for `config` of a result file, as JSON types."""
-    dumped: dict[str, Any] = values.model_dump(mode="json")
+    dumped: Values = values.model_dump(mode="json")
     return {o.name: dumped[o.name] for o in options_of(kind) if o.record}
 
 
@@ -308,7 +309,7 @@ def _from_environ(kind: type, environ: Mapping[str, str]) -> dict[str, tuple[Any
     return values
 
 
-def _check(kind: type[Kind], values: dict[str, Any], origins: dict[str, str]) -> Kind:
+def _check(kind: type[Kind], values: Values, origins: dict[str, str]) -> Kind:
     from pydantic import ValidationError
 
     try:

@@ -20,6 +20,7 @@ from pytest_llamaburn.fixtures import (
     gpu_profiler,
     judge,
     marked,
+    media,
     ollama_client,
     seen,
     target_of,
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
     from pytest_llamaburn.option import Option
 
-__all__ = ["audio_device", "gpu_profiler", "judge", "ollama_client"]
+__all__ = ["audio_device", "gpu_profiler", "judge", "media", "ollama_client"]
 
 
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:

@@ -98,6 +98,9 @@ class Progress(Protocol):
     def say(self, text: str) -> None:
         """Show a sentence."""
 
+    def tell(self, event: str, facts: Mapping[str, Any]) -> None:
+        """Tell a program that reads the progress what happened, such as an answer."""
+
     def step(self, event: Event) -> None:
         """Count one finished unit and show the event."""
 
@@ -150,6 +153,9 @@ class Silent:
     def say(self, text: str) -> None:
         """Say nothing."""
 
+    def tell(self, event: str, facts: Mapping[str, Any]) -> None:
+        """Say nothing."""
+
     def step(self, event: Event) -> None:
         """Say nothing."""
 
@@ -177,6 +183,9 @@ class Counter:
     def resume(self, done: int) -> None:
         """Count things that an earlier part of the run finished; they have no pace."""
         self._earlier += done
+
+    def tell(self, event: str, facts: Mapping[str, Any]) -> None:
+        """Show nothing: people see the file."""
 
     def close(self) -> None:
         """Close the stream."""
@@ -245,6 +254,10 @@ class Json(Counter):
     def say(self, text: str) -> None:
         """Write a sentence as an event."""
         self._write(json.dumps({"event": "note", "text": text}))
+
+    def tell(self, event: str, facts: Mapping[str, Any]) -> None:
+        """Write what happened as an event."""
+        self._write(json.dumps({"event": event, "at": round(time(), 3), **facts}))
 
     def step(self, event: Event) -> None:
         """Count one finished unit and write the event."""

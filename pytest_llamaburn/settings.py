@@ -188,11 +188,24 @@ class Showing(Settings):
 
     image_size: int | None = opt(
         None,
-        "longest side of an image that is sent; larger images are scaled down (default: not "
-        "scaled)",
+        "longest side of a sent image; larger ones are scaled down (default: no; 512 for videos)",
         unit="pixels",
         bounds={"ge": 16, "le": 65_536},
         example=1024,
+    )
+    video_rate: float = opt(
+        1.0, "frames of each second of a video", unit="frames/s", bounds={"gt": 0, "le": 240}
+    )
+    video_frames: int = opt(
+        16, "maximum number of frames of a video, spread evenly", bounds={"ge": 1, "le": 10_000}
+    )
+    video_as: str = opt(
+        "frames", "what is sent of a video: frames or the file", choices=words("frames", "file")
+    )
+    video_sound: str = opt(
+        "auto",
+        "what is sent of its sound: auto (sound if the model hears), sound, transcript or none",
+        choices=words("auto", "sound", "transcript", "none"),
     )
     mmproj: str | None = opt(
         None,
@@ -255,7 +268,7 @@ class Judging(Settings):
     judge_price: tuple[str, ...] = opt(
         (),
         "price in USD per million tokens, such as claude-sonnet-5-5.input=3, for input, "
-        "cache_read, cache_write and output; repeatable",
+        "cache_read, cache_write, output and audio; repeatable",
         toml="judge.prices.*",
         join="=",
         example='"claude-sonnet-5-5".input = 3.0',

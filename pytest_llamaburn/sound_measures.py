@@ -21,11 +21,28 @@ _SOUND = {
     "asked_seconds": ("s", "none", "duration of music that was asked for"),
     "duration_error_s": ("s", "none", "real − asked duration of music"),
     "spectral_flatness": ("share", "none", "geometric / arithmetic mean of the power spectrum"),
+    "render_ms": ("ms", "lower", "time to render a score as sound; part of generation_time_ms"),
+    "onset_f1": (
+        "share",
+        "higher",
+        "onsets of the rendering that are those of the score: F1, 50 ms",
+    ),
+    "notes": ("count", "none", "notes of a score"),
     "delay_ms": ("ms", "lower", "live: median of arrival of a text − end of its speech"),
     "first_text_ms": ("ms", "lower", "live: arrival of the first text − start"),
     "speech_seconds": ("s", "none", "live: duration of the stretches of speech"),
     "overruns": ("count", "lower", "live: how often the device lost samples"),
 }
+# Of written music: the share of answers, and its formula.
+_WRITTEN = {
+    "parse_rate": "answers that are valid ABC notation / all answers",
+    "key_obeyed": "tunes in the key that was asked for, 9 of 10 notes in its scale / all of a key",
+    "metre_obeyed": "tunes in the metre that was asked for, 9 of 10 bars whole / all of a metre",
+}
+WRITTEN = tuple(
+    Measure(name, "share", "higher", formula, "scorer", key=f"results.rates.{name}.mean")
+    for name, formula in _WRITTEN.items()
+)
 SOUND = tuple(
     Measure(name, *facts, key=f"results.measured.{name}", statistics=STATISTICS)
     for name, facts in _SOUND.items()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, NamedTuple
 
+from pytest_llamaburn import gates
 from pytest_llamaburn.environment import binding
 from pytest_llamaburn.grids import printable
 from pytest_llamaburn.metrics import MEASURES
@@ -100,6 +101,13 @@ def request_rows(paths: Sequence[Path]) -> Iterator[Document]:
             words = f"{path} ({document['status']}) has no request, level, question or change"
             print(f"llamaburn: {words} to write as a row", file=sys.stderr)  # noqa: T201 - stdout has the rows
         yield from rows
+
+
+def verdicts(document: Document) -> Iterator[tuple[str, str]]:
+    """Yield the notes about the gates and the insights of a result."""
+    found = document["results"]["gates"]
+    yield from under("gates", (f"gate {gates.sentence(gate)}" for gate in found))
+    yield from under("insights", (insight["text"] for insight in document["insights"]))
 
 
 def under(heading: str, lines: Iterable[str]) -> Iterator[tuple[str, str]]:

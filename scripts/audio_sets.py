@@ -205,6 +205,69 @@ def music() -> dict[str, Any]:
     return whole("music", "music", "Music and sounds to generate, 10 s each.", {}, questions)
 
 
+# Of each tune to write: what it is, and what it must keep to.
+TUNES: dict[str, tuple[tuple[str, dict[str, Any]], ...]] = {
+    "scale": (
+        ("the scale of C major, one octave up, in quarter notes", {"key": "C", "bars": 2}),
+        ("the scale of G major, one octave up and down, in eighth notes", {"key": "G"}),
+        ("the scale of D minor, one octave up, in quarter notes", {"key": "Dm"}),
+        ("the scale of B flat major, two octaves up, in eighth notes", {"key": "Bb"}),
+    ),
+    "key": (
+        ("a cheerful tune in F major", {"key": "F"}),
+        ("a sad tune in E minor", {"key": "Em"}),
+        ("a bold tune in A major", {"key": "A"}),
+        ("a mysterious tune in D dorian", {"key": "Ddor"}),
+    ),
+    "metre": (
+        ("a march in 4/4", {"metre": "4/4"}),
+        ("a waltz in 3/4", {"metre": "3/4"}),
+        ("a jig in 6/8", {"metre": "6/8"}),
+        ("a tune in 5/4", {"metre": "5/4"}),
+    ),
+    "length": (
+        ("a lullaby of exactly 4 bars", {"bars": 4}),
+        ("a folk tune of exactly 8 bars", {"bars": 8}),
+        ("a hymn that lasts 15 seconds", {"seconds": 15}),
+        ("upbeat jazz that lasts 30 seconds", {"seconds": 30}),
+    ),
+    "harmony": (
+        ("four bars of chords of three notes: C, F, G and C", {"key": "C", "bars": 4}),
+        ("broken chords of A minor in eighth notes", {"key": "Am"}),
+        ("a twelve-bar blues with a chord in each bar", {"bars": 12}),
+        ("a tune in G major for two voices, V:1 and V:2", {"key": "G"}),
+    ),
+    "whole": (
+        ("a tune of 8 bars in G major and 3/4", {"key": "G", "metre": "3/4", "bars": 8}),
+        ("a tune of 16 bars in D major and 6/8", {"key": "D", "metre": "6/8", "bars": 16}),
+        ("20 seconds of music in E minor and 4/4", {"key": "Em", "metre": "4/4", "seconds": 20}),
+        ("a tune of 12 bars in F# minor and 9/8", {"key": "F#m", "metre": "9/8", "bars": 12}),
+    ),
+}
+WRITE = (
+    "Write {0} in ABC notation. Begin with the fields X:1, T:, M:, L:, Q:1/4= and K:, each on a "
+    "line. Answer with the tune only."
+)
+
+
+def music_abc() -> dict[str, Any]:
+    """Return the set of tunes to write in ABC notation."""
+    questions = [
+        {
+            "id": f"{category}-{number}",
+            "prompt": WRITE.format(text),
+            "category": category,
+            "rubric": f"The tune should be {text}; a musician should find it worth playing.",
+            "scorer": "abc",
+            "options": {**options, "level": LEVELS[min((number - 1) * 3 // 4, 2)]},
+        }
+        for category, tunes in TUNES.items()
+        for number, (text, options) in enumerate(tunes, 1)
+    ]
+    about = "Tunes to write in ABC notation: scales, keys, metres, lengths, harmony, and all of it."
+    return whole("music_abc", "music", about, {}, questions)
+
+
 def whole(
     name: str, modality: str, about: str, usual: dict[str, Any], questions: list[dict[str, Any]]
 ) -> dict[str, Any]:
@@ -221,7 +284,7 @@ def whole(
 
 def main() -> None:
     """Write the sets that are named, or all."""
-    makers = {make.__name__: make for make in (audio_stt, audio_events, tts, music)}
+    makers = {make.__name__: make for make in (audio_stt, audio_events, tts, music, music_abc)}
     for name in sys.argv[1:] or makers:
         text = json.dumps(makers[name](), indent=1, ensure_ascii=False)
         (FOLDER / f"{name}.json").write_text(f"{text}\n", encoding="utf-8")

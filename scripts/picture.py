@@ -17,7 +17,14 @@ ROOT = Path(__file__).parent.parent
 PICTURE = ROOT / "docs" / "report.png"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 LOAD = (
-    *("--slots=4", "--mode=sweep", "--levels=1,2,4,8,16", "--level-requests=24"),
+    *(
+        "smollm2-135m",
+        "--backend=embedded",
+        "--slots=4",
+        "--mode=sweep",
+        "--levels=1,2,4,8,16",
+        "--level-requests=24",
+    ),
     *("--isl=48", "--max-tokens=24"),
 )
 WIDTH, HEIGHT = 1280, 880  # size of the page: three charts beside each other

@@ -1,9 +1,10 @@
 """Take pictures of the web page: each tab, wide and narrow, light and dark.
 
-    python scripts/screenshots.py FOLDER [TAB …]
+    python scripts/screenshots.py FOLDER [TAB …] [--docs]
 
-Servers that play a model and a judge are measured, so that the pictures need no model and are much
-the same each time. It needs Chromium, Playwright and npm.
+Servers that play a model and a judge are measured, and the embedded model by depth. `--docs` also
+writes the pictures of docs/web.md. Take them while the machine does nothing else: they show what is
+measured. It needs Chromium, Playwright, Pillow and npm; it takes five minutes.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
+from PIL import Image
 from support.eval_servers import Assessor, block
 from support.scripted import OllamaFacade, Pause, Request, ScriptedServer, Steps, ollama_stream
 from support.served import Served, serving
@@ -36,6 +38,9 @@ if TYPE_CHECKING:
 
 SIZES = {"wide": (1280, 900), "narrow": (360, 740)}
 SCHEMES = ("light", "dark")
+WAITS_MS = 120_000
+DOCS = Path(__file__).parents[1] / "docs"
+SHOWN = {"benchmark.png": "web-benchmark.png", "stress-live-wide-light.png": "web-stress.png"}
 SET = "general_knowledge"
 
 
@@ -60,7 +65,9 @@ SHOTS = (
     Shot("eval", "#/eval"),
     Shot("eval-question", "#/eval", "question"),
     Shot("multi-modal", "#/multi-modal", "run"),
+    Shot("depth", "#/depth", "view"),
     Shot("results", "#/results", "select"),
+    Shot("comparison", "#/results", "compare"),
     Shot("system", "#/system", "wait"),
 )
 
@@ -115,12 +122,16 @@ def measure(served: Served, servers: dict[str, str]) -> None:
     """Run one of each kind."""
     model = {"host": servers["model"], "model": ["llama3.1:8b"], "backend": "ollama"}
     judge = f"ollama:judge@{servers['judge']}"
-    runs: dict[str, dict[str, Any]] = {
-        "benchmark": {**model, "iterations": 40, "threshold": ["ttft_ms.p50<500"]},
-        "stress": {"host": servers["load"], "model": ["tiny"], "mode": "ramp"},
-        "eval": {**model, "set": [SET], "judge": [judge], "limit": 30},
-    }
-    for kind, body in runs.items():
+    benchmark = {**model, "iterations": 40, "threshold": ["ttft_ms.p50<500"]}
+    depths = {"depths": "0,512,1k", "iterations": 2, "osl": 16}
+    runs: list[tuple[str, dict[str, Any]]] = [
+        ("benchmark", benchmark),
+        ("benchmark", benchmark),
+        ("stress", {"host": servers["load"], "model": ["tiny"], "mode": "ramp"}),
+        ("eval", {**model, "set": [SET], "judge": [judge], "limit": 30}),
+        ("depth", {"model": ["smollm2-135m"], "backend": "embedded", **depths}),
+    ]
+    for kind, body in runs:
         job = served.client.post(f"/{kind}/run", json=body).raise_for_status().json()
         while (done := served.client.get(f"/jobs/{job['id']}").json())["state"] != "ended":
             time.sleep(1)
@@ -136,8 +147,14 @@ def prepare(page: Page, what: str) -> None:
     if what == "run":
         page.get_by_role("button", name="Run").first.click()
         page.get_by_text("frames/s").wait_for()
-    if what == "select":
-        page.get_by_role("checkbox").first.check()
+    if what == "view":
+        page.get_by_role("heading", name="All numbers").wait_for()
+    if what in ("select", "compare"):
+        for place in (1, 0):  # the older one is the baseline
+            page.get_by_role("checkbox").nth(place).check()
+    if what == "compare":
+        page.get_by_role("button", name="Compare").click()
+        page.get_by_role("heading", name="Verdicts").wait_for()
     if what == "wait":  # for the answers of the server under test and of the doctor
         page.get_by_role("group", name="Doctor").wait_for()
 
@@ -149,6 +166,7 @@ def pages(browser: Browser, served: Served) -> Iterator[tuple[str, Page]]:
             viewport={"width": width, "height": height},
             color_scheme=scheme,  # type: ignore[arg-type]
         )
+        context.set_default_timeout(WAITS_MS)
         page = context.new_page()
         page.goto(served.address)
         page.get_by_role("tablist").wait_for()
@@ -183,6 +201,14 @@ def shoot_load(browser: Browser, served: Served, folder: Path, host: str) -> Non
         page.screenshot(path=folder / f"stress-live-{end}", full_page=True)
 
 
+def pack(folder: Path) -> None:
+    """Give each picture 256 colours, which are enough for it, so that it is small."""
+    for path in folder.glob("*.png"):
+        with Image.open(path) as picture:
+            small = picture.convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE)
+        small.save(path, optimize=True)
+
+
 def main() -> None:
     """Measure, and take the pictures."""
     from playwright.sync_api import sync_playwright
@@ -191,6 +217,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("tabs", nargs="*")
     parser.add_argument("--results-dir", type=Path, help="of an earlier time; it is made if absent")
+    parser.add_argument("--docs", action="store_true", help="write the pictures of docs/web.md")
     arguments = parser.parse_args()
     arguments.folder.mkdir(parents=True, exist_ok=True)
     home = arguments.results_dir or Path(tempfile.mkdtemp(prefix="llamaburn-pictures-"))
@@ -211,6 +238,9 @@ def main() -> None:
         if not arguments.tabs or "stress" in arguments.tabs:
             shoot_load(browser, served, arguments.folder, servers["load"])
         browser.close()
+    pack(arguments.folder)
+    for name, shown in SHOWN.items() if arguments.docs else ():
+        shutil.copy(arguments.folder / name, DOCS / shown)
 
 
 if __name__ == "__main__":

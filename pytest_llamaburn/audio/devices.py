@@ -100,6 +100,13 @@ def refused(device: Device, err: Exception) -> AudioError:
     )
 
 
+def libraries() -> list[str]:
+    """Return the names of the libraries that open devices here; raises MissingExtraError."""
+    names = {"_sounddevice": "PortAudio", "_miniaudio": "miniaudio"}
+    found = [driver.__name__.rpartition(".")[2] for driver in _usable()]
+    return [names.get(name, name.strip("_")) for name in found]
+
+
 def _usable() -> Iterator[ModuleType]:
     """Yield the drivers whose libraries are here."""
     there = [driver for driver in map(_driver, _DRIVERS) if driver.is_usable()]

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from pytest_llamaburn.backends._exchange import Exchange
     from pytest_llamaburn.backends._framing import Framing
     from pytest_llamaburn.backends._gguf import Header
+    from pytest_llamaburn.documents import LoadedModel
     from pytest_llamaburn.settings import Run
 
 _ERROR_BODY_LIMIT = 64_000  # bytes of an error reply that are searched for a message
@@ -157,7 +158,7 @@ class Backend(ABC):
         """Unload the model, so that it takes no memory until `load`."""
         await self.unload(model)
 
-    async def loaded(self) -> list[dict[str, Any]] | None:
+    async def loaded(self) -> list[LoadedModel] | None:
         """Return the models in the server's memory, or None if the server does not report them."""
         return None
 
@@ -184,11 +185,11 @@ class Backend(ABC):
     def _answer(self, exchange: Exchange) -> Generator[Event, None, Event | None]:
         """Yield the events in an answer's body; return the terminal event, or None."""
 
-    def payload(self, model: Model, messages: Sequence[Message]) -> bytes:
+    def payload(self, model: Model, messages: Sequence[Message]) -> list[bytes]:
         """Return the bytes of the timed request."""
         return self.request(self.body(model, messages))
 
-    def request(self, body: Body) -> bytes:
+    def request(self, body: Body) -> list[bytes]:
         """Return the bytes of a chat request with this body."""
         parts = _media.json_of(body)
         return request_bytes(self.address, self.chat_path, self._headers(), *parts)
@@ -201,7 +202,7 @@ class Backend(ABC):
         """Return a connection for one virtual user; it is not opened yet."""
         return Wire(self.address, self.deadlines)
 
-    async def stream(self, wire: Wire, payload: bytes) -> Trace:
+    async def stream(self, wire: Wire, payload: list[bytes]) -> Trace:
         """Send one timed request and return its trace, also if it failed."""
         return (await self._exchanged(wire, payload))[0]
 
@@ -213,9 +214,9 @@ class Backend(ABC):
         trace, exchange = await self._exchanged(wire, self.request(body))
         return trace, self._likeliest(exchange)
 
-    async def _exchanged(self, wire: Wire, payload: bytes) -> tuple[Trace, Exchange]:
+    async def _exchanged(self, wire: Wire, payload: list[bytes]) -> tuple[Trace, Exchange]:
         exchange = await wire.send(payload, self.last_delta)
-        trace = await self._trace(exchange, len(payload))
+        trace = await self._trace(exchange, sum(map(len, payload)))
         if trace.failure and trace.failure.kind == "reset" and not await self.alive():
             trace.failure.kind = "server_crash"
         return trace, exchange

@@ -85,6 +85,7 @@ class Exchange:
     framing: Framing = field(default_factory=Framing)
     failure: Failed | None = None
     connect_ms: float | None = None
+    has_lines: bool = True  # of a sound it is not true: its body is kept whole
     _lines: list[tuple[int, bytes]] = field(default_factory=list)  # of an answer that still streams
     _splitter: _Splitter | None = None
     _looked: int = 0  # lines that `news` has yielded

@@ -33,6 +33,7 @@ _SMALL = 8  # a read below this size may hold only a part of that end
 _LARGE, _MANY = 8_000, 500  # parse after a read of this many bytes, or after this many reads
 _NO_FILES = tuple(f"[Errno {number}]" for number in (errno.EMFILE, errno.ENFILE))
 _REFUSED = ("refused", f"[Errno {errno.ECONNREFUSED}]")
+Payload = list[bytes]  # the bytes of a request, in parts that are sent one after another
 
 
 class Deadlines(NamedTuple):
@@ -64,8 +65,11 @@ def request_bytes(
     headers: dict[str, str],
     *body: bytes,
     content_type: str = "application/json",
-) -> bytes:
-    """Return the bytes of a POST with a body in parts; they are built before the clock starts."""
+) -> Payload:
+    """Return the bytes of a POST with a body in parts; they are built before the clock starts.
+
+    Large parts stay as they are, because a copy of a medium takes as long as its base64.
+    """
     head = {
         **headers,
         "Content-Type": content_type,
@@ -73,7 +77,8 @@ def request_bytes(
     }
     text = "".join(f"{name}: {value}\r\n" for name, value in head.items())
     begin = f"POST {address.path}{path} HTTP/1.1\r\n{text}\r\n".encode("latin-1")
-    return b"".join((begin, *body))
+    first, *rest = body
+    return [begin + first, *rest]
 
 
 class Connection(asyncio.Protocol):
@@ -125,7 +130,12 @@ class Connection(asyncio.Protocol):
         return self.transport is not None and perf_counter() - self.idle_since < REUSE_WITHIN_S
 
     async def exchange(
-        self, payload: bytes, deadlines: Deadlines, last_delta: Callable[[Exchange], int | None]
+        self,
+        payload: Payload,
+        deadlines: Deadlines,
+        last_delta: Callable[[Exchange], int | None],
+        *,
+        has_lines: bool = True,
     ) -> Exchange:
         """Send the payload and return the exchange, complete or with its failure.
 
@@ -135,11 +145,11 @@ class Connection(asyncio.Protocol):
         assert self.transport is not None  # noqa: S101 - the caller opened it
         self._loop = asyncio.get_running_loop()
         self._done, self._unlooked, self._careful = self._loop.create_future(), 0, True
-        exchange = self._exchange = Exchange()
+        exchange = self._exchange = Exchange(has_lines=has_lines)
         self._reads, self._stamps = [], exchange.stamps
         watch = self._watch = _Watch(self, exchange, deadlines, last_delta)
         exchange.sent_ns = perf_counter_ns()
-        self.transport.write(payload)
+        self.transport.writelines(payload)
         watch.start()
         try:
             await self._done
@@ -207,7 +217,7 @@ class Connection(asyncio.Protocol):
     def _look_over(self, exchange: Exchange) -> None:
         """Split a long answer into lines and check its limits."""
         self._unlooked = 0
-        if exchange.framing.succeeded:
+        if exchange.framing.succeeded and exchange.has_lines:
             exchange.split()
         if words := exchange.oversized():
             raise OversizedError(words)
@@ -306,15 +316,26 @@ class Wire:
         transport.set_write_buffer_limits(0)  # uvloop then sends in write(), not later
         return (perf_counter() - started) * 1e3
 
-    async def send(self, payload: bytes, last_delta: Callable[[Exchange], int | None]) -> Exchange:
-        """Return the exchange of one request; a failed connection is a failure in it."""
+    async def send(
+        self,
+        payload: Payload,
+        last_delta: Callable[[Exchange], int | None],
+        *,
+        has_lines: bool = True,
+    ) -> Exchange:
+        """Return the exchange of one request; a failed connection is a failure in it.
+
+        The body of an answer without lines, such as a sound, is kept whole.
+        """
         try:
             connect_ms = await self.open()
         except (OSError, TimeoutError) as err:
             now = perf_counter_ns()
             return Exchange(sent_ns=now, failure=connect_failure(err, self.address, now))
         assert self._connection is not None  # noqa: S101 - open() made it
-        exchange = await self._connection.exchange(payload, self.deadlines, last_delta)
+        exchange = await self._connection.exchange(
+            payload, self.deadlines, last_delta, has_lines=has_lines
+        )
         exchange.connect_ms = connect_ms
         return exchange
 

@@ -10,25 +10,40 @@ from pytest_llamaburn.media import Base64
 from pytest_llamaburn.texts import dumps
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pytest_llamaburn.media import Medium
 
 Message = dict[str, Any]
 
 
 def ollama(message: Message) -> Message:
-    """Return a message as `/api/chat` takes it: the data of all media in `images`."""
+    """Return a message as `/api/chat` takes it: the data of all media in `images`.
+
+    What is told of media stands before the text: this API has no place between images.
+    """
     if "media" not in message:
         return message
+    media: Sequence[Medium] = message["media"]
     plain = {name: value for name, value in message.items() if name != "media"}
-    return {**plain, "images": [medium.data for medium in message["media"]]}
+    plain["content"] = "\n\n".join([*(one.text for one in media if one.text), message["content"]])
+    return {**plain, "images": [part.data for medium in media for part in medium.sent]}
 
 
 def openai(message: Message) -> Message:
-    """Return a message as `/chat/completions` takes it: the media as parts, before the text."""
+    """Return a message as `/chat/completions` takes it: the media as parts, before the text.
+
+    What is told of a medium is a part of text before it.
+    """
     if "media" not in message:
         return message
-    text = {"type": "text", "text": message["content"]}
-    return {"role": message["role"], "content": [*map(_part, message["media"]), text]}
+    sent = [part for medium in message["media"] for part in medium.sent]
+    shown = [one for part in sent for one in (*map(_text, filter(None, [part.text])), _part(part))]
+    return {"role": message["role"], "content": [*shown, _text(message["content"])]}
+
+
+def _text(words: str) -> Message:
+    return {"type": "text", "text": words}
 
 
 def _part(medium: Medium) -> Message:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from pytest_llamaburn.backends._address import Address
     from pytest_llamaburn.backends._exchange import Exchange
+    from pytest_llamaburn.documents import LoadedModel
     from pytest_llamaburn.settings import Run
 
 DEFAULT_NUM_CTX = 4096  # Ollama's own default varies with the machine's memory
@@ -169,7 +170,7 @@ class Backend(_base.Backend):
     def _not_pulled(self, name: str, reason: str) -> str:
         return f"{self.address.url} cannot pull {name}: {reason}"
 
-    async def loaded(self) -> list[dict[str, Any]]:
+    async def loaded(self) -> list[LoadedModel]:
         """Return the models in memory: name, size, GPU share and context length."""
         return [
             {

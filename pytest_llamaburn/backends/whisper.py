@@ -79,7 +79,7 @@ class Backend(_base.Backend):
         """Return None: the model stays in this process."""
         return None
 
-    def body(self, model: Model, messages: Sequence[_base.Message]) -> dict[str, Any]:
+    def body(self, model: Model, messages: Sequence[_base.Message]) -> _base.Body:
         """Return what is recorded of a request."""
         return {"model": model.id, "messages": list(messages), **_asked(self.settings)}
 
@@ -87,7 +87,7 @@ class Backend(_base.Backend):
         yield from ()
         return None
 
-    async def stream(self, wire: Any, payload: bytes) -> Trace:  # noqa: ARG002
+    async def stream(self, wire: Any, payload: Any) -> Trace:  # noqa: ARG002
         """Return the failure of a request for a chat."""
         now = perf_counter_ns()
         words = "it transcribes speech, and does not chat"
@@ -163,6 +163,6 @@ def _model(name: str) -> Model:
     )
 
 
-def _asked(settings: Any) -> dict[str, Any]:
+def _asked(settings: Any) -> _base.Body:
     """Return the options of a transcription."""
     return {"language": getattr(settings, "language", None), **DECODING}

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_llamaburn import options
 from pytest_llamaburn.backends._address import CONTAINER_HOST, LOOPBACK_ONLY
+from pytest_llamaburn.commands import _parts
 from pytest_llamaburn.errors import LlamaBurnError, SettingsError, installing
 from pytest_llamaburn.kinds import _kind
 from pytest_llamaburn.settings import Display, Run
@@ -24,7 +25,6 @@ BUSY_PERCENT = 10
 _WINDOW_S = 1.0
 _NO_SERVER = "not checked: no server"
 _EMPTY = "the server has no models"
-_NOT_PARTS = ("all", "test")  # extras that are not optional parts
 
 
 class CheckResult(NamedTuple):
@@ -333,9 +333,8 @@ def sandbox(context: Context) -> CheckResult:  # noqa: ARG001
     try:
         code.ready()
     except LlamaBurnError as err:
-        return CheckResult(
-            "warn", str(err), "No fix is needed for eval sets without the scorer code."
-        )
+        fix = "No fix is needed for eval sets without the scorer code."
+        return CheckResult("warn", str(err), fix)
     finding = "generated code can run: Landlock and seccomp confine it"
     lacking = sandboxed.missing()
     names = [name for word, name in sandboxed.LANGUAGES.items() if word not in lacking]
@@ -347,14 +346,13 @@ def sandbox(context: Context) -> CheckResult:  # noqa: ARG001
 @check("extras")
 def extras(context: Context) -> CheckResult:
     """List the optional parts; without a server, a missing embedded backend is a warning."""
-    parts = _parts()
+    parts = _parts.installed()
     shown = [f"{name}: {'installed' if here else 'missing'}" for name, here in parts.items()]
     missing = [name for name, here in parts.items() if not here]
     if not missing:
         return CheckResult("ok", ", ".join(shown))
-    fix = f"Install with: {installing(*missing)}"
-    needed = "embedded" in missing and context.seen.server is None
-    return CheckResult("warn" if needed else "ok", ", ".join(shown), fix)
+    level = "warn" if "embedded" in missing and context.seen.server is None else "ok"
+    return CheckResult(level, ", ".join(shown), f"Install with: {installing(*missing)}")
 
 
 def sensor_of(name: str) -> Callable[[Context], CheckResult]:
@@ -374,34 +372,3 @@ def sensor_of(name: str) -> Callable[[Context], CheckResult]:
         return CheckResult("ok", f"not used: {probe.message}")
 
     return check
-
-
-def _parts() -> dict[str, bool]:
-    """Return the optional parts, and whether each is completely installed."""
-    from importlib.metadata import metadata
-
-    from packaging.requirements import Requirement
-
-    package = metadata("pytest-llamaburn")
-    needs = [Requirement(text) for text in package.get_all("Requires-Dist") or ()]
-    names = [n for n in package.get_all("Provides-Extra") or () if n not in _NOT_PARTS]
-    wanted = {name: _of_extra(needs, name) for name in names}  # empty: not for this system
-    return {name: all(map(_installed, parts)) for name, parts in wanted.items() if parts}
-
-
-def _of_extra(needs: list[Any], extra: str) -> list[Any]:
-    conditional = [need for need in needs if need.marker]
-    return [
-        need
-        for need in conditional
-        if need.marker.evaluate({"extra": extra}) and not need.marker.evaluate({"extra": ""})
-    ]
-
-
-def _installed(need: Any) -> bool:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return bool(need.specifier.contains(version(need.name), prereleases=True))
-    except PackageNotFoundError:
-        return False

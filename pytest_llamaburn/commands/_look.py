@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from pytest_llamaburn import options
 from pytest_llamaburn.errors import LlamaBurnError
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping
 
     from pytest_llamaburn.backends._base import Backend, Model, Server
+    from pytest_llamaburn.documents import LoadedModel
     from pytest_llamaburn.settings import Run
 
 Answer = TypeVar("Answer")
@@ -25,7 +26,7 @@ class Look:
     backend: Backend | None = None
     server: Server | None = None
     models: list[Model] | None = None
-    loaded: list[dict[str, Any]] | None = None
+    loaded: list[LoadedModel] | None = None
     slots: int | None = None
     why: dict[str, str] = field(default_factory=dict)
     origins: Mapping[str, str] = field(default_factory=dict)
@@ -66,14 +67,21 @@ async def look(settings: Run, origins: Mapping[str, str]) -> Look:
     return seen
 
 
-async def _loaded(backend: Backend, models: list[Model]) -> list[dict[str, Any]] | None:
+async def _loaded(backend: Backend, models: list[Model]) -> list[LoadedModel] | None:
     """Return the loaded models; llama.cpp reports them only in its list of models."""
     reported = await backend.loaded()
     if reported is not None or all(model.loaded is None for model in models):
         return reported
-    names = ("size_mb", "gpu_share", "context_length")
-    loaded = [model for model in models if model.loaded]
-    return [{"name": m.id, **{name: getattr(m, name) for name in names}} for m in loaded]
+    return [
+        {
+            "name": model.id,
+            "size_mb": model.size_mb,
+            "gpu_share": model.gpu_share,
+            "context_length": model.context_length,
+        }
+        for model in models
+        if model.loaded
+    ]
 
 
 class Load(NamedTuple):

@@ -11,7 +11,10 @@ import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_llamaburn import options, registry
-from pytest_llamaburn.commands import _printing
+from pytest_llamaburn.commands import (
+    _media_checks,  # noqa: F401 - they register themselves
+    _printing,
+)
 from pytest_llamaburn.commands._checks import CHECKS, CheckResult, Context, sensor_of
 from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.grids import Table
@@ -71,7 +74,7 @@ def _context(arguments: argparse.Namespace) -> Context:
     return Context(settings, origins, asyncio.run(look(settings, origins)))
 
 
-def _by_flags_alone(given: dict[str, Any]) -> tuple[Any, dict[str, str]]:
+def _by_flags_alone(given: options.Values) -> tuple[Any, dict[str, str]]:
     """Return the settings from flags and defaults; raises SettingsError for a wrong flag."""
     try:
         return model_of(Run)(**given), {n: options.flag_name(Run, n) for n in given}

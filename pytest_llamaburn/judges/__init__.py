@@ -12,6 +12,7 @@ from pytest_llamaburn.judges._panel import Panel, bare
 from pytest_llamaburn.judges._prompt import Case, Pair
 from pytest_llamaburn.judges._queue import JudgeQueue
 from pytest_llamaburn.judges._result import Comparison, JudgeResult, combined, comparison
+from pytest_llamaburn.judges._shown import Shown
 
 __all__ = [
     "STATES",
@@ -23,6 +24,7 @@ __all__ = [
     "Judgment",
     "Pair",
     "Panel",
+    "Shown",
     "Spec",
     "bare",
     "by_rule",

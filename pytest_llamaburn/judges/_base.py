@@ -15,13 +15,14 @@ import msgspec
 from pytest_llamaburn import registry
 from pytest_llamaburn.backends._base import key_of
 from pytest_llamaburn.backends._secrets import redacted, without
-from pytest_llamaburn.errors import MissingKeyError, SettingsError
+from pytest_llamaburn.errors import LlamaBurnError, MissingKeyError, SettingsError
 from pytest_llamaburn.texts import dumps, whole
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from pytest_llamaburn.judges._documents import Parameters, Schema
+    from pytest_llamaburn.judges._shown import Seen, Shown
 
 WORDS_LIMIT = 300
 # Kinds of errors after which a repeated call may succeed.
@@ -61,7 +62,12 @@ _WORDS = {
     ),
     "not_found": re.compile(r"model[_ ]not[_ ]found"),
 }
-_PICTURES = re.compile(r"image|picture|vision|multi-?modal|mmproj", re.IGNORECASE)
+_MEDIA = {"audio": "recordings", "image": "images"}
+_REFUSED = {
+    "audio": re.compile(r"audio|multi-?modal", re.IGNORECASE),
+    "image": re.compile(r"image|picture|vision|multi-?modal|mmproj", re.IGNORECASE),
+}
+_REFUSALS = (400, 415, 422, 500)
 Struct = TypeVar("Struct")
 
 
@@ -102,8 +108,8 @@ def parse(text: str) -> Spec:
 class Usage:
     """Tokens of one or more calls; None if the server does not say.
 
-    `input` does not include tokens read from or written to the prompt cache; `output` includes
-    `reasoning`.
+    `input` includes the tokens of images, but not tokens read from or written to the prompt cache,
+    nor those of `audio`, whose price is another one; `output` includes `reasoning`.
     """
 
     input: int | None = None
@@ -111,6 +117,7 @@ class Usage:
     cache_write: int | None = None
     output: int | None = None
     reasoning: int | None = None
+    audio: int | None = None
 
     def __add__(self, other: Usage) -> Usage:
         """Return the sums; a side that is not known counts as 0 if the other is known."""
@@ -126,7 +133,8 @@ class Ask(NamedTuple):
     schema: Schema
     max_tokens: int
     temperature: float = 0.0
-    pictures: tuple[str, ...] = ()  # PNG in base64: what the code of the answer drew
+    shown: tuple[Shown, ...] = ()  # media for judges that take them
+    seen: tuple[Seen, ...] = ()  # those that this judge gets
 
 
 class Reply(NamedTuple):
@@ -139,6 +147,7 @@ class Reply(NamedTuple):
     request_id: str | None = None
     sent: Mapping[str, Any] = {}
     words: str = ""
+    seen: tuple[str, ...] = ()  # the kinds of the media that the judge got
 
 
 class CallError(Exception):
@@ -175,6 +184,7 @@ class Judge(ABC):
     key_variable: ClassVar[str | None] = None
     default_model: ClassVar[str | None] = None
     local: ClassVar[bool] = False
+    takes: ClassVar[tuple[str, ...]] = ("image",)  # kinds of media that its API has
     # The optional parameters, each with a pattern that recognises its refusal.
     parameters: ClassVar[Mapping[str, str]] = {}
 
@@ -231,21 +241,20 @@ class Judge(ABC):
         that parameter is not sent to this model again.
         """
         options = {n: v for n, v in self.options(ask).items() if n not in self.rejected}
-        if "pictures" in self.rejected:
-            ask = ask._replace(pictures=())
+        ask = ask._replace(seen=self._seen(ask))
         try:
             async with asyncio.timeout(self.timeout_s):
                 reply = await self._send(ask, options)
                 text, words = (without(text, self.key) for text in (reply.text, reply.words))
-                return reply._replace(text=text, words=words)
+                kinds = tuple(one.kind for one in ask.seen)
+                return reply._replace(text=text, words=words, seen=kinds)
         except TimeoutError:
             words = f"no whole answer within {self.timeout_s:g} s"
             raise CallError("timeout", words) from None
         except CallError as err:
             err.hide(self.key)
             self._learn(err, options)
-            if ask.pictures:
-                self._learn_blindness(err)
+            self._learn_limits({one.kind for one in ask.seen}, err)
             raise
 
     def _learn(self, err: CallError, options: Parameters) -> None:
@@ -257,12 +266,28 @@ class Judge(ABC):
                 err.kind, err.transient = "parameter", True
                 return
 
-    def _learn_blindness(self, err: CallError) -> None:
-        """After a refusal that mentions pictures, send no more of them and note it."""
-        if err.status in (400, 415, 422, 500) and _PICTURES.search(err.words):
-            self.rejected["pictures"] = err.words
-            err.kind, err.transient = "parameter", True
-            self.notes[f"{self.name} does not accept pictures: it judged the code alone"] = None
+    def _seen(self, ask: Ask) -> tuple[Seen, ...]:
+        """Return the media of a call that this judge takes; a note tells of an unreadable one."""
+        found = []
+        for one in ask.shown:
+            if one.kind not in self.takes or one.kind in self.rejected:
+                continue
+            try:
+                found.append(one.seen())
+            except LlamaBurnError as err:
+                self.notes[f"{self.name} judged without a medium: {err}"] = None
+        return tuple(found)
+
+    def _learn_limits(self, kinds: Collection[str], err: CallError) -> None:
+        """After a refusal that mentions a kind of media, send no more of it and note it."""
+        for kind, words in _REFUSED.items():
+            if kind in kinds and err.status in _REFUSALS and words.search(err.words):
+                self.rejected[kind] = err.words
+                err.kind, err.transient = "parameter", True
+                self.notes[
+                    f"{self.name} does not accept {_MEDIA[kind]}: it judged the texts alone"
+                ] = None
+                return
 
 
 def decoded(body: bytes, kind: type[Struct], what: str) -> Struct:

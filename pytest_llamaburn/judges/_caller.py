@@ -21,7 +21,6 @@ _LONGEST_ASKED_S = 120.0  # a server that asks for a longer wait is given up
 _ROUNDING_USD = 1e-9  # tolerated error of sums of floats
 _UNPRICED = "the price of a judge is unknown"
 _UNCOUNTED = "a judge does not say how many tokens it took"
-_PICTURE_TOKENS = 1600  # the most that providers bill for one of 640 × 480
 _UNANSWERED = "a call without an answer may have been billed"
 _CROWDED = frozenset(("rate_limit", "overloaded"))
 
@@ -204,7 +203,7 @@ class Caller:
         Providers put the schema before the prompt, and bill it.
         """
         sent = (ask.system, ask.user, json.dumps(ask.schema))
-        seen = _PICTURE_TOKENS * len(ask.pictures)
+        seen = sum(one.most_tokens for one in ask.shown if one.kind in self.judge.takes)
         prompt, most = seen + sum(len(text.encode()) for text in sent), ask.max_tokens
         plain = cost_usd(Usage(input=prompt, output=most), self.prices)
         written = cost_usd(Usage(input=0, cache_write=prompt, output=most), self.prices)

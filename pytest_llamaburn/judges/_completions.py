@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from pytest_llamaburn.judges import _shown
 from pytest_llamaburn.judges._base import Ask, CallError, Reply, Usage, decoded
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pytest_llamaburn.judges._documents import Schema
+    from pytest_llamaburn.judges._shown import Seen
 
-PICTURED = "The picture shows what the code of the answer drew. It is material under evaluation."
 _STOPS = {"length": "length", "content_filter": "refusal"}
 
 
@@ -30,6 +31,7 @@ class _Choice(msgspec.Struct):
 class _Prompt(msgspec.Struct):
     cached_tokens: int | None = None
     cache_write_tokens: int | None = None
+    audio_tokens: int | None = None
 
 
 class _Completion(msgspec.Struct):
@@ -52,11 +54,17 @@ class _Answer(msgspec.Struct):
 def messages(ask: Ask) -> Any:
     """Return the two messages of a call to a judge."""
     shown: Any = ask.user
-    if ask.pictures:
-        urls = [{"url": f"data:image/png;base64,{one}"} for one in ask.pictures]
-        texts = [{"type": "text", "text": text} for text in (ask.user, PICTURED)]
-        shown = [*texts, *({"type": "image_url", "image_url": url} for url in urls)]
+    if ask.seen:
+        texts = [{"type": "text", "text": text} for text in (ask.user, _shown.about(ask.seen))]
+        shown = [*texts, *map(_part, ask.seen)]
     return [{"role": "system", "content": ask.system}, {"role": "user", "content": shown}]
+
+
+def _part(one: Seen) -> Any:
+    if one.kind == "audio":
+        sound = {"data": one.data, "format": one.mime.partition("/")[2]}
+        return {"type": "input_audio", "input_audio": sound}
+    return {"type": "image_url", "image_url": {"url": one.url}}
 
 
 def response_format(schema: Schema) -> Any:
@@ -87,11 +95,12 @@ def reply(body: bytes, request_id: str | None, sent: Mapping[str, Any]) -> Reply
 def _usage(found: _Usage | None) -> Usage:
     found = found or _Usage()
     prompt = found.prompt_tokens_details or _Prompt()
-    cached = (prompt.cached_tokens or 0) + (prompt.cache_write_tokens or 0)
+    apart = (prompt.cached_tokens, prompt.cache_write_tokens, prompt.audio_tokens)
     return Usage(
-        None if found.prompt_tokens is None else found.prompt_tokens - cached,
+        None if found.prompt_tokens is None else found.prompt_tokens - sum(filter(None, apart)),
         prompt.cached_tokens,
         prompt.cache_write_tokens,
         found.completion_tokens,
         (found.completion_tokens_details or _Completion()).reasoning_tokens,
+        prompt.audio_tokens,
     )

@@ -49,6 +49,7 @@ class Tokens(TypedDict):
     cache_write: int | None
     output: int | None
     reasoning: int | None
+    audio: NotRequired[int | None]  # not in files of earlier versions
 
 
 class JudgmentFields(TypedDict):
@@ -66,6 +67,7 @@ class JudgmentFields(TypedDict):
     reasoning: str
     evidence: list[str]
     claims: NotRequired[list[ClaimFields]]  # not in files of earlier versions
+    shown: NotRequired[list[str]]
     judge: str | None
     model_asked: str | None
     model_served: str | None

@@ -47,10 +47,12 @@ class Estimate(NamedTuple):
 def of(caller: Caller, prompts: Sequence[Prompt]) -> Estimate:
     """Return the estimate of a judge for some prompts.
 
-    It assumes 4 characters per token and 500 tokens per reply. `most_usd` is the cost if every
-    reply is cut at its limit twice and every byte is a token.
+    It assumes 4 characters per token, 500 tokens per reply, and as many tokens per medium as can be
+    billed. `most_usd` is the cost if every reply is cut at its limit twice and every byte is a
+    token.
     """
     tokens = sum(len(p.system) + len(p.user) for p in prompts) // CHARS_PER_TOKEN
+    tokens += sum(m.most_tokens for p in prompts for m in p.shown if m.kind in caller.judge.takes)
     output = len(prompts) * _OUTPUT_TOKENS
     usual = _prices.cost_usd(Usage(input=tokens, output=output), caller.prices)
     worst = [_judging.worst_usd(caller, prompt) for prompt in prompts]

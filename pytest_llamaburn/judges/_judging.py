@@ -55,9 +55,9 @@ class Judgment:
     `source` is judge or rule. Yes is the score 1, and no is 0. `verdict` is a grade; in a
     comparison it is A, B or tie, and A is the answer that was shown first. `claims` has each claim
     with its quote, and whether the quote was `found` in the evidence; `score` is then the share of
-    claims that a found quote supports. `calls` counts all calls, `retries` all but the last one. If
-    `cost_usd` is None, `cost_reason` says why, and `most_usd` is its upper bound, None without a
-    price.
+    claims that a found quote supports. `shown` has the kinds of media that the judge got beside the
+    texts. `calls` counts all calls, `retries` all but the last one. If `cost_usd` is None,
+    `cost_reason` says why, and `most_usd` is its upper bound, None without a price.
     """
 
     criterion: str
@@ -68,6 +68,7 @@ class Judgment:
     reasoning: str = ""
     evidence: tuple[str, ...] = ()
     claims: tuple[ClaimFields, ...] = ()
+    shown: tuple[str, ...] = ()
     judge: str | None = None
     model_asked: str | None = None
     model_served: str | None = None
@@ -91,7 +92,7 @@ class Judgment:
 
     def as_dict(self) -> JudgmentFields:
         """Return the judgment as JSON types."""
-        listed = {"evidence": [*self.evidence], "claims": [*self.claims]}
+        listed = {"evidence": [*self.evidence], "claims": [*self.claims], "shown": [*self.shown]}
         return cast("JudgmentFields", asdict(self) | listed)
 
 
@@ -107,7 +108,8 @@ def _of_row(row: JudgmentFields) -> Judgment:
     names = {one.name for one in fields(Judgment)}
     known: dict[str, Any] = {name: value for name, value in row.items() if name in names}
     known |= {"usage": Usage(**row["usage"]), "evidence": tuple(row["evidence"])}
-    return Judgment(**known | {"claims": tuple(row.get("claims", ()))})
+    listed = {name: tuple(known.get(name, ())) for name in ("claims", "shown")}
+    return Judgment(**known | listed)
 
 
 def by_rule(case: Case, criterion: str | Criterion) -> Judgment | None:
@@ -192,6 +194,7 @@ async def _attempt(caller: Caller, prompt: Prompt, about: Judgment, spent: Spent
         model_served=reply.model,
         request_id=reply.request_id,
         usage=about.usage + reply.usage,
+        shown=reply.seen,
         temperature=_temperature(caller, reply.sent),
     )
     return _read(prompt, reply, known)
@@ -199,7 +202,7 @@ async def _attempt(caller: Caller, prompt: Prompt, about: Judgment, spent: Spent
 
 def _ask(prompt: Prompt, limit: int) -> Ask:
     about = (prompt.system, prompt.user, prompt.schema)
-    return Ask(*about, limit, TEMPERATURE, prompt.pictures)
+    return Ask(*about, limit, TEMPERATURE, prompt.shown)
 
 
 def _read(prompt: Prompt, reply: Reply, about: Judgment) -> Judgment:

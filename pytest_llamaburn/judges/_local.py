@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pytest_llamaburn.settings import Run
 
 CONTEXT = 16384  # enough for a long answer and a judge that thinks
+_MEDIUM_TOKENS = 1500  # of most models that see
 _CHARS_PER_TOKEN = 3  # a safe estimate for text and code
 
 
@@ -61,6 +62,7 @@ def room(ask: Ask, num_ctx: int) -> int:
     Raises CallError if the prompt does not fit, because servers cut it without saying so.
     """
     prompt = (len(ask.system) + len(ask.user)) // _CHARS_PER_TOKEN
+    prompt += len(ask.seen) * _MEDIUM_TOKENS
     left = num_ctx - prompt
     if left < 256:
         words = f"about {prompt} tokens to judge do not fit the judge's context of {num_ctx}"

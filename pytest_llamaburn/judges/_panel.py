@@ -116,9 +116,7 @@ class Panel:
             return _result.combined((ruled,))
         prompt = functools.partial(absolute, case, asked)
         calls = [
-            self._judgment(
-                (name, asked.key, *turn), caller, prompt()._replace(pictures=case.pictures)
-            )
+            self._judgment((name, asked.key, *turn), caller, prompt()._replace(shown=case.shown))
             for caller, *turn in self._turns()
         ]
         return _result.combined(await asyncio.gather(*calls))
@@ -137,7 +135,11 @@ class Panel:
             return [ruled]
         swapped = pair._replace(answer_a=pair.answer_b, answer_b=pair.answer_a)
         calls = [
-            self._judgment((name, "preference", *turn, order), caller, pairwise(shown))
+            self._judgment(
+                (name, "preference", *turn, order),
+                caller,
+                pairwise(shown)._replace(shown=pair.shown),
+            )
             for caller, *turn in self._turns()
             for order, shown in (("ab", pair), ("ba", swapped))
         ]
@@ -176,12 +178,16 @@ class Panel:
         Nothing is sent. For answers that are not there yet, give texts of their expected length.
         """
         asked = ((case, self.criterion(one)) for case, criteria in cases for one in criteria)
-        prompts = [absolute(*each) for each in asked if _judging.by_rule(*each) is None]
+        prompts = [
+            absolute(case, one)._replace(shown=case.shown)
+            for case, one in asked
+            if _judging.by_rule(case, one) is None
+        ]
         return [_estimate.of(caller, prompts * self.repeats) for caller in self.callers]
 
     def estimate_pairs(self, pairs: Iterable[Pair]) -> list[Estimate]:
         """Return what each judge would take to compare these answers, in both orders."""
-        prompts = [pairwise(pair) for pair in pairs]
+        prompts = [pairwise(pair)._replace(shown=pair.shown) for pair in pairs]
         return [_estimate.of(caller, prompts * 2 * self.repeats) for caller in self.callers]
 
 

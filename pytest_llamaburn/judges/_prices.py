@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from pytest_llamaburn.judges._base import Usage
 
-TIERS = ("input", "cache_read", "cache_write", "output")
+TIERS = ("input", "cache_read", "cache_write", "output", "audio")
 Prices = dict[str, dict[str, float]]  # model, tier, USD per million tokens
 
 _MOST_USD = 1e6  # for a million tokens

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from pytest_llamaburn.judges._documents import Schema
+    from pytest_llamaburn.judges._shown import Shown
 
 VERDICTS = ("A", "B", "tie")
 
@@ -105,7 +106,7 @@ class Case(NamedTuple):
     failure: str | None = None
     finish_reason: str | None = None
     evidence: str | None = None
-    pictures: tuple[str, ...] = ()  # PNG as base64, for judges that take images
+    shown: tuple[Shown, ...] = ()  # for judges that see or hear
 
 
 class Pair(NamedTuple):
@@ -116,6 +117,7 @@ class Pair(NamedTuple):
     answer_b: str
     reference: str | None = None
     rubric: str | None = None
+    shown: tuple[Shown, ...] = ()
 
 
 class Prompt(NamedTuple):
@@ -133,7 +135,7 @@ class Prompt(NamedTuple):
     material: tuple[str, ...]
     evidence: str = ""
     criterion: str = ""
-    pictures: tuple[str, ...] = ()
+    shown: tuple[Shown, ...] = ()
 
     @property
     def schema(self) -> Schema:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import msgspec
 
 from pytest_llamaburn.errors import MissingExtraError
-from pytest_llamaburn.judges import _base, _completions, _probe
+from pytest_llamaburn.judges import _base, _probe, _shown
 from pytest_llamaburn.judges._base import Ask, CallError, Reply, Spec, Usage
 
 if TYPE_CHECKING:
@@ -176,9 +176,9 @@ def _usage(found: _Usage | None) -> Usage:
 
 
 def content_of(ask: Ask) -> Any:
-    """Return the text of a call, with the pictures if there are any."""
-    if not ask.pictures:
+    """Return the text of a call, with the images if there are any."""
+    if not ask.seen:
         return ask.user
-    sources = [{"type": "base64", "media_type": "image/png", "data": one} for one in ask.pictures]
-    texts = [{"type": "text", "text": text} for text in (ask.user, _completions.PICTURED)]
+    sources = [{"type": "base64", "media_type": one.mime, "data": one.data} for one in ask.seen]
+    texts = [{"type": "text", "text": text} for text in (ask.user, _shown.about(ask.seen))]
     return [*texts, *({"type": "image", "source": one} for one in sources)]

@@ -22,6 +22,7 @@ class Judge(_base.Judge):
     provider = "embedded"
     local = True
     default_model = _catalogue.DEFAULT_MODEL
+    takes = ("image", "audio")
     parameters: ClassVar = {
         "temperature": r"\btemperature\b",
         "response_format": r"\bresponse_format\b",

@@ -9,7 +9,7 @@ import msgspec
 
 from pytest_llamaburn.backends import ollama
 from pytest_llamaburn.errors import ServerError
-from pytest_llamaburn.judges import _base, _completions, _local, _probe
+from pytest_llamaburn.judges import _base, _completions, _local, _probe, _shown
 from pytest_llamaburn.judges._base import Ask, Reply, Spec, Usage
 
 if TYPE_CHECKING:
@@ -89,9 +89,9 @@ class Judge(_base.Judge):
 
 
 def messages_of(ask: Ask) -> Any:
-    """Return the messages of a call; pictures stand beside the text."""
-    if not ask.pictures:
+    """Return the messages of a call; images stand beside the text."""
+    if not ask.seen:
         return _completions.messages(ask)
-    text = f"{ask.user}\n\n{_completions.PICTURED}"
-    shown = {"role": "user", "content": text, "images": [*ask.pictures]}
+    text = f"{ask.user}\n\n{_shown.about(ask.seen)}"
+    shown = {"role": "user", "content": text, "images": [one.data for one in ask.seen]}
     return [{"role": "system", "content": ask.system}, shown]

@@ -25,6 +25,7 @@ class Judge(_base.Judge):
     provider = "openai"
     key_variable = "OPENAI_API_KEY"
     default_model = "gpt-5.5-2026-04-23"  # dated, so that the name always means the same judge
+    takes = ("image", "audio")
     parameters: ClassVar = {
         "temperature": r"\btemperature\b",
         "reasoning_effort": r"\breasoning_effort\b|reasoning\.effort",

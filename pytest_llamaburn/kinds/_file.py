@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model
 
-from pytest_llamaburn.documents import Document, Failure, ModelFacts, ServerFacts
+from pytest_llamaburn.documents import (
+    Distribution,
+    Document,
+    Failure,
+    GateVerdict,
+    ModelFacts,
+    ServerFacts,
+)
 from pytest_llamaburn.measures import REASONS
 from pytest_llamaburn.metrics import REQUEST
 from pytest_llamaburn.texts import counted
@@ -58,6 +65,15 @@ def request_model(name: str, base: type[RequestFacts]) -> type[RequestFacts]:
         for measure in REQUEST.values()
     }
     return create_model(name, __base__=base, __doc__="One timed request.", **numbers)
+
+
+class Results(Part):
+    """The results that several kinds of run share."""
+
+    summary: dict[str, Distribution]
+    totals: dict[str, int]
+    errors: dict[str, int]
+    gates: list[GateVerdict]
 
 
 class RunFile(Part):

@@ -28,13 +28,23 @@ def check_capability(model: Model, server: Server, modality: Any) -> None:
         )
 
 
+def settled(settings: Any, model: Model, server: Server, modality: Any) -> Document:
+    """Return the settings that a modality decides by what the server says that the model takes.
+
+    Raises ServerError for settings that the server cannot meet.
+    """
+    decide = getattr(modality, "settled", None)
+    found: Document = decide(settings, model, server) if decide else {}
+    return found
+
+
 async def sent(backend: Backend, model: Model, modality: Any) -> Document:
     """Send a small medium; return its size and its tokens, or None where these are not counted.
 
     The tokens are those of the prompt with the medium less those without it. Raises ServerError if
     the server refuses it, although it answers the same text alone.
     """
-    medium = modality.probe()
+    medium = modality.probe(backend.settings)
     shown = await _asked(backend, model, [medium])
     alone = await _asked(backend, model, [])
     if shown.failure and shown.failure.kind in _REFUSALS and alone.failure is None:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from pytest_llamaburn.backends._base import Backend, Message, Model, Server
-    from pytest_llamaburn.documents import Clock, Document, Outcome
+    from pytest_llamaburn.documents import Clock, Document, LoadedModel, Outcome
     from pytest_llamaburn.kinds._kind import RunKind
     from pytest_llamaburn.progress import Progress
     from pytest_llamaburn.trace import Trace
@@ -226,7 +226,7 @@ class Run:
         other.settings = changed(self.settings, settings)
         return other
 
-    async def _loaded(self) -> Any:
+    async def _loaded(self) -> list[LoadedModel] | None:
         try:
             return await self.backend.loaded()
         except ServerError:  # the rows of the requests already record the server's failure

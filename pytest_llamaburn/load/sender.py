@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from pytest_llamaburn.backends._base import Backend, Model
-    from pytest_llamaburn.backends._http import Wire
+    from pytest_llamaburn.backends._http import Payload, Wire
     from pytest_llamaburn.datasets import Prompt
     from pytest_llamaburn.load.rows import Rows
     from pytest_llamaburn.load.step import Burst
@@ -64,7 +64,7 @@ class PendingRequest(NamedTuple):
     number: int
     prompt_id: str
     due_ns: int
-    payload: bytes
+    payload: Payload
 
 
 class Health(NamedTuple):

@@ -7,17 +7,30 @@ A modality's module has
 - `check(path)`, which raises DatasetError for a file that cannot be used;
 - `encode(path, settings)`, which returns the `media.Medium` that a request carries;
 - `make(spec, path)`, which makes a medium of a shipped set from its description;
-- `probe()`, which returns a small medium, to find out whether a server takes any;
+- `probe(settings)`, which returns a small medium, to find out whether a server takes any;
 - `size_of(facts)`, which returns the group of a medium in the table by size, and a number by which
-  groups are sorted;
+  groups are sorted; `GROUPED_BY` names what they are grouped by, if it is not the size;
 - `fingerprint(path)`, a digest of the content of a made medium; `MADE_SUFFIX`, its file suffix;
+- `SETTINGS`, the settings of an eval that a form shows first, if there are any;
+- `OWN`, the setting that asks one question of the user's own instead of a set, if there is one;
 - `ready()`, which raises MissingExtraError if a library is missing.
+
+It may also have `settled(settings, model, server)`, which returns the settings that it decides by
+what the server says that the model takes; it raises ServerError.
 
 It may also have `ask(backend, model, question, media, settings)`, a coroutine for models that are
 not asked by a chat request. It returns a Trace and a dict of what it measured besides, which is
 recorded as the answer's `measured`; `MEASURED` has the unit of each number of it.
 `asks(question, settings)` returns whether a question is asked so; without it, all are. A modality
 whose answers are media may leave out what media in a request need.
+
+Answers to chat requests may be media in text. Such a modality has
+- `way(backend, server, questions, settings)`, a coroutine called before the first question,
+  which returns a change of the settings, and a sentence about it for the user;
+- `prompt(question, text)`, which returns the text that is sent;
+- `constrained(body, question, server, settings)`, which returns a request that holds the answer to
+  a form;
+- `of_answer(question, facts, server, settings)`, which returns what is measured of an answer.
 """
 
 from __future__ import annotations
@@ -31,9 +44,11 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn import media, registry
 from pytest_llamaburn.errors import DatasetError
+from pytest_llamaburn.readers import listed
+from pytest_llamaburn.texts import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from pytest_llamaburn.media import Medium
 
@@ -83,6 +98,26 @@ def check(entries: Sequence[Entry]) -> list[str]:
                 differing.append(f"{path} is drawn differently by this version of its library")
         else:
             named(entry["kind"]).check(path)
+    return differing
+
+
+def check_all(media: Iterable[Sequence[Entry]]) -> list[str]:
+    """Check the media of all questions, each once; return a sentence for each that differs.
+
+    Raises DatasetError with the reason of the first that cannot be used, and a list of the others.
+    """
+    every = {json.dumps(one, sort_keys=True): one for entries in media for one in entries}
+    differing: list[str] = []
+    refused: dict[str, DatasetError] = {}
+    for entry in every.values():
+        try:
+            differing += check([entry])
+        except DatasetError as err:
+            refused[str(entry.get("path", "a medium of the set"))] = err
+    if refused:
+        first, *others = refused
+        more = f"; {counted(len(others), 'more file')}: {listed(others)}" if others else ""
+        raise DatasetError(f"{refused[first]}{more}")
     return differing
 
 

@@ -22,7 +22,7 @@ _ERROR_BYTES = 64_000
 
 async def post_json(backend: Backend, path: str, body: Mapping[str, Any]) -> Exchange:
     """Return the exchange of a request with a JSON body."""
-    return await _post(backend, path, json.dumps(body).encode(), "application/json")
+    return await _post(backend, path, "application/json", json.dumps(body).encode())
 
 
 async def post_file(
@@ -32,8 +32,8 @@ async def post_file(
     mark = uuid4().hex
     parts = [_part(mark, f'name="{field}"', value.encode()) for field, value in fields.items()]
     parts.append(_part(mark, f'name="file"; filename="{name}"', raw))
-    content = b"".join(parts) + f"--{mark}--\r\n".encode()
-    return await _post(backend, path, content, f"multipart/form-data; boundary={mark}")
+    kind = f"multipart/form-data; boundary={mark}"
+    return await _post(backend, path, kind, *parts, f"--{mark}--\r\n".encode())
 
 
 def failure_of(exchange: Exchange) -> Failed | None:
@@ -78,12 +78,12 @@ def _streamed(exchange: Exchange) -> list[Event]:
     return parts
 
 
-async def _post(backend: Backend, path: str, content: bytes, content_type: str) -> Exchange:
+async def _post(backend: Backend, path: str, content_type: str, *content: bytes) -> Exchange:
     headers = backend._headers()  # noqa: SLF001 - those of all its requests
-    payload = request_bytes(backend.address, path, headers, content, content_type=content_type)
+    payload = request_bytes(backend.address, path, headers, *content, content_type=content_type)
     wire = backend.wire()
     try:
-        return await wire.send(payload, _newest)
+        return await wire.send(payload, _newest, has_lines=False)
     finally:
         wire.close()
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
+from pytest_llamaburn import kept_media
 from pytest_llamaburn.audio import clips, levels
 from pytest_llamaburn.errors import AudioError
 from pytest_llamaburn.modalities import _requests
@@ -63,15 +63,18 @@ def trace_of(exchange: Exchange, outcome: Sound | Failed, text: str) -> Trace:
     return fold([sent, *events, Finished(exchange.ended_ns, "stop")], exchange.connect_ms)
 
 
-def kept(sound: Sound, settings: Any, modality: str) -> str:
-    """Return the path of the file in which the sound is kept: that of --output, or one of ours."""
+def kept(clip: Clip, settings: Any) -> dict[str, str | None]:
+    """Return the path and the id of the file in which a sound is kept, as WAV.
+
+    The path is that of --output, if it is given.
+    """
+    name = kept_media.keep(Path(settings.results_dir), clips.encode(clip), ".wav")
     if settings.save_audio:
-        path = Path(settings.save_audio)
+        clips.write(clip, Path(settings.save_audio))
+        path: str | None = settings.save_audio
     else:
-        name = hashlib.sha256(sound.raw).hexdigest()[:16]
-        path = Path(settings.results_dir) / "multimodal" / modality / "audio" / f"{name}.wav"
-    clips.write(sound.clip, path)
-    return str(path)
+        path = str(Path(settings.results_dir) / kept_media.FOLDER / name) if name else None
+    return {"audio_path": path, "audio_id": name}
 
 
 def _measured(exchange: Exchange, clip: Clip, raw: bytes) -> dict[str, Any]:

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 KIND: Final = "audio"
 NOUN: Final = "recordings"
 CAPABILITY: Final = "audio"
+SETTINGS: Final = ("language", "audio_api")
+GROUPED_BY: Final = "length"
 SUFFIXES: Final = {
     ".wav": "audio/wav",
     ".mp3": "audio/mp3",
@@ -89,7 +91,7 @@ def fingerprint(path: Path) -> str:
     return hashlib.sha256((samples * 32_768).round().astype("<i2").tobytes()).hexdigest()
 
 
-def probe() -> Medium:
+def probe(settings: Any = None) -> Medium:  # noqa: ARG001 - as of videos
     """Return half a second of a tone."""
     raw = clips.encode(levels.tone(440, 0.5, _RATE))
     return Medium(KIND, "audio/wav", media.base64_of(raw), {"kind": KIND, "seconds": 0.5})

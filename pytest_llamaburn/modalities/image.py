@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 KIND: Final = "image"
 NOUN: Final = "images"
 CAPABILITY: Final = "vision"
+SETTINGS: Final = ("image_size",)
 SUFFIXES: Final = {
     ".png": "image/png",
     ".jpg": "image/jpeg",
@@ -86,7 +87,7 @@ def fingerprint(path: Path) -> str:
         return hashlib.sha256(image.convert("RGB").tobytes()).hexdigest()
 
 
-def probe() -> Medium:
+def probe(settings: Any = None) -> Medium:  # noqa: ARG001 - as of videos
     """Return a small image in two colours."""
     image = _pillow().new("RGB", (_PROBE_SIZE, _PROBE_SIZE), "white")
     image.paste((200, 30, 30), (0, 0, _PROBE_SIZE // 2, _PROBE_SIZE))

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
+from pathlib import Path
 from statistics import median
 from time import perf_counter_ns
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 
-from pytest_llamaburn.audio import clips, devices, levels, recording
+from pytest_llamaburn import files, kept_media
+from pytest_llamaburn.audio import clips, devices, levels, recording, stream
 from pytest_llamaburn.modalities import audio
 from pytest_llamaburn.trace import Delta, Failed, Finished, Sent, Trace, fold
 
@@ -45,10 +47,14 @@ _USUAL_S = 60.0
 _FRAME_S = 0.02
 
 
+Source: TypeAlias = recording.Capture | stream.Stream
+
+
 class Teller:
-    """Says the running text; an eval run sets where."""
+    """Says the running text to people and tells it to programs; an eval run sets where."""
 
     say: Callable[[str], None] = staticmethod(lambda text: None)  # noqa: ARG005
+    tell: Callable[[str, dict[str, Any]], None] = staticmethod(lambda event, facts: None)  # noqa: ARG005
 
 
 TELLER = Teller()
@@ -84,6 +90,11 @@ class Cutter:
         return clips.clip_of(whole[max(0, first - before) : last + after], self.rate)
 
     @property
+    def whole(self) -> Clip:
+        """All sound so far."""
+        return clips.clip_of(np.concatenate(self._rows), self.rate)
+
+    @property
     def seconds(self) -> float:
         """The duration of all sound."""
         return self._frames / self.rate
@@ -110,7 +121,15 @@ class Cutter:
 def ready() -> None:
     """Raise MissingExtraError without the libraries for sound."""
     clips.soundfile_library()
-    devices.devices()
+
+
+def check_source(settings: Any) -> None:
+    """Raise AudioError or MissingExtraError where there is nothing to be heard."""
+    chosen = settings.device or settings.input_device
+    if chosen.startswith(stream.PREFIX):
+        stream.Stream(_path_of(chosen))
+    else:
+        devices.find(chosen, devices.INPUT)
 
 
 async def ask(
@@ -121,9 +140,7 @@ async def ask(
     settings: Any,
 ) -> tuple[Trace, dict[str, Any]]:
     """Return the trace of a live session: each text is a delta when it arrives."""
-    device = devices.find(settings.device or settings.input_device, devices.INPUT)
-    form = devices.Form(_RATE, 1, settings.buffer_size)
-    capture = recording.Capture(device, form)
+    capture, name = _source(settings)
     cutter = Cutter(capture.form.sample_rate)
     queue: asyncio.Queue[tuple[int, int, int] | None] = asyncio.Queue()
     loop = asyncio.get_running_loop()
@@ -132,18 +149,42 @@ async def ask(
         loop.call_soon_threadsafe(queue.put_nowait, stretch)
 
     seconds = settings.duration or _USUAL_S
-    TELLER.say(f"listening to '{device.name}' for {seconds:g} s")
+    TELLER.say(f"listening to '{name}' for {seconds:g} s")
+    TELLER.tell("listening", {"seconds": seconds})
     started_ns = perf_counter_ns()
     hearing = asyncio.create_task(asyncio.to_thread(_hear, capture, cutter, seconds, put))
     try:
         events, parts = await _texts(backend, model, settings, cutter, queue)
     finally:
         await hearing
-    return _trace(started_ns, events), _measured(capture, cutter, parts, started_ns)
+    measured = _measured(capture, cutter, parts, started_ns)
+    return _trace(started_ns, events), {**measured, "recording_id": _kept(cutter, settings)}
+
+
+def _source(settings: Any) -> tuple[Source, str]:
+    """Return what is heard, and its name: a device, or a stream of another program."""
+    chosen = settings.device or settings.input_device
+    if chosen.startswith(stream.PREFIX):
+        found = stream.Stream(_path_of(chosen))
+        return found, found.name
+    device = devices.find(chosen, devices.INPUT)
+    return recording.Capture(device, devices.Form(_RATE, 1, settings.buffer_size)), device.name
+
+
+def _path_of(chosen: str) -> Path:
+    return files.home(chosen.removeprefix(stream.PREFIX))
+
+
+def _kept(cutter: Cutter, settings: Any) -> str | None:
+    """Return the id of the recording, which is kept with the result; None without any sound."""
+    if not cutter.seconds:
+        return None
+    raw = clips.encode(cutter.whole)
+    return kept_media.keep(Path(settings.results_dir), raw, ".wav")
 
 
 def _hear(
-    capture: recording.Capture,
+    capture: Source,
     cutter: Cutter,
     seconds: float,
     put: Callable[[tuple[int, int, int] | None], None],
@@ -177,17 +218,16 @@ async def _texts(
             return [*events, found.failure], parts
         now = perf_counter_ns()
         events.append(Delta(now, "content", f"{found.text.strip()} "))
-        TELLER.say(found.text.strip())
-        parts.append(
-            {
-                "start_s": first / cutter.rate,
-                "end_s": last / cutter.rate,
-                "text": found.text.strip(),
-                "delay_ms": (now - ended_ns) / 1e6,
-                "transcription_ms": (found.end_ns - found.sent_ns) / 1e6,
-                "arrived_ns": now,
-            }
-        )
+        part = {
+            "start_s": first / cutter.rate,
+            "end_s": last / cutter.rate,
+            "text": found.text.strip(),
+            "delay_ms": (now - ended_ns) / 1e6,
+            "transcription_ms": (found.end_ns - found.sent_ns) / 1e6,
+        }
+        TELLER.say(part["text"])
+        TELLER.tell("heard", part)
+        parts.append({**part, "arrived_ns": now})
     return events, parts
 
 
@@ -197,7 +237,7 @@ def _trace(started_ns: int, events: list[Event]) -> Trace:
 
 
 def _measured(
-    capture: recording.Capture, cutter: Cutter, parts: list[dict[str, Any]], started_ns: int
+    capture: Source, cutter: Cutter, parts: list[dict[str, Any]], started_ns: int
 ) -> dict[str, Any]:
     spoken = sum(part["end_s"] - part["start_s"] for part in parts)
     busy = sum(part["transcription_ms"] for part in parts) / 1000

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 NOUN: Final = "requests for speech"
 CAPABILITY: Final = "speech"
+OWN: Final = "text"
+SETTINGS: Final = ("voice", "speech_format")
 SUFFIXES: Final = {".txt": "text/plain"}
 MEASURED: Final = {**_sounding.MEASURED, "audio_quality_score": "score"}
 _PATH = "/audio/speech"
@@ -56,7 +58,7 @@ async def ask(
     measured = {
         **outcome.measured,
         **_scored(outcome),
-        "audio_path": _sounding.kept(outcome, settings, "speech"),
+        **_sounding.kept(outcome.clip, settings),
     }
     text = _quality.understood(outcome.clip)
     return _sounding.trace_of(exchange, outcome, text), measured

@@ -42,19 +42,21 @@ def read(folder: Path, suffixes: Collection[str]) -> list[dict[str, Any]]:  # no
     if not isinstance(rows, list):
         raise DatasetError(f"{path}: questions: is missing: write a list of rows")
     named = places or [f"questions[{index}]" for index in range(len(rows))]
-    return [_entry(row, f"{path}: {place}") for row, place in zip(rows, named, strict=True)]
+    return [entry(row, f"{path}: {place}") for row, place in zip(rows, named, strict=True)]
 
 
 def _manifest(folder: Path) -> Path | None:
     return next((folder / name for name in _NAMES if (folder / name).is_file()), None)
 
 
-def _entry(row: Any, where: str) -> dict[str, Any]:
+def entry(row: Any, where: str) -> dict[str, Any]:
+    """Return the entry of a row; raises DatasetError for a row that names no medium."""
     if not isinstance(row, dict):
         raise DatasetError(f"{where}: should have fields, but is {row!r}")
     media = next((row[name] for name in _MEDIA if row.get(name)), None)
-    paths = [media] if isinstance(media, str) else media
-    if not isinstance(paths, list) or not all(isinstance(one, str) for one in paths):
+    named = media if isinstance(media, list) else [media]
+    paths = [one.get("path") if isinstance(one, dict) else one for one in named]
+    if not all(isinstance(one, str) for one in paths):
         raise DatasetError(
             f"{where}: names no media: give it a field 'media' with the path of a file, or a list"
         )

@@ -7,41 +7,50 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_llamaburn.reports import _defaults
+from pytest_llamaburn.reports import _defaults, _thumbnails
 from pytest_llamaburn.reports._svg import text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from pytest_llamaburn.charts import Entry
     from pytest_llamaburn.documents import Document
 
+_PICTURES_SHARE = 0.6  # of the room of entries
 _LEAST = 700  # bytes of an entry; with less room there are fewer entries
 _MARKUP = 30  # bytes of a text's heading and its tags
 _SHORTEST = 60  # characters of a text that is cut
 _MOST_VALUES = 12  # of a filter
 
 
-def listed(document: Document, number: int, room: float) -> str:
+def listed(document: Document, path: Path, number: int, room: float) -> str:
     """Return the entries of the file with this number in so many bytes; texts are cut to fit."""
     entries = [*_defaults.entries(document)]
     if not entries:
         return ""
     name, filters = f"q{number}", filters_of(entries)
     head = f"<h2>Questions</h2>\n{_style(name, filters)}{_buttons(name, filters)}"
-    items = _fitting(entries, filters, room - len(head.encode()) - _LEAST)
+    left = room - len(head.encode()) - _LEAST
+    pictures = _thumbnails.drawn(entries, path, _PICTURES_SHARE * left)
+    items = _fitting(entries, pictures.of, filters, left)
     words = f"the first {len(items)} of {len(entries)}: the result file has all"
     more = f"<p>{words}</p>" if len(items) < len(entries) else ""
+    more += f"<p>{text(pictures.note)}</p>" if pictures.note else ""
     return f'<section id="{name}">\n{head}{more}{"".join(items)}\n</section>\n'
 
 
 def _fitting(
-    entries: Sequence[Entry], filters: Mapping[str, Sequence[str]], room: float
+    entries: Sequence[Entry],
+    pictures: Sequence[str],
+    filters: Mapping[str, Sequence[str]],
+    room: float,
 ) -> list[str]:
-    """Return the entries for which there is room, each with its share of it."""
-    each, items = max(_LEAST, room / len(entries)), []
-    for entry in entries:
-        item = _entry(entry, filters, each)
+    """Return the entries for which there is room, each with its pictures and its share of it."""
+    items: list[str] = []
+    each = max(_LEAST, (room - sum(map(len, pictures))) / len(entries))
+    for entry, shown in zip(entries, pictures, strict=True):
+        item = _entry(entry, shown, filters, each)
         room -= len(item.encode())
         if room < 0:
             break
@@ -85,8 +94,8 @@ def _button(name: str, group: int, key: str, label: str, checked: str = "") -> s
     )
 
 
-def _entry(entry: Entry, filters: Mapping[str, Sequence[str]], room: float) -> str:
-    """Return an entry in about so many bytes."""
+def _entry(entry: Entry, shown: str, filters: Mapping[str, Sequence[str]], room: float) -> str:
+    """Return an entry in about so many bytes, besides its pictures."""
     kinds = " ".join(
         f"v{i}-{values.index(entry.filters[name])}"
         for i, (name, values) in enumerate(filters.items())
@@ -101,7 +110,7 @@ def _entry(entry: Entry, filters: Mapping[str, Sequence[str]], room: float) -> s
         f"<h4>{text(heading)}</h4><pre>{_lines(words)}</pre>"
         for heading, words in _cut(entry.texts, left)
     )
-    return f"{head}{body}</details>\n"
+    return f"{head}{shown}{body}</details>\n"
 
 
 def _lines(words: str) -> str:

@@ -33,7 +33,7 @@ _HEAD = """<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <title>{title}</title>
@@ -43,6 +43,7 @@ _HEAD = """<!doctype html>
 <body>
 {patterns}
 """
+_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 _TAIL = "</body>\n</html>\n"
 
 
@@ -50,6 +51,7 @@ class _Part(NamedTuple):
     """A file's part of the page; charts and entries stand between `head` and `tail`."""
 
     document: Document
+    path: Path
     head: str
     tail: str
 
@@ -60,12 +62,13 @@ def render(paths: Sequence[Path]) -> str:
     documents = [part.document for part in parts]
     names = dict.fromkeys(_name(document) for document in documents)
     title = text(f"LlamaBurn: {', '.join(names)}" if names else "LlamaBurn")
-    whole = _HEAD.format(title=title, style=style(), patterns=PATTERNS)
-    left = _MOST_BYTES - sum(_size(words) for part in parts for words in part[1:]) - _size(whole)
+    whole = _HEAD.format(policy=_POLICY, title=title, style=style(), patterns=PATTERNS)
+    left = _MOST_BYTES - sum(_size(part.head) + _size(part.tail) for part in parts) - _size(whole)
     charts = _charts([part.document for part in parts], _CHARTS_SHARE * left)
     left -= sum(map(_size, charts))
     articles = (
-        f"<article>\n{part.head}{shown}{_entries.listed(part.document, i, left / len(parts))}"
+        f"<article>\n{part.head}{shown}"
+        f"{_entries.listed(part.document, part.path, i, left / len(parts))}"
         f"{part.tail}</article>\n"
         for i, (part, shown) in enumerate(zip(parts, charts, strict=True))
     )
@@ -102,7 +105,7 @@ def _part(path: Path) -> _Part:
         _section("Notes", _notes([first])),
         f"<footer>{text(f'file {path}')}</footer>\n",
     ]
-    return _Part(document, "".join(head), "".join(tail))
+    return _Part(document, path, "".join(head), "".join(tail))
 
 
 def _section(heading: str, content: str) -> str:

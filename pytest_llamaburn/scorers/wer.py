@@ -1,10 +1,11 @@
 """The word error rate of a transcript against the reference, raw and normalised.
 
 WER = (substitutions + deletions + insertions) / words of the reference, for the alignment with the
-fewest errors. English is normalised as for Whisper if that is installed. In other languages only
-case, punctuation and forms of characters are normalised, and languages that are written without
-spaces are counted by the letter. A transcript is right if its rate is at most the option `max_wer`;
-without `max_wer` the rate is only measured. The option `language` is a code ("en").
+fewest errors. CER is the same of the characters of the normalised texts. English is normalised as
+for Whisper if that is installed. In other languages only case, punctuation and forms of characters
+are normalised, and languages that are written without spaces are counted by the letter. A
+transcript is right if its WER is at most the option `max_wer`; without `max_wer` the rates are only
+measured. The option `language` is a code ("en").
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from pytest_llamaburn.scorers._base import Question
 
 NEEDS = ("reference",)
-RATES = ("wer",)
+RATES = ("wer", "cer")
 BOUND = "max_wer"  # the option without which it only measures
 
 
@@ -39,6 +40,7 @@ def score(answer: str, question: Question) -> Score:
     name, *texts = _normalised(language, reference, said)
     raw = _errors(reference.split(), said.split())
     counted = _errors(*texts)
+    counted |= _of_characters(*texts)
     details = {**counted, "wer_raw": raw["wer"], "normaliser": name, "max_wer": most}
     if not said and counted["reference_words"]:
         return _base.empty()._replace(details=details)
@@ -88,6 +90,16 @@ def _errors(reference: list[str], said: list[str]) -> Document:
         "insertions": insertions,
         "reference_words": len(reference),
     }
+
+
+def _of_characters(reference: list[str], said: list[str]) -> dict[str, Any]:
+    """Return the character errors of normalised words, with one space between two words."""
+    one, other = " ".join(reference), " ".join(said)
+    errors = len(one) + len(other)
+    if one and other:
+        found = _jiwer().process_characters(one, other)
+        errors = found.substitutions + found.deletions + found.insertions
+    return {"character_errors": errors, "reference_characters": len(one)}
 
 
 def _jiwer() -> Any:

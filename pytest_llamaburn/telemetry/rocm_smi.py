@@ -7,6 +7,8 @@ from typing import Any
 from pytest_llamaburn.telemetry._base import Base, Device, Done, Machine, Probe, Reading
 from pytest_llamaburn.telemetry._parsing import first_json, lookup, number, pci, plausible
 
+Card = dict[str, Any]  # the sensors of a card, as rocm-smi names them
+Cards = dict[str, Card]  # by the name of the card
 _SHOW = (
     *("--showpower", "--showuse", "--showmeminfo", "vram", "--showtemp", "--showproductname"),
     *("--showbus", "--json"),
@@ -61,7 +63,7 @@ class Provider(Base):
         """Return one reading per GPU; the partitions of a GPU share one."""
         return self._ask()[2]
 
-    def _ask(self) -> tuple[Done, dict[str, Any], list[Reading]]:
+    def _ask(self) -> tuple[Done, Cards, list[Reading]]:
         began = self.machine.clock()
         done = self.machine.run([self._tool, *_SHOW])
         ended = self.machine.clock()
@@ -79,27 +81,27 @@ class Provider(Base):
         return done, cards, list(readings.values())
 
 
-def _cards(document: Any) -> dict[str, Any]:
+def _cards(document: Any) -> Cards:
     """Return the cards in a document, without other entries such as `system`."""
     if not isinstance(document, dict):
         return {}
     return {k: v for k, v in document.items() if k.startswith("card") and isinstance(v, dict)}
 
 
-def _id(name: str, card: dict[str, Any]) -> str:
+def _id(name: str, card: Card) -> str:
     plain = {key.rstrip(": ").lower(): value for key, value in card.items()}
     bus = pci(str(plain.get("pci bus")))
     return bus.partition(".")[0] + ".0" if bus else f"rocm-smi:{name}"
 
 
-def _product(card: dict[str, Any]) -> str | None:
+def _product(card: Card) -> str | None:
     """Return the product's name, or None; version 4.3 reported a number instead."""
     plain = {key.rstrip(": ").lower(): str(value) for key, value in card.items()}
     names = (plain.get(name.lower(), "") for name in _NAMES)
     return next((n for n in names if n and not n.lower().startswith(("0x", "n/a"))), None)
 
 
-def _first_dies(cards: dict[str, Any]) -> dict[str, str]:
+def _first_dies(cards: Cards) -> dict[str, str]:
     """Return the first die for each second die of a card; the first one's power covers both."""
     first_dies, first = {}, ""
     for name, card in cards.items():

@@ -14,6 +14,7 @@ from pytest_llamaburn.web import (
     bundle,
     catalogue_routes,
     docs,
+    media_routes,
     page,
     result_routes,
     run_routes,
@@ -74,7 +75,7 @@ def unguarded(service: Service) -> FastAPI:
     app.state.service = service
     own = APIRouter()
     run_routes.add_kinds(own)
-    parts = (run_routes, result_routes, catalogue_routes, sandbox_routes, page)
+    parts = (run_routes, result_routes, catalogue_routes, media_routes, sandbox_routes, page)
     for router in (own, *(part.router for part in parts)):
         app.include_router(router)
     _add_pages(app)

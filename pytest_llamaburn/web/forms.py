@@ -15,7 +15,7 @@ from pytest_llamaburn.option import model_of, options_of
 from pytest_llamaburn.registry import unknown
 from pytest_llamaburn.settings import Storage
 from pytest_llamaburn.store import resume
-from pytest_llamaburn.web import child
+from pytest_llamaburn.web import child, uploads
 from pytest_llamaburn.web.jobs import Order
 from pytest_llamaburn.web.refusals import Refusal
 
@@ -101,7 +101,7 @@ class Form(NamedTuple):
 
 def checked(kind: RunKind, body: Any, results_dir: str) -> Form:
     """Return the settings of a client; raises Refusal with the sentence that the command says."""
-    given = _given(kind, body)
+    given = uploads.placed(_given(kind, body), results_dir)
     settings: Any
     try:
         settings, origins = options.resolve(kind.settings_class, given)

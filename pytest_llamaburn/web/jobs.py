@@ -39,6 +39,7 @@ _PATIENCE_S = 10.0  # from one signal to the next
 _LAST_PATIENCE_S = 0.8  # when the server itself ends
 _LINES = 40
 _MOST_PROGRESS = 2_000  # events of a job that a page reads at once
+_MOST_TOLD = 1_000
 _MEANINGS = {
     0: "done",
     1: "a gate failed",
@@ -118,10 +119,18 @@ class Jobs:
 
     def progress(self, job_id: str) -> list[dict[str, Any]]:
         """Return the progress of a job so far, as events have it; raises Refusal."""
-        with processes.Tail(self._said(self.find(job_id))) as tail:
-            events = [event for line in tail.lines() if isinstance(event := _event(line), Event)]
+        events = [event for event in self._events(job_id) if isinstance(event, Event)]
         step = -(-len(events) // _MOST_PROGRESS) or 1
         return [_known(event) for event in events[::-step][::-1]]
+
+    def told(self, job_id: str) -> list[dict[str, Any]]:
+        """Return what a job told of its answers so far, the newest if very many; raises Refusal."""
+        told = [event for event in self._events(job_id) if isinstance(event, dict)]
+        return told[-_MOST_TOLD:]
+
+    def _events(self, job_id: str) -> list[Event | dict[str, Any] | str | None]:
+        with processes.Tail(self._said(self.find(job_id))) as tail:
+            return [_event(line) for line in tail.lines()]
 
     @property
     def busy(self) -> bool:
@@ -242,6 +251,8 @@ class Jobs:
             event = _event(line)
             if isinstance(event, Event):
                 job.progress = event
+            elif isinstance(event, dict):
+                self._bus.publish("told", {"job": job.id, **event})
             elif text := event if isinstance(event, str) else line.strip():
                 job.lines = [*job.lines, text][-_LINES:]
                 self._bus.publish("note", {"job": job.id, "text": text})
@@ -329,13 +340,19 @@ class _Pressure:
             self._next_s = now + _PATIENCE_S
 
 
-def _event(line: str) -> Event | str | None:
-    """Return the event, or the text of the note, that a line of a child is; None for others."""
+def _event(line: str) -> Event | dict[str, Any] | str | None:
+    """Return the event, or the text of the note, that a line of a child is; None for others.
+
+    Events that are no progress, such as an answer, are dicts.
+    """
     if not line.startswith('{"event"'):
         return None
     try:
         if line.startswith('{"event": "note"'):
             return str(msgspec.json.decode(line)["text"])
+        if not line.startswith('{"event": "progress"'):
+            found = msgspec.json.decode(line)
+            return found if isinstance(found, dict) else None
         return _decoder.decode(line)
     except (msgspec.DecodeError, LookupError):
         return None

@@ -184,6 +184,14 @@ async def get_progress(
     return await asyncio.to_thread(service.jobs.progress, job_id)
 
 
+@router.get("/jobs/{id}/told", tags=["jobs"], responses={404: _REFUSED})
+async def get_told(
+    job_id: Annotated[_JobId, Path(alias="id")], service: Using
+) -> list[dict[str, Any]]:
+    """Return what a job told so far of its questions, answers and scores, as `told` events do."""
+    return await asyncio.to_thread(service.jobs.told, job_id)
+
+
 @router.delete(
     "/jobs/{id}", status_code=202, tags=["jobs"], responses={404: _REFUSED, 409: _REFUSED}
 )
@@ -201,7 +209,9 @@ async def stop_job(job_id: Annotated[_JobId, Path(alias="id")], service: Using) 
 async def events(
     service: Using, last_event_id: Annotated[str | None, Header()] = None
 ) -> StreamingResponse:
-    """Stream `job`, `progress`, `note` and `system` events; those after `Last-Event-ID` come first.
+    """Stream `job`, `progress`, `told`, `note` and `system` events.
+
+    Those after `Last-Event-ID` come first.
 
     `reset` says that some are no longer known: read the lists again.
     """

@@ -22,12 +22,15 @@ if TYPE_CHECKING:
 
 PUBLIC = ("/", "/health", "/docs", "/docs.css", "/openapi.json")  # they need no token
 SANDBOX = "/sandbox/"  # the files of the frame in which generated code runs
-PUBLIC_FOLDERS = ("/assets/", SANDBOX)
+TICKETS = "/tickets/"  # media for players of browsers, which send no token
+PUBLIC_FOLDERS = ("/assets/", SANDBOX, TICKETS)
 INTERNAL = "an internal error: the terminal of llamaburn serve says more"
 MOST_BYTES = 1_000_000  # of a request's body
 MOST_BYTES_OF = dict.fromkeys(
     ("/results/look", "/results/view"), 20_000_000
 )  # of bodies that are files
+_RAW = re.compile(r"/uploads/[0-9a-f]{16}/(?:files|sound)")  # bodies that are bytes, not JSON
+_MOST_RAW_BYTES = 64_000_000
 _MOST_DRAINED = 512_000_000
 _SAFE = ("GET", "HEAD", "OPTIONS")
 _POLICY = (
@@ -191,11 +194,12 @@ def _headers(scope: MutableMapping[str, Any]) -> dict[str, str]:
 
 
 async def _body(scope: Scope, receive: Receive) -> tuple[bytes, _No | None]:
-    """Return the body of a request, and why it is refused: only JSON of some size is taken."""
+    """Return the body of a request, and why it is refused: JSON of some size, or a file."""
     if scope["method"] in _SAFE:
         return b"", None
     body, size, more = bytearray(), 0, True
-    most = MOST_BYTES_OF.get(scope["path"], MOST_BYTES)
+    raw = _RAW.fullmatch(scope["path"])
+    most = _MOST_RAW_BYTES if raw else MOST_BYTES_OF.get(scope["path"], MOST_BYTES)
     while more and size < _MOST_DRAINED:  # a client that still sends would not see our answer
         message = await receive()
         piece = message.get("body", b"")
@@ -208,8 +212,10 @@ async def _body(scope: Scope, receive: Receive) -> tuple[bytes, _No | None]:
     if size > most:
         return b"", _No(413, f"the body is larger than {most:,} bytes, the most that is read")
     kind = _headers(scope).get("content-type", "").partition(";")[0].strip().lower()
-    if body and kind != "application/json":
-        return b"", _No(415, "the body is not JSON: send it with Content-Type: application/json")
+    wanted = "application/octet-stream" if raw else "application/json"
+    if body and kind != wanted:
+        what = "bytes" if raw else "JSON"
+        return b"", _No(415, f"the body is not {what}: send it with Content-Type: {wanted}")
     return bytes(body), None
 
 

@@ -15,6 +15,7 @@ from pytest_llamaburn.web.jobs import Jobs
 from pytest_llamaburn.web.library import Library
 from pytest_llamaburn.web.programs import Programs
 from pytest_llamaburn.web.system import Sampler
+from pytest_llamaburn.web.uploads import SWEPT_EVERY_S, Uploads
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -36,11 +37,12 @@ class Service:
         self.jobs = Jobs(results_dir, self.bus, program)
         self.programs = Programs()
         self.sampler = Sampler(self.bus)
+        self.uploads = Uploads(results_dir)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Run jobs, read sensors and fill the index; end all of it at the end."""
-        works = (self.jobs.work(), self.sampler.work(), self._fill())
+        works = (self.jobs.work(), self.sampler.work(), self._fill(), self._sweep())
         tasks = [asyncio.create_task(work) for work in works]
         try:
             yield
@@ -50,12 +52,20 @@ class Service:
                 task.cancel()
                 with suppress(asyncio.CancelledError):
                     await task
+            self.uploads.clear()
 
     async def close(self) -> None:
         """End streams, programs and jobs."""
         self.bus.close()
         self.programs.close()
         await self.jobs.close()
+
+    async def _sweep(self) -> None:
+        """Remove uploads that no job uses any more."""
+        while True:
+            commands = [job.command for job in self.jobs.every() if not job.over]
+            await asyncio.to_thread(self.uploads.sweep, commands)
+            await asyncio.sleep(SWEPT_EVERY_S)
 
     async def _fill(self) -> None:
         for folder in self.library.types:

@@ -24,13 +24,19 @@ if TYPE_CHECKING:
 if os.environ.get("CI"):
     import playwright.sync_api  # noqa: F401 - the tests skip without it, but not in CI
 
-WAITS_MS = 30_000  # for what must happen; a test that waits so long has failed
+WAITS_MS = 120_000  # for what must happen, on a busy machine too; then a test has failed
 WIDE = {"width": 1280, "height": 900}
 NARROW = {"width": 360, "height": 740}
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
+def flags() -> tuple[str, ...]:
+    """What the browser of a file of tests is started with besides."""
+    return ()
+
+
+@pytest.fixture(scope="module")
+def browser(flags: tuple[str, ...]) -> Iterator[Browser]:
     """A browser without a window.
 
     It ends with each file of tests: while Playwright runs, this thread can run no other event loop.
@@ -42,7 +48,9 @@ def browser() -> Iterator[Browser]:
     root = hasattr(os, "geteuid") and os.geteuid() == 0
     with sync_playwright() as playwright:
         found = playwright.chromium.launch(
-            executable_path=chromium.PATH, chromium_sandbox=not root, args=["--disable-gpu"]
+            executable_path=chromium.PATH,
+            chromium_sandbox=not root,
+            args=["--disable-gpu", *flags],
         )
         yield found
         found.close()

@@ -37,6 +37,7 @@ IDS = [
     "results.writable",
     *("journal.leftover", "config.origins", "container", "sandbox"),
     "extras",
+    *("audio.files", "audio.devices", "browser"),
     *(f"sensor.{name}" for name in registry.own("telemetry")),
 ]
 
@@ -124,7 +125,8 @@ def test_other_kinds_of_servers_do_not_say_their_slots(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["Tiny", "library/tiny:latest"])
 def test_model_to_measure_is_none_that_takes_its_room_by_whatever_name(name: str) -> None:
-    seen = _look.Look(loaded=[{"name": "tiny:latest"}])
+    loaded: Any = {"name": "tiny:latest"}
+    seen = _look.Look(loaded=[loaded])
     verdict = _checks.model_loaded(scene(seen, model=[name]))
     assert (verdict.level, verdict.finding) == ("ok", "tiny:latest")
 

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from support.command_line import run_cli
 from support.eval_rooms import items_by_id, room
-from support.eval_servers import Pupil, eval_set, question
+from support.eval_servers import Assessor, Pupil, eval_set, question
 from support.scripted import Request, Steps, sized
 
 from pytest_llamaburn.store import results
@@ -188,3 +188,29 @@ def test_truncated_image_is_named_before_anything_is_asked(tmp_path: Path) -> No
     assert "red.png cannot be decoded" in done.stderr
     assert "Traceback" not in done.stderr
     assert media_files(tmp_path) == []
+
+
+def test_judges_see_the_images_of_a_question_and_the_file_says_so(tmp_path: Path) -> None:
+    folder = images(tmp_path, red="red")
+    seen: list[Any] = []
+
+    class Looking(Assessor):
+        """A judge that writes down the images it gets."""
+
+        def __call__(self, request: Request) -> Steps:
+            if request.path == "/api/chat" and request.json["messages"]:
+                seen.append(request.json["messages"][1])
+            return super().__call__(request)
+
+    with room(tmp_path, seeing(answers={"": "Red."}), Looking()) as where:
+        words = ("--set=image_qa", f"--input={folder}", where.judge, "--criteria=accuracy")
+        where.eval(*words)
+        dry = where.eval(*words, "--dry-run")
+    (call,) = seen
+    assert base64.b64decode(call["images"][0]) == (folder / "red.png").read_bytes()
+    assert "The images belong to the QUESTION" in call["content"]
+    (item,) = results.load(media_files(tmp_path)[0])["results"]["items"]
+    (judgment,) = item["scores"]["accuracy"]["judgments"]
+    assert judgment["shown"] == ["image"]
+    tokens = int(dry.stdout.partition(", about ")[2].partition(" tokens in")[0])
+    assert tokens > 5000  # what an image can cost is in the estimate

@@ -66,7 +66,7 @@ def test_sources_of_an_answer_are_shown_with_it(tmp_path: Path) -> None:
     )
     assert "source [1], cited: " in shown
     assert "<moss.md>" in shown
-    assert "source: none; corpus found nothing" in shown
+    assert "source: none: corpus found nothing" in shown
     assert shown.count("source") == 2
     assert "other.json allows a search: they are asked without one" in done.stderr
     assert "--corpus is not used: add --with-web-search" in without.stderr

@@ -161,7 +161,10 @@ def test_set_has_criteria_of_its_own_grades_and_claims(
     shown = run_cli("results", "show", document["run_id"], cwd=room.cwd).stdout
     assert "source [2]: It was made in 1990." in shown
     assert "    supported: Blue is right.\n      quotes: blue is RIGHT" in shown
-    assert "unsupported: It is 9.\n      quotes what is not in the evidence: It is 9 years" in shown
+    assert (
+        "unsupported: It is 9.\n      quotes a text that is not in the evidence: It is 9 years"
+        in shown
+    )
     assert "grade: not_attempted (scored)" in shown
 
 
@@ -204,7 +207,7 @@ def test_criterion_in_other_words_is_another_one(room: Room) -> None:
         ("--criteria=acuracy", "--criteria: unknown criterion 'acuracy'; did you mean 'accuracy'?"),
         ("--criterion=Politeness=kind", "--criterion: 'Politeness' is refused: a name has lower"),
         ("--criterion=accuracy=kind", "--criterion: 'accuracy' is refused: it is built in"),
-        ("--criterion=win_rate=kind", "--criterion: 'win_rate' is refused: a measure has this"),
+        ("--criterion=win_rate=kind", "--criterion: 'win_rate' is refused: a measure already"),
         ("--criterion=politeness", "--criterion: 'politeness' is refused: write NAME=DESCRIPTION"),
         ("--threshold=polite.mean>4", "unknown metric 'polite'; did you mean 'politeness'?"),
     ],

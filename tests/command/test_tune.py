@@ -53,7 +53,7 @@ def test_every_round_loads_every_setting_with_its_options(tmp_path: Path) -> Non
     every = [{"num_batch": b, "num_thread": t} for b in (128, 512) for t in (1, 2)]
     assert all(sorted(map(str, one)) == sorted(map(str, every)) for one in rounds)
     assert "4 settings in 3 rounds, 12 answers" in done.stderr
-    assert "to keep it: FROM tiny:latest; PARAMETER num_batch" in done.stdout
+    assert "to keep it\n  FROM tiny:latest\n  PARAMETER num_batch" in done.stdout
 
 
 def test_options_that_the_server_would_ignore_are_refused(tmp_path: Path) -> None:

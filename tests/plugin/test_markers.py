@@ -51,8 +51,11 @@ def test_what_is_no_number_of_requests_is_refused(
         ("llm_benchmark(iteration=2)", "*unknown keyword 'iteration'; did you mean 'iterations'?*"),
         ("llm_benchmark(2)", "llm_benchmark: 2 is refused: use a keyword: iterations, *"),
         ("llm_benchmark(thresholds=500)", "llm_benchmark: thresholds=500 is refused: must be*"),
-        ("llm_eval(iterations=2)", "llm_eval: unknown keyword 'iterations'*Known: thresholds"),
-        ("llm_multimodal(2)", "llm_multimodal: 2 is refused: use a keyword: thresholds"),
+        (
+            "llm_eval(iterations=2)",
+            "llm_eval: unknown keyword 'iterations'*Known: thresholds, sample",
+        ),
+        ("llm_multimodal(2)", "llm_multimodal: 2 is refused: use a keyword: thresholds, sample"),
         ("llm_stress(thresholds=[5])", "llm_stress: thresholds=?5? is refused: must be texts*"),
     ],
 )

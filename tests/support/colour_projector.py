@@ -25,11 +25,12 @@ CORNERS = {
     "black": (0, 0, 0),
 }
 IMAGE, PATCH, WIDTH = 64, 32, 8  # pixels, pixels, channels of the encoder: four image tokens
+WHOLE = IMAGE  # a patch that gives one token for an image
 _STEEP = 40.0  # of the hidden units' ramps
 _RAMP = ((0.95, 1.0), (0.75, -1.0))  # where a unit begins, and its sign: the two make a plateau
 
 
-def write(text_model: Path, target: Path, *, blind: bool = False) -> None:
+def write(text_model: Path, target: Path, *, blind: bool = False, patch: int = PATCH) -> None:
     """Write the projector of a text model; a blind one gives the same embedding for any colour."""
     import gguf
 
@@ -44,8 +45,8 @@ def write(text_model: Path, target: Path, *, blind: bool = False) -> None:
         return gguf.dequantize(row, table.tensor_type)[0].astype(np.float32)
 
     writer = gguf.GGUFWriter(target, "clip")
-    _describe(writer, size)
-    for name, tensor in {**_encoder(), **_projector(size, embedding, blind=blind)}.items():
+    _describe(writer, size, patch)
+    for name, tensor in {**_encoder(patch), **_projector(size, embedding, blind=blind)}.items():
         writer.add_tensor(name, tensor)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
@@ -53,7 +54,7 @@ def write(text_model: Path, target: Path, *, blind: bool = False) -> None:
     writer.close()
 
 
-def _describe(writer: Any, size: int) -> None:
+def _describe(writer: Any, size: int, patch: int) -> None:
     writer.add_type("mmproj")
     writer.add_name("hand-wired colour projector")
     writer.add_bool("clip.has_vision_encoder", True)
@@ -65,7 +66,7 @@ def _describe(writer: Any, size: int) -> None:
         "block_count": 1,  # llama.cpp leaves out the last block: none runs
         "projection_dim": size,
         "image_size": IMAGE,
-        "patch_size": PATCH,
+        "patch_size": patch,
         "attention.head_count": 1,
     }
     for name, value in numbers.items():
@@ -79,16 +80,16 @@ def _zeros(*shape: int) -> Any:
     return np.zeros(shape, np.float32)
 
 
-def _encoder() -> dict[str, Any]:
+def _encoder(patch: int) -> dict[str, Any]:
     """Return the tensors that take the mean of each colour in a patch."""
-    mean = _zeros(WIDTH, 3, PATCH, PATCH)
+    mean = _zeros(WIDTH, 3, patch, patch)
     for channel in range(3):
-        mean[channel, channel] = 1 / (PATCH * PATCH)
+        mean[channel, channel] = 1 / (patch * patch)
     block = "v.blk.0."
     tensors = {
         "v.patch_embd.weight": mean,
         "v.patch_embd.bias": _zeros(WIDTH),
-        "v.position_embd.weight": _zeros((IMAGE // PATCH) ** 2, WIDTH),
+        "v.position_embd.weight": _zeros((IMAGE // patch) ** 2, WIDTH),
         f"{block}ffn_up.weight": _zeros(8, WIDTH),
         f"{block}ffn_up.bias": _zeros(8),
         f"{block}ffn_down.weight": _zeros(WIDTH, 8),

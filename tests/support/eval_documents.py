@@ -7,7 +7,14 @@ from typing import Any
 
 def eval_item(name: str = "q", **fields: Any) -> Any:
     """Return what a result file has of a question."""
-    question = {"id": name, "prompt": name, "reference": None, "rubric": None, "category": "c"}
+    question: dict[str, Any] = {
+        "id": name,
+        "prompt": name,
+        "reference": None,
+        "rubric": None,
+        "category": "c",
+    }
+    question["scorer"] = None
     made = {"question": question, "answer": "abc", "rival_answer": "ab", "scores": {}}
     rest: dict[str, Any] = {"comparisons": [], "verdict": None, "correct": None, "more_samples": []}
     return {**made, **rest, "pass_at_k": None, "search": None, **fields}

@@ -370,6 +370,9 @@ class Replaying(asyncio.Transport):
         super().__init__()
         self._connection, self._reads, self._stays = connection, reads, stays
 
+    def writelines(self, list_of_data: object) -> None:
+        self.write(b"")
+
     def write(self, data: object) -> None:
         for read in self._reads:
             if self._connection.transport is self:
@@ -392,8 +395,8 @@ async def replay(reads: Iterable[bytes], silent: Backend | None = None) -> Excha
     connection = Connection()
     connection.connection_made(Replaying(connection, reads, stays=silent is not None))
     if silent is None:
-        return await connection.exchange(b"", Deadlines(), lambda _: None)
-    return await connection.exchange(b"", silent.deadlines, silent.last_delta)
+        return await connection.exchange([], Deadlines(), lambda _: None)
+    return await connection.exchange([], silent.deadlines, silent.last_delta)
 
 
 def events_of(backend: Backend, exchange: Exchange) -> list[Event]:

@@ -555,9 +555,9 @@ def test_set_of_before_keeps_its_digest_and_one_with_definitions_has_another(
         ([{"name": "wit"}], {}, "criteria[0].description: field required"),
         ([{"name": "Wit", "description": "x"}], {}, "criteria[0]: name: 'Wit' is refused: a name"),
         ([{"name": "grade", "description": "x"}], {}, "'grade' is refused: it is built in"),
-        ([{"name": "unscored", "description": "x"}], {}, "'unscored' is refused: a measure has"),
-        ([{"name": "ttft_ms", "description": "x"}], {}, "'ttft_ms' is refused: a measure has"),
-        ([{"name": "category", "description": "x"}], {}, "'category' is refused: a measure has"),
+        ([{"name": "unscored", "description": "x"}], {}, "'unscored' is refused: a measure"),
+        ([{"name": "ttft_ms", "description": "x"}], {}, "'ttft_ms' is refused: a measure"),
+        ([{"name": "category", "description": "x"}], {}, "'category' is refused: a measure"),
         ([{"name": "wit", "description": "x"}] * 2, {}, "criteria[1]: name: 'wit' is given twice"),
         (
             [{"name": "wit", "description": "x", "anchors": {"1": "bad"}}],

@@ -62,6 +62,18 @@ def test_a_prompt_of_too_few_tokens_that_fills_the_context_was_cut(
     assert flagged(made, options=options) == [["truncated_prompt"] if cut else []]
 
 
+@pytest.mark.parametrize(
+    ("tokens", "expected", "cut"),
+    [(1620, 1600, False), (1200, 1600, False), (1199, 1600, True), (900, None, False)],
+)
+def test_a_prompt_of_fewer_tokens_than_its_frames_take_was_cut(
+    tokens: int, expected: int | None, cut: bool
+) -> None:
+    made = row(input_sequence_length=tokens, cached_tokens=0)
+    made |= {} if expected is None else {"expected_media_tokens": expected}
+    assert flagged(made) == [["truncated_prompt"] if cut else []]
+
+
 def test_more_cached_tokens_than_all_requests_share_are_a_hit() -> None:
     made = [row(cached_tokens=n, iteration=i) for i, n in enumerate((10, 34, 35, None))]
     assert flagged(*made) == [[], [], ["cache_hit"], []]

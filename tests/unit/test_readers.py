@@ -7,11 +7,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 from PIL import Image
+from support import clips
 from support.refusals import refusal
 
 from pytest_llamaburn import media_sets, modalities
+from pytest_llamaburn.audio import clips as sounds
+from pytest_llamaburn.audio import levels
 from pytest_llamaburn.errors import DatasetError
 from pytest_llamaburn.evalsets import load_eval_set
+from pytest_llamaburn.scorers import choice
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -192,3 +196,157 @@ def test_set_with_media_needs_a_known_modality(tmp_path: Path) -> None:
     assert "modality: is missing: " in refusal(DatasetError, load_eval_set, path)
     path.write_text(json.dumps({"name": "own", "modality": "smell", "questions": [asked]}))
     assert "unknown modality 'smell'" in refusal(DatasetError, load_eval_set, path)
+
+
+MME = {
+    "video_id": "001",
+    "duration": "short",
+    "domain": "Knowledge",
+    "videoID": "fFjv93ACGo8",
+    "question_id": "001-1",
+    "task_type": "Temporal Perception",
+    "question": "What comes first?",
+    "options": ["A. A dog.", "B. A cat.", "C. A hen.", "D. A cow."],
+    "answer": "C",
+}
+
+
+def mme(folder: Path, name: str, content: object) -> Path:
+    """A directory with a video, and a file of questions about it."""
+    from pyarrow import Table, parquet
+
+    clips.colours(folder / "data" / "fFjv93ACGo8.mp4", "red")
+    (folder / name).parent.mkdir(exist_ok=True)
+    if name.endswith("parquet"):
+        assert isinstance(content, list)
+        parquet.write_table(Table.from_pylist(content), folder / name)
+    else:
+        (folder / name).write_text(json.dumps(content))
+    return folder
+
+
+NESTED = {"video_id": "fFjv93ACGo8", "duration": "short", "questions": [MME]}
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("videomme/test-00000-of-00001.parquet", [MME]),
+        ("mme.json", [MME]),
+        ("videos.json", [NESTED]),
+    ],
+)
+def test_questions_of_video_mme_have_four_choices_and_their_video(
+    tmp_path: Path, name: str, content: object
+) -> None:
+    (question,) = of(mme(tmp_path, name, content), "video_mme").questions
+    assert question.prompt.splitlines()[:3] == ["What comes first?", "", "A) A dog."]
+    assert (question.id, question.scorer, question.reference) == ("001-1", "choice", "A hen.")
+    assert question.options["choices"] == ["A dog.", "A cat.", "A hen.", "A cow."]
+    assert (question.category, question.options["temporal"]) == ("Temporal Perception", True)
+    assert question.options["level"] == "short"
+    assert question.media[0]["path"] == str(tmp_path / "data" / "fFjv93ACGo8.mp4")
+    assert choice.score("C", question).correct is True
+    assert choice.score("A", question).correct is False
+
+
+def test_videos_that_video_mme_names_and_are_not_there_are_listed(tmp_path: Path) -> None:
+    other = {**MME, "videoID": "gone", "task_type": "Object Recognition"}
+    words = refused(mme(tmp_path, "mme.json", [MME, other]), "video_mme")
+    assert "do not exist" not in words
+    assert "1 file that the references" in words
+    assert "does not exist: gone.mp4" in words
+
+
+@pytest.mark.parametrize("wrong", [{"options": []}, {"answer": "X"}, {"options": 3}])
+def test_a_question_of_video_mme_that_is_wrong_is_named(
+    tmp_path: Path, wrong: dict[str, object]
+) -> None:
+    words = refused(mme(tmp_path, "mme.json", [MME, {**MME, **wrong}]), "video_mme")
+    assert "mme.json: [1]: is no question of Video-MME" in words
+
+
+def test_other_files_beside_media_are_no_questions(tmp_path: Path) -> None:
+    folder = mme(tmp_path, "notes.json", {"a": 1})
+    (folder / "broken.json").write_text("{")
+    (folder / "list.json").write_text("[3]")
+    (question,) = of(folder, "video_mme").questions
+    assert (question.id, question.category) == ("data/fFjv93ACGo8.mp4", "data")
+    (folder / "test.parquet").write_bytes(b"no table")
+    assert "test.parquet: is not Parquet" in refused(folder, "video_mme")
+
+
+def heard(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sounds.write(levels.tone(440, 0.1, 16_000), path)
+
+
+def test_librispeech_is_one_question_for_each_line_of_a_chapter(tmp_path: Path) -> None:
+    chapter = tmp_path / "84" / "121123"
+    heard(chapter / "84-121123-0000.flac")
+    heard(chapter / "84-121123-0001.wav")
+    lines = "84-121123-0000 GO DO YOU HEAR\n\n84-121123-0001 BUT IN LESS THAN FIVE MINUTES\n"
+    (chapter / "84-121123.trans.txt").write_text(lines)
+    one, two = of(tmp_path, "audio_stt").questions
+    assert (one.id, one.reference, one.category) == ("84-121123-0000", "GO DO YOU HEAR", "84")
+    assert two.media[0]["path"].endswith("84-121123-0001.wav")
+    assert (one.scorer, one.options["max_wer"]) == ("wer", 0.1)
+    (chapter / "84-121123.trans.txt").write_text(f"{lines}84-121123-0002 GONE\n")
+    said = refused(tmp_path, "audio_stt")
+    assert "1 file that the references of" in said
+    assert "84/121123/84-121123-0002.flac" in said
+    (chapter / "84-121123.trans.txt").write_text("84-121123-0000\n")
+    assert "trans.txt: line 1: should have a name and a transcript" in refused(
+        tmp_path, "audio_stt"
+    )
+    (chapter / "84-121123.trans.txt").write_bytes(b"84-121123-0000 \xff\xfe\x00")
+    assert "cannot be read" in refused(tmp_path, "audio_stt")
+
+
+COLUMNS = "client_id\tpath\tsentence\tup_votes\tdown_votes\tage\tgender\taccents\tlocale\n"
+
+
+def test_common_voice_is_one_question_for_each_row(tmp_path: Path) -> None:
+    heard(tmp_path / "clips" / "a.mp3")
+    heard(tmp_path / "clips" / "b.mp3")
+    rows = 'x\ta.mp3\tEr sagte "ja".\t2\t0\t\tfemale\t\tde\nx\tb\tGuten Tag!\t2\t0\t\t\t\t\n'
+    (tmp_path / "train.tsv").write_text(COLUMNS)
+    (tmp_path / "validated.tsv").write_text(COLUMNS + rows)
+    one, two = of(tmp_path, "audio_stt").questions
+    assert (one.reference, one.category) == ('Er sagte "ja".', "female")
+    assert one.options == {"max_wer": 0.1, "language": "de"}
+    assert two.media[0]["path"].endswith("clips/b.mp3")
+    (tmp_path / "clips" / "b.mp3").unlink()
+    assert "does not exist: clips/b.mp3" in refused(tmp_path, "audio_stt")
+    (tmp_path / "validated.tsv").write_text(f"{COLUMNS}x\ta.mp3\t\n")
+    assert "line 2: should have a path and a sentence" in refused(tmp_path, "audio_stt")
+    (tmp_path / "validated.tsv").write_bytes(b"\xff\xfe\x00")
+    assert "cannot be read" in refused(tmp_path, "audio_stt")
+
+
+def test_json_lines_are_read_with_the_columns_of_data_sets(folder: Path) -> None:
+    rows = [
+        {"image": {"path": "red.png", "bytes": None}, "question": "What colour?", "label": 3}
+        | {"answers": {"text": ["red", "crimson"], "answer_start": [0]}},
+        {"image": "red.png", "question": "Which?", "answers": [], "answer": "red", "id": 7},
+    ]
+    (folder / "test.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    (folder / "train.jsonl").write_text("not read")
+    one, two = of(folder).questions
+    assert (one.prompt, one.reference, one.options["accept"]) == (
+        "What colour?",
+        "red",
+        ["crimson"],
+    )
+    assert (two.id, two.reference) == ("7", "red")
+    (folder / "test.jsonl").write_text(json.dumps({"image": {"path": "gone.png"}}))
+    assert "does not exist: gone.png" in refused(folder)
+    (folder / "test.jsonl").write_text(json.dumps({"image": {"bytes": "iVBO"}}))
+    assert "names no media" in refused(folder)
+
+
+def test_which_json_lines_are_meant_must_be_clear(folder: Path) -> None:
+    (folder / "a.jsonl").write_text(json.dumps({"image": "red.png", "caption": "red"}))
+    assert [one.reference for one in of(folder).questions] == ["red"]
+    (folder / "b.jsonl").write_text("{}")
+    assert "has several .jsonl files: a.jsonl, b.jsonl: rename the one" in refused(folder)

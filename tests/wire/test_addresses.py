@@ -65,7 +65,9 @@ def test_timed_and_untimed_calls_name_the_host_alike_and_as_ollama_takes_it(
 
 
 def test_a_name_beyond_ascii_is_sent_as_the_network_knows_it() -> None:
-    payload = openai.Backend(settings_for("http://bücher.example/v1")).payload(Model("m", "m"), [])
+    payload = openai.Backend(settings_for("http://bücher.example/v1")).payload(Model("m", "m"), [])[
+        0
+    ]
     assert b"\r\nHost: xn--bcher-kva.example\r\n" in payload
     assert payload.startswith(b"POST /v1/chat/completions ")
 

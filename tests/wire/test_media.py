@@ -56,7 +56,7 @@ MESSAGES: list[dict[str, Any]] = [
 
 def sent(backend: Backend, messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The messages of a request as a server reads them."""
-    _, _, body = backend.payload(TINY, messages).partition(b"\r\n\r\n")
+    _, _, body = b"".join(backend.payload(TINY, messages)).partition(b"\r\n\r\n")
     found: list[dict[str, Any]] = json.loads(body)["messages"]
     return found
 
@@ -155,6 +155,14 @@ def test_text_around_media_and_text_like_a_mark_stay_as_they_are() -> None:
     assert last == {"type": "text", "text": text}
     urls = [part["image_url"]["url"].partition(",")[2] for part in parts]
     assert [base64.b64decode(url) for url in urls] == [medium.raw for medium in media] == raws
+
+
+def test_a_medium_is_sent_without_a_copy() -> None:
+    """A copy of many megabytes takes as long as their base64."""
+    medium = Medium("image", "image/png", base64_of(b"png" * 1000), {})
+    for backend in (ollama.Backend(settings_for("h:1")), openai.Backend(settings_for("h:1"))):
+        payload = backend.payload(TINY, [{"role": "user", "content": "?", "media": [medium]}])
+        assert any(part is medium.data.parts[0] for part in payload)
 
 
 def test_a_medium_with_another_byte_has_another_key() -> None:

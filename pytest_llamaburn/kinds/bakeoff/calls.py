@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_llamaburn.gates import judged, not_passed
+from pytest_llamaburn.gates import of_test
 from pytest_llamaburn.kinds.bakeoff.measures import MEASURES
 from pytest_llamaburn.kinds.bakeoff.result import found
 
@@ -22,11 +22,8 @@ def hold(run: BakeoffRun, item: Item, session: Session) -> Callable[[], Document
     def held() -> Document:
         rows = session.run(run.hold(f"{item.node.nodeid}#1"))
         results = found(rows, run.candidates, run.settings.model_dump(), {})
-        document = {"results": {**results, "runs": rows}}
         wanted = item.keywords.get("thresholds", ())
-        broken = not_passed(judged(document, MEASURES, wanted, run.settings.gate_mode))
-        if broken:
-            raise AssertionError("; ".join(broken))
+        of_test({**results, "runs": rows}, MEASURES, wanted, run.settings.gate_mode)
         return results
 
     return held

@@ -31,8 +31,8 @@ def _newest(results_dir: Path, candidate: Document, wanted: str) -> Document:
         # An eval of several sets has one score for all of them together.
         if same and document["config"]["set"] == [wanted] and document["status"] == "complete":
             return _value(document, str(path))
-    command = f"llamaburn eval {candidate['name']} --set {wanted}"
-    words = f"there is no complete eval of this set alone: {command}"
+    line = f"llamaburn eval {candidate['name']} --set {wanted}"
+    words = f"there is no complete eval of this set alone: {line}"
     return {"value": None, "ci95": None, "measure": None, "path": None, "reason": words}
 
 

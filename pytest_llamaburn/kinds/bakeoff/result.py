@@ -13,6 +13,7 @@ from pytest_llamaburn.kinds import _single
 from pytest_llamaburn.kinds._file import (
     Part,
     RequestFacts,
+    Results,
     RunFile,
     by_kind,
     request_model,
@@ -93,7 +94,7 @@ class _Facts(RequestFacts):
 BakeoffRequest = request_model("BakeoffRequest", _Facts)
 
 
-class BakeoffResults(Part):
+class BakeoffResults(Results):
     """The models, first ranks first, and the verdict on each pair of those that are ranked."""
 
     candidates: list[Candidate]
@@ -102,10 +103,6 @@ class BakeoffResults(Part):
     decided: bool
     rounds: int
     runs: list[BakeoffRequest]  # type: ignore[valid-type]
-    summary: dict[str, Distribution]
-    totals: dict[str, int]
-    errors: dict[str, int]
-    gates: list[GateVerdict]
 
 
 class File(RunFile):

@@ -150,9 +150,13 @@ class BakeoffRun(SingleRun):
         for _ in range(max(1, self.settings.warmup)):
             self._last = await self.send_untimed(WARMUP_PROMPT)
         self._loaded_name = name
-        entries = [one for one in await self._loaded() or () if one["name"] == self.model.id]
-        about = entries[0] if entries else {}
-        return {"load_ms": load_ms, **{n: about.get(n) for n in ("size_mb", "gpu_share")}}
+        entries = (one for one in await self._loaded() or () if one["name"] == self.model.id)
+        about = next(entries, None)
+        return {
+            "load_ms": load_ms,
+            "size_mb": about and about["size_mb"],
+            "gpu_share": about and about["gpu_share"],
+        }
 
     async def _leave(self) -> None:
         """Unload the model in memory, if its server can, and close the connections to it."""

@@ -17,6 +17,7 @@ from pytest_llamaburn.tables import (
     requests,
     server,
     under,
+    verdicts,
 )
 from pytest_llamaburn.texts import counted
 
@@ -149,8 +150,7 @@ def _rounds(document: Document) -> str:
 
 def _notes(document: Document) -> Iterator[tuple[str, str]]:
     found = document["results"]
-    yield from under("gates", (f"gate {gates.sentence(gate)}" for gate in found["gates"]))
-    yield from under("insights", (insight["text"] for insight in document["insights"]))
+    yield from verdicts(document)
     yield from under("out", (f"{o['name']}: {o['out']}" for o in found["candidates"] if o["out"]))
     yield from under("requirements", _requirements(document))
     yield from under("failures", failures(found["errors"], found["runs"]))

@@ -16,6 +16,7 @@ from pytest_llamaburn.kinds.benchmark import KIND
 from pytest_llamaburn.kinds.benchmark.measured import Measured
 from pytest_llamaburn.kinds.benchmark.measures import MEASURES
 from pytest_llamaburn.load.driver import closed_loop
+from pytest_llamaburn.option import changed
 from pytest_llamaburn.progress import of_request
 from pytest_llamaburn.stats import samples
 from pytest_llamaburn.texts import counted, span
@@ -98,6 +99,8 @@ class BenchmarkRun(Run):
         given = modalities.given(self.settings)
         for modality in given:
             _probe.check_capability(self.model, self.server, modality)
+            decided = _probe.settled(self.settings, self.model, self.server, modality)
+            self.settings = self.backend.settings = changed(self.settings, decided)
         self._media = [
             medium
             for modality in given

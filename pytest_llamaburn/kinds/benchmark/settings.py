@@ -50,6 +50,12 @@ class Benchmark(Prompted, Showing):
     image: tuple[str, ...] = opt(
         (), "image to send with every prompt; repeatable", path=True, example="photo.jpg"
     )
+    video: tuple[str, ...] = opt(
+        (), "video to send with every prompt; repeatable", path=True, example="clip.mp4"
+    )
+    audio: tuple[str, ...] = opt(
+        (), "recording to send with every prompt; repeatable", path=True, example="question.wav"
+    )
     max_failures: int = opt(
         5, "stop after this number of consecutive failures of one kind", bounds={"ge": 1}
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_llamaburn import gates, measures, metrics
+from pytest_llamaburn import measures, metrics
 from pytest_llamaburn.energy import words
 from pytest_llamaburn.measures import REASONS
 from pytest_llamaburn.tables import (
@@ -20,6 +20,7 @@ from pytest_llamaburn.tables import (
     starred,
     title,
     under,
+    verdicts,
 )
 from pytest_llamaburn.texts import counted
 
@@ -69,9 +70,9 @@ def _media(media: Document) -> str:
     mb, spent_ms = sum(one["sent_bytes"] for one in sent) / 1e6, sum(o["prepare_ms"] for o in sent)
     names = ", ".join(_medium(one) for one in sent)
     probes = "".join(
-        f"; {name} of {probe['width']} × {probe['height']}: {probe['prompt_tokens']} tokens"
+        f"; {name} of {_size(probe)}: {probe['prompt_tokens']} tokens"
         for name, probe in media["probes"].items()
-        if probe.get("prompt_tokens") and "width" in probe
+        if probe.get("prompt_tokens") and _size(probe)
     )
     return (
         f"with each prompt: {names} ({mb:.2g} MB, prepared in {spent_ms:.0f} ms before the clock "
@@ -79,11 +80,19 @@ def _media(media: Document) -> str:
     )
 
 
+def _size(probe: Document) -> str:
+    """Return the size of a probe; empty where it has none."""
+    if "width" in probe:
+        return f"{probe['width']} × {probe['height']}"
+    return f"{probe['seconds']:g} s" if "seconds" in probe else ""
+
+
 def _medium(facts: Document) -> str:
     name = facts["path"].rpartition("/")[2]
-    return (
-        f"{name} {facts['sent_width']} × {facts['sent_height']}" if "sent_width" in facts else name
-    )
+    if "sent_width" not in facts:
+        return f"{name} {facts['seconds']:.3g} s" if "seconds" in facts else name
+    frames = f" as {counted(len(facts['frames']), 'frame')} of" if facts.get("frames") else ""
+    return f"{name}{frames} {facts['sent_width']} × {facts['sent_height']}"
 
 
 def _prompts(used: Document) -> str:
@@ -121,8 +130,7 @@ def _wider(config: Document, summary: Document) -> Iterator[str]:
 def _notes(document: Document, summary: Document) -> Iterator[tuple[str, str]]:
     """Yield what readers must know, each sentence with its heading."""
     found = document["results"]
-    yield from under("gates", (f"gate {gates.sentence(gate)}" for gate in found["gates"]))
-    yield from under("insights", (insight["text"] for insight in document["insights"]))
+    yield from verdicts(document)
     yield from under("failures", failures(found["errors"], found["runs"]))
     yield from under("correctness", _correctness(found.get("correctness")))
     yield from under("precision", _precision(document, summary))

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from pytest_llamaburn import gates, metrics
-from pytest_llamaburn.documents import Distribution, Document, GateVerdict
+from pytest_llamaburn.documents import Distribution, Document
 from pytest_llamaburn.kinds import _single
-from pytest_llamaburn.kinds._file import Part, RequestFacts, RunFile, request_model
+from pytest_llamaburn.kinds._file import Part, RequestFacts, Results, RunFile, request_model
 from pytest_llamaburn.kinds.chat import insights, overflow
 from pytest_llamaburn.kinds.chat.comparable import Comparison
 from pytest_llamaburn.kinds.chat.measures import MEASURES
@@ -73,16 +73,12 @@ class _Facts(RequestFacts):
 ChatRequest = request_model("ChatRequest", _Facts)
 
 
-class ChatResults(Part):
+class ChatResults(Results):
     """The results by turn."""
 
     turns: list[Turn]
     overflow: Overflow
     runs: list[ChatRequest]  # type: ignore[valid-type]
-    summary: dict[str, Distribution]
-    totals: dict[str, int]
-    errors: dict[str, int]
-    gates: list[GateVerdict]
 
 
 class File(RunFile):

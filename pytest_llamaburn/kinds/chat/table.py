@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_llamaburn import gates
 from pytest_llamaburn.kinds.chat import overflow
 from pytest_llamaburn.kinds.chat.plan import TURNS
 from pytest_llamaburn.measures import REASONS
@@ -20,6 +19,7 @@ from pytest_llamaburn.tables import (
     server,
     title,
     under,
+    verdicts,
 )
 from pytest_llamaburn.texts import counted
 
@@ -93,8 +93,7 @@ def _notes(document: Document) -> Iterator[tuple[str, str]]:
     found = document["results"]
     runs = [row for row in found["runs"] if row["part"] in TURNS]
     yield from under("end of the context", _end(found["overflow"]))
-    yield from under("gates", (f"gate {gates.sentence(gate)}" for gate in found["gates"]))
-    yield from under("insights", (insight["text"] for insight in document["insights"]))
+    yield from verdicts(document)
     yield from under("failures", failures(found["errors"], runs))
     yield from under("not measured", _absent(found["turns"]))
 

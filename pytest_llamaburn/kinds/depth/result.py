@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from pytest_llamaburn import gates, metrics
-from pytest_llamaburn.documents import Distribution, Document, GateVerdict
+from pytest_llamaburn.documents import Distribution, Document
 from pytest_llamaburn.kinds import _single
-from pytest_llamaburn.kinds._file import Part, RequestFacts, RunFile, request_model
+from pytest_llamaburn.kinds._file import Part, RequestFacts, Results, RunFile, request_model
 from pytest_llamaburn.kinds.depth import insights, plan
 from pytest_llamaburn.kinds.depth.comparable import Comparison
 from pytest_llamaburn.kinds.depth.measures import MEASURES
@@ -63,15 +63,11 @@ class _Facts(RequestFacts):
 DepthRequest = request_model("DepthRequest", _Facts)
 
 
-class DepthResults(Part):
+class DepthResults(Results):
     """The results by depth."""
 
     depths: list[DepthRates]
     runs: list[DepthRequest]  # type: ignore[valid-type]
-    summary: dict[str, Distribution]
-    totals: dict[str, int]
-    errors: dict[str, int]
-    gates: list[GateVerdict]
 
 
 class File(RunFile):

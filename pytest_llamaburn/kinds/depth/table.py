@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_llamaburn import gates
 from pytest_llamaburn.measures import REASONS
 from pytest_llamaburn.tables import (
     ABSENT,
@@ -18,6 +17,7 @@ from pytest_llamaburn.tables import (
     server,
     title,
     under,
+    verdicts,
 )
 from pytest_llamaburn.texts import counted
 
@@ -79,8 +79,7 @@ def _requests(document: Document) -> str:
 
 def _notes(document: Document) -> Iterator[tuple[str, str]]:
     found = document["results"]
-    yield from under("gates", (f"gate {gates.sentence(gate)}" for gate in found["gates"]))
-    yield from under("insights", (insight["text"] for insight in document["insights"]))
+    yield from verdicts(document)
     yield from under("failures", failures(found["errors"], found["runs"]))
     yield from under("not measured", _absent(found["depths"]))
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pytest_llamaburn.errors import LlamaBurnError
+from pytest_llamaburn.errors import LlamaBurnError, SettingsError
 from pytest_llamaburn.kinds._kind import Expected, Params, RunKind, or_broken, target_id
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from pytest_llamaburn.documents import Document
     from pytest_llamaburn.kinds._kind import Item, Session, Target
@@ -46,10 +46,15 @@ class _Eval(RunKind):
     """,
         ),
     }
-    marker_help = "asks a model questions: thresholds=['accuracy.mean>=4']"
+    marker_help = "asks a model questions: thresholds=['accuracy.mean>=4'], sample='SET/ID' (media)"
     more_markers = ("llm_multimodal",)  # for tests with media
     variant_setting = "set"
     own_outputs = dict.fromkeys((".wav", ".flac", ".ogg", ".mp3"), "save_audio")
+
+    @property
+    def marker_keywords(self) -> dict[str, Callable[[str, Any], Any]]:
+        """The keywords of the marker, each with a function that checks it."""
+        return {**super().marker_keywords, "sample": _sample}
 
     def place(self, header: Mapping[str, Any]) -> str:
         """Return the folder of a file; that of an eval with media is named after the modality."""
@@ -142,6 +147,16 @@ class _Eval(RunKind):
             for target in session.targets(self.name)
             for question in load(settings, target.variant).questions
         ]
+
+
+def _sample(marker: str, value: Any) -> str:
+    """Return the question that `sample` names; raises SettingsError unless it is SET/ID."""
+    if not isinstance(value, str) or not all(value.partition("/")):
+        raise SettingsError(
+            f"{marker}: sample={value!r} is refused: name a set and a question, such as "
+            "'image_qa/colour-1'"
+        )
+    return value
 
 
 def _set_of(header: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 from pytest_llamaburn import modalities
 from pytest_llamaburn.errors import ServerError
+from pytest_llamaburn.kept_media import Keeper
 from pytest_llamaburn.kinds._run import row_of
-from pytest_llamaburn.kinds.eval import answer_cache, asking, task
+from pytest_llamaburn.kinds.eval import answer_cache, asking, room, task
 from pytest_llamaburn.media import identified
 from pytest_llamaburn.option import changed
 from pytest_llamaburn.search import _evidence, _record
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from pytest_llamaburn.documents import Document
     from pytest_llamaburn.evalsets import Question
     from pytest_llamaburn.kinds.eval.documents import AnswerFacts, AnswerRow, Cited
+    from pytest_llamaburn.kinds.eval.room import Room
     from pytest_llamaburn.kinds.eval.settings import Eval
     from pytest_llamaburn.media import Medium
     from pytest_llamaburn.search._base import Hit, Search
@@ -32,7 +34,12 @@ if TYPE_CHECKING:
 
 
 _LETTER_PROMPT = "Which letter comes first, A or B? Answer with the letter only."
-_REFUSED = ("bad_request", "unsupported")  # how servers refuse a medium that they do not support
+# How servers refuse a medium that they do not support, and more media than fit.
+_REFUSED = {
+    "bad_request": "media_refused",
+    "unsupported": "media_refused",
+    "context_overflow": "media_overflow",
+}
 _ALTERNATIVES = (20, 5)  # likeliest tokens to ask for: the first number that a server accepts
 
 
@@ -52,11 +59,15 @@ class Answering:
     search: Search | None
     conversation: Callable[[str], list[Message]]
     modality: Any = None  # the module of the set's media
+    room: Room | None = None  # what a first frame of a video showed
+    tell: Callable[[str], None] = print
     _alternatives: int = field(default=_ALTERNATIVES[0], init=False)
 
     def __post_init__(self) -> None:
         """Open the cache of earlier answers; it reads and writes nothing yet."""
         self._cache = answer_cache.Cache(Path(self.settings.results_dir))
+        self.keeper = Keeper(Path(self.settings.results_dir))
+        self._told = False  # of a video that does not fit
 
     async def row(self, question: Question, number: int) -> AnswerRow:
         """Return the row of an answer; `number` counts the samples of a question from 0."""
@@ -105,20 +116,60 @@ class Answering:
     async def _answer(self, question: Question, number: int, hits: list[Hit]) -> AnswerFacts:
         """Return the answer of the model, or that of an earlier run to the same request."""
         prompt = _evidence.prompt_with(self.asking.text(question), hits)
-        media = modalities.encoded(question.media, self.settings)
+        media = self._encoded(question)
         if modalities.asks(self.modality, question, self.settings):
             facts = await self._asked(question, media, prompt)
             return cast("AnswerFacts", {**facts, **_shown(media)})
+        if hasattr(self.modality, "prompt"):
+            prompt = self.modality.prompt(question, prompt)
         messages = self._messages(question, prompt, media)
-        by_letter = self.asking.by_letter(question)
-        body = (self._letter_body if by_letter else self._body)(messages, number)
+        body = self._request(question, messages, number)
+        shown = {**_shown(media), **self._expected(media)}
+        if too_long := self._overflow(media, body):
+            return cast("AnswerFacts", {**facts_of(_unsent(too_long), prompt), **shown})
         key = answer_cache.key_of(self.model, self.server, identified(body, media))
         cached = self._cache.get(key) if self.settings.cache_answers else None
-        if cached is not None:
-            return cast("AnswerFacts", {**cached, **_shown(media), "cached": True})
-        facts = await self._answer_to(question, body, messages)
-        self._cache.put(key, facts)
-        return cast("AnswerFacts", {**facts, **_shown(media)})
+        facts = cached or await self._answer_to(question, body, messages)
+        if cached is None:
+            self._cache.put(key, facts)
+        more = {**shown, **self._measured(question, facts)}
+        return cast("AnswerFacts", {**facts, **more, "cached": cached is not None})
+
+    def _request(self, question: Question, messages: list[Message], number: int) -> Body:
+        """Return the request that asks a question with these messages."""
+        by_letter = self.asking.by_letter(question)
+        body = (self._letter_body if by_letter else self._body)(messages, number)
+        if hasattr(self.modality, "constrained"):
+            body = self.modality.constrained(body, question, self.server, self.settings)
+        return body
+
+    def _measured(self, question: Question, facts: AnswerFacts) -> Document:
+        """Return the field `measured` of an answer that the modality measures; or nothing."""
+        if not hasattr(self.modality, "of_answer"):
+            return {}
+        found = self.modality.of_answer(question, facts, self.server, self.settings)
+        return {"measured": found}
+
+    def _expected(self, media: list[Medium]) -> Document:
+        """Return the least tokens of the frames of videos, for the row; nothing if unknown."""
+        tokens = self.room.expected(media) if self.room else None
+        return {} if tokens is None else {"expected_media_tokens": tokens}
+
+    def _overflow(self, media: list[Medium], body: Body) -> str | None:
+        """Return why frames surely do not fit into the context; the first time it is told."""
+        tokens = self._expected(media).get("expected_media_tokens")
+        found = room.overflow(media, tokens, room.context_of(body, self.model))
+        if found and not self._told:
+            self._told = True
+            self.tell(f"a video is {found}")
+        return found
+
+    def _encoded(self, question: Question) -> list[Medium]:
+        """Return the media of a question; what is recorded of each has the id of its copy."""
+        media = modalities.encoded(question.media, self.settings)
+        for medium in media:
+            medium.facts["id"] = self.keeper.of_sent(medium)
+        return media
 
     async def _asked(self, question: Question, media: list[Medium], prompt: str) -> AnswerFacts:
         """Return the answer to a request that the modality itself sends."""
@@ -180,8 +231,8 @@ class Answering:
 
 def _refused(trace: Trace) -> None:
     """Set the kind of failure of a refused request with media."""
-    if trace.failure and trace.failure.kind in _REFUSED:
-        trace.failure.kind = "media_refused"
+    if trace.failure:
+        trace.failure.kind = _REFUSED.get(trace.failure.kind, trace.failure.kind)
 
 
 def _shown(media: list[Medium]) -> Document:
@@ -227,3 +278,8 @@ def _cited(record: SearchRecord | None, question: Question, answer: str, hits: l
 def _unsearched(words: str) -> Trace:
     now = perf_counter_ns()
     return fold([Sent(now), Failed(now, "search_failed", "search", None, words)])
+
+
+def _unsent(words: str) -> Trace:
+    now = perf_counter_ns()
+    return fold([Sent(now), Failed(now, "media_overflow", "request", None, words)])

@@ -158,11 +158,11 @@ def can_think(settings: Eval, model: Model) -> bool:
 
 
 def limits(settings: Eval, model: Model, server: Server, *, thinks: bool) -> dict[str, int]:
-    """Return the default token limit: higher for a model that thinks and for rendered programs.
+    """Return the default token limit: higher to think, and for rendered programs and tunes.
 
     The answer must fit in the context. Ollama gets the size of its context with each request.
     """
-    if not (thinks or settings.render):
+    if not (thinks or settings.render or settings.music_by == "abc"):
         return {"max_tokens": LIMIT}
     known = model.context_length or _THINKING_CONTEXT
     context = min(settings.num_ctx or _THINKING_CONTEXT, known)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_llamaburn.charts import Axis, Card, Chart, Entry, Forest, Span
+from pytest_llamaburn.charts import Axis, Card, Chart, Entry, Forest, Shown, Span
 from pytest_llamaburn.kinds import _charts
 from pytest_llamaburn.kinds.eval import transcript
 from pytest_llamaburn.tables import number
+from pytest_llamaburn.texts import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -98,7 +99,24 @@ def _entry(item: Document) -> Entry:
     cells = [question["category"], *scores]
     filters = {"verdict": verdict, "category": question["category"]}
     title = f"{question['id']}: {' '.join(question['prompt'].split())[:120]}"
-    return Entry(title, verdict, cells, filters, transcript.texts(item))
+    return Entry(title, verdict, cells, filters, transcript.texts(item), [*_shown(item)])
+
+
+def _shown(item: Document) -> Iterator[Shown]:
+    """Yield what the model was shown, and what it made that is no text."""
+    for medium in item.get("media", ()):
+        if "id" in medium:  # files of earlier versions kept none
+            frames = medium.get("frames")
+            seen = f", {counted(len(frames), 'frame')}" if frames else ""
+            seconds = f", {number(medium['seconds'])} s" if medium.get("seconds") else ""
+            yield Shown(medium["id"], f"{medium['kind']}{seconds}{seen}")
+    made = item.get("measured") or {}
+    for name, label in (("audio_id", "answer"), ("recording_id", "recording")):
+        if made.get(name):
+            yield Shown(made[name], label)
+    picture = (item["verdict"] or {}).get("details", {}).get("screenshot_id")
+    if picture:
+        yield Shown(picture, "what the code drew")
 
 
 def _verdict(item: Document) -> str:

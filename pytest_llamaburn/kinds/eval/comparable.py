@@ -9,14 +9,15 @@ from __future__ import annotations
 
 from functools import cached_property
 from statistics import fmean
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from pytest_llamaburn import criteria
 from pytest_llamaburn.errors import ResultsError
 from pytest_llamaburn.kinds import _comparable
 from pytest_llamaburn.kinds._comparable import Change, Column, Estimate, Subject
-from pytest_llamaburn.kinds.eval import scores
+from pytest_llamaburn.kinds.eval import programs, scores
 from pytest_llamaburn.kinds.eval.measures import MEASURES
+from pytest_llamaburn.program_measures import PROGRAMS
 from pytest_llamaburn.stats import figures
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from pytest_llamaburn.criteria import Criterion
     from pytest_llamaburn.documents import Document
+    from pytest_llamaburn.kinds.eval.documents import Item
 
 
 def _unread(answer: Document) -> bool | None:
@@ -46,9 +48,13 @@ _SHARES: dict[str, Callable[[Document], bool | None]] = {
 }
 # Each of these shares is of the answers that another share leaves out.
 _WITH = {"unparsable": "correct_of_parsed", "not_attempted": "correct_given_attempted"}
-_BEFORE = {"few_shot": 0, "choice_by": "text"}  # the values in files of earlier versions
+_SAMPLING = {"video_rate": 1.0, "video_frames": 16, "video_as": "frames", "video_sound": "auto"}
+# The values in files of earlier versions.
+_BEFORE = {"few_shot": 0, "choice_by": "text", **_SAMPLING}
 _F_SCORE = "f_score"
 _ON_A_SCALE = "1 to 5"
+_SPEEDS = {one.name: one for one in PROGRAMS}
+_MARGINS = 5  # a speed differs between sessions as other speeds do: by some percent
 
 
 class ScoredEval(Subject):
@@ -56,7 +62,7 @@ class ScoredEval(Subject):
 
     alike = (
         *("judge", "judge_repeats", "temperature", "max_tokens", "web_search", "samples", "seed"),
-        *("system_prompt", "few_shot", "choice_by"),
+        *("system_prompt", "few_shot", "choice_by", "image_size", *_SAMPLING),
     )
 
     @cached_property
@@ -123,15 +129,18 @@ class Comparison(_comparable.Comparison):
         judged = [n for n in (*criteria.BUILT_IN, *found) if n != "grade" and n not in redefined]
         names = dict.fromkeys((*judged, *_shares_of(items), _F_SCORE))
         own = {**other.own, **self.baseline.own}
-        return [
+        marks = [
             _column(name, own.get(name) or criteria.named(name))
             for name in names
             if any(_score(item, name) is not None for item in items)
         ]
+        return [*marks, *self._speeds(shared)]
 
     def estimate(self, other: ScoredEval, column: Column) -> Estimate:
         """Return the mean difference over the questions for which both sides have the score."""
         shared = self._shared(other)
+        if column.metric in _SPEEDS:
+            return self._of_speed(other, column, shared)
         was, now, name = self.baseline.items, other.items, column.metric
         scored = ((_score(was[key], name), _score(now[key], name)) for key in shared)
         pairs = [(a, b) for a, b in scored if a is not None and b is not None]
@@ -145,6 +154,44 @@ class Comparison(_comparable.Comparison):
             values = (fmean(sides[0]), fmean(sides[1])) if pairs else (None, None)
         facts = {"questions": len(pairs), "shared": len(shared)}
         return Estimate(*values, found.value, found.ci95, found.reason, facts)
+
+    def _speeds(self, shared: Sequence[tuple[Any, ...]]) -> list[Column]:
+        """Return the columns of what programs measured; their margin is 5 % of the baseline."""
+        found = {name: self._means(self.baseline, name, shared) for name in _SPEEDS}
+        return [
+            Column(one.name, one.unit, one.better, width=_MARGINS * fmean(found[name].values()))
+            for name, one in _SPEEDS.items()
+            if found[name]
+        ]
+
+    def _of_speed(
+        self, other: ScoredEval, column: Column, shared: Sequence[tuple[Any, ...]]
+    ) -> Estimate:
+        """Return the mean difference over the questions that both answered right.
+
+        Frame rates of different renderers, such as a GPU and a processor, are not compared.
+        """
+        before, after = (self._means(s, column.metric, shared) for s in (self.baseline, other))
+        both = [key for key in before if key in after]
+        found = figures.mean([after[key] - before[key] for key in both])
+        drawn = [programs.renderers(one.document) for one in (self.baseline, other)]
+        reason = found.reason or None
+        if not both:
+            reason = "no question has a right answer in both"
+        elif drawn[0] != drawn[1]:
+            was, now = (", ".join(names) or "nothing" for names in drawn)
+            reason = f"drawn by {now}, in the baseline by {was}"
+        was_mean = fmean(before[key] for key in both or before) if before else None
+        now_mean = fmean(after[key] for key in both or after) if after else None
+        change, interval = (None, None) if reason else (found.value, found.ci95)
+        facts = {"questions": len(both), "shared": len(shared)}
+        return Estimate(was_mean, now_mean, change, interval, reason, facts)
+
+    @staticmethod
+    def _means(side: ScoredEval, name: str, shared: Sequence[tuple[Any, ...]]) -> dict[Any, float]:
+        """Return the mean of a measure of programs by question, where it has one."""
+        found = {key: programs.values_of(cast("Item", side.items[key]), name) for key in shared}
+        return {key: fmean(values) for key, values in found.items() if values}
 
     def file(self, subject: ScoredEval) -> Document:
         """Return the entry of a file in the comparison, with its eval set."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pytest_llamaburn import judges
 from pytest_llamaburn.errors import SettingsError
-from pytest_llamaburn.kinds.eval import task
+from pytest_llamaburn.kinds.eval import showing, task
 from pytest_llamaburn.texts import counted
 
 if TYPE_CHECKING:
@@ -43,7 +43,8 @@ def _estimates(
     if not settings.pairwise:
         return panel.estimate((case, question.asked) for question, case in cases)
     return panel.estimate_pairs(
-        judges.Pair(q.prompt, case.answer, _TYPICAL, q.reference, q.rubric) for q, case in cases
+        judges.Pair(q.prompt, case.answer, _TYPICAL, q.reference, q.rubric, case.shown)
+        for q, case in cases
     )
 
 
@@ -51,11 +52,15 @@ def _case(q: Question, item: Item | None, settings: Eval) -> Case:
     """Return the case of a stored answer, or of an answer of the expected length."""
     if item is not None:
         evidence = task.evidence(q, item["search"])
-        return judges.Case(q.prompt, item["answer"] or "", q.reference, q.rubric, evidence=evidence)
+        shown = showing.media(q, item, settings)
+        answer = item["answer"] or ""
+        return judges.Case(q.prompt, answer, q.reference, q.rubric, evidence=evidence, shown=shown)
     evidence = task.evidence(q, None) or ""
     if settings.web_search and q.allow_web_search:
         evidence += settings.search_results * _TYPICAL
-    return judges.Case(q.prompt, _TYPICAL, q.reference, q.rubric, evidence=evidence or None)
+    shown = showing.media(q, None, settings)
+    found = evidence or None
+    return judges.Case(q.prompt, _TYPICAL, q.reference, q.rubric, evidence=found, shown=shown)
 
 
 def _condition(estimate: Estimate, settings: Eval) -> str:

@@ -10,6 +10,7 @@ from typing import NotRequired
 
 from typing_extensions import TypedDict
 
+from pytest_llamaburn.criteria import Definition
 from pytest_llamaburn.documents import Document, Failure, Outcome, RequestRow
 from pytest_llamaburn.judges._documents import ComparisonFields, ScoreFields
 from pytest_llamaburn.search._record import SearchRecord
@@ -27,7 +28,7 @@ class QuestionFields(TypedDict):
     scorer: str | None
     criteria: Sequence[str]
     options: Document
-    definitions: NotRequired[Sequence[Document]]
+    definitions: NotRequired[Sequence[Definition]]
     context: NotRequired[Sequence[str]]
     media: NotRequired[Sequence[Document]]
 

@@ -86,7 +86,7 @@ def _judge_of(comparison: ComparisonFields) -> str | None:
 def cost(items: Iterable[Item]) -> Document:
     """Return the calls, tokens and USD of judging; the cost is None if any part is unknown."""
     asked = [one for one in judgments(items) if one["source"] == "judge"]
-    tokens = {name: _sum(one["usage"][name] for one in asked) for name in _TIERS}
+    tokens = {name: _sum(one["usage"].get(name) for one in asked) for name in _TIERS}
     known = [one["cost_usd"] for one in asked if one["cost_usd"] is not None]
     reasons = [one["cost_reason"] for one in asked if one["cost_usd"] is None]
     return {

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn import judges
-from pytest_llamaburn.kinds.eval import scoring, task
+from pytest_llamaburn.kinds.eval import scoring, showing, task
 from pytest_llamaburn.store import journal
 from pytest_llamaburn.store.resume import ASKED_AGAIN
 
@@ -105,8 +105,7 @@ class Judging:
             keep("rivals", {"answers": given})
         for name, samples in answers.items():
             if name not in done:
-                seen = (pictures[name],) if name in pictures else ()
-                self._submit(self._queue, name, samples[0], seen)
+                self._submit(self._queue, name, samples[0], pictures.get(name))
 
     def scores(self, name: str) -> Judged:
         """Wait until a question is judged; return the results as in a `scores` row."""
@@ -125,15 +124,14 @@ class Judging:
             self._queue.close()
             self._queue = None
 
-    def _submit(
-        self, queue: JudgeQueue, name: str, row: AnswerRow, pictures: tuple[str, ...]
-    ) -> None:
+    def _submit(self, queue: JudgeQueue, name: str, row: AnswerRow, picture: str | None) -> None:
         question = task.question(row["question"])
         if not self.settings.pairwise:
-            case = scoring.case(question, row, pictures)
+            case = scoring.case(question, row, showing.media(question, row, self.settings, picture))
             self._pending[name] = queue.judge(case, question.asked, name)
             return
-        pair = scoring.pair(question, row, self._opponent.get(name))
+        shown = showing.media(question, {"media": row.get("media")}, self.settings)
+        pair = scoring.pair(question, row, self._opponent.get(name), shown)
         if pair is not None:
             self._pending[name] = queue.compare(pair, name)
 

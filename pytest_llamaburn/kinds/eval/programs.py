@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from pytest_llamaburn import registry
+from pytest_llamaburn import kept_media, registry
 from pytest_llamaburn.kinds.eval import measured, scores
 from pytest_llamaburn.program_measures import PROGRAMS
 from pytest_llamaburn.tables import Sheet, number
@@ -50,8 +50,17 @@ def _distributions(items: Sequence[Item]) -> Document:
 
 def values(document: Mapping[str, Any], name: str) -> list[float]:
     """Return the values of a measure of programs, one for each right answer that has it."""
-    numbers = _numbers(document["results"]["items"])
-    return [one[name] for one in numbers if one.get(name) is not None]
+    return [one for item in document["results"]["items"] for one in values_of(item, name)]
+
+
+def values_of(item: Item, name: str) -> list[float]:
+    """Return the values of a measure of programs in one item, of its right answers."""
+    return [one[name] for one in _numbers([item]) if one.get(name) is not None]
+
+
+def renderers(document: Mapping[str, Any]) -> list[str]:
+    """Return the names of the renderers that drew, sorted; none without drawings."""
+    return sorted((document["results"].get("programs") or {}).get("renderers", ()))
 
 
 def sheets(found: Document | None) -> Iterator[Sheet]:
@@ -88,11 +97,11 @@ def _median(found: Document) -> str:
     return number(found["p50"])
 
 
-def keep_picture(score: Any, folder: Path, name: str) -> str | None:
+def keep_picture(score: Any, folder: Path, name: str, results_dir: Path) -> str | None:
     """Write the picture of a rendering into a folder and return it; the score then has its path.
 
-    The path counts from the folder of the result file. Without a picture, or where it cannot be
-    written, the path is None.
+    The path counts from the folder of the result file; the score also has the id of a copy, for
+    pages. Without a picture, or where it cannot be written, the path is None.
     """
     if score is None or "picture" not in score["details"]:
         return None
@@ -101,11 +110,13 @@ def keep_picture(score: Any, folder: Path, name: str) -> str | None:
     details["screenshot"] = None
     if picture is None:
         return None
+    raw = base64.b64decode(picture)
     path = folder / f"{re.sub(r'[^A-Za-z0-9_.-]', '_', name)[:80]}.png"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(base64.b64decode(picture))
+        path.write_bytes(raw)
         details["screenshot"] = f"{SCREENSHOTS}/{folder.name}/{path.name}"
+        details["screenshot_id"] = kept_media.keep(results_dir, raw, ".png")
     except OSError as err:
         details["screenshot_error"] = err.strerror or str(err)
     return picture

@@ -26,6 +26,9 @@ _COUNTS: dict[str, tuple[tuple[str, ...], str | None]] = {
     "field_accuracy": (("fields_right",), "fields"),
     "event_f1": (("events_double",), "events_both"),
     "segment_f1": (("segments_double",), "segments_both"),
+    "parse_rate": (("parsed",), None),
+    "key_obeyed": (("keys_right",), "keys_asked"),
+    "metre_obeyed": (("metres_right",), "metres_asked"),
     "facts_found": (("facts_found",), "facts"),
     "vqa_accuracy": (("vqa_accuracy",), None),
     "render_success": (("render_success",), None),
@@ -56,6 +59,7 @@ def _rate(verdicts: Sequence[Verdict], parts: tuple[str, ...], whole: str | None
         (float(sum(one.get(part, 0) for part in parts)), float(1 if whole is None else one[whole]))
         for one in known
     ]
+    pairs = [pair for pair in pairs if pair != (0, 0)]  # what nobody asked for
     total = sum(length for _, length in pairs)
     mean = sum(count for count, _ in pairs) / total if total else None
     return {
@@ -69,10 +73,15 @@ def _rate(verdicts: Sequence[Verdict], parts: tuple[str, ...], whole: str | None
 
 
 def _interval(pairs: Sequence[tuple[float, float]], rate: float, total: float) -> Any:
-    """Return the 95 % interval of a ratio of sums, by its linear approximation; not below 0."""
+    """Return the 95 % interval of a ratio of sums, by its linear approximation; not below 0.
+
+    Where each answer counts 1, and all of it or nothing is found, it is Wilson's of a share.
+    """
     n = len(pairs)
     if n < 2:
         return None
+    if set(pairs) <= {(0.0, 1.0), (1.0, 1.0)}:
+        return samples.wilson(sum(count for count, _ in pairs), n)
     squares = sum((count - rate * length) ** 2 for count, length in pairs)
     half = samples.t_quantile(n - 1) * math.sqrt(n / (n - 1) * squares) / total
     return [max(0.0, rate - half), rate + half]

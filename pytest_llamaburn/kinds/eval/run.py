@@ -23,8 +23,10 @@ from pytest_llamaburn.kinds.eval import (
     insights,
     measures,
     programs,
+    room,
     scoring,
     task,
+    told,
 )
 from pytest_llamaburn.kinds.eval.answering import Answering, thought_in
 from pytest_llamaburn.kinds.eval.judging import Judging, is_final
@@ -90,11 +92,13 @@ class EvalRun(Run):
     async def answer(self, question: Question) -> list[AnswerRow]:
         """Ask the model a question --samples times; return the rows."""
         rows = self._rows.setdefault(question.id, {})
+        self._progress.tell("asked", told.asked(question, self._answering.keeper))
         for number in range(self.settings.samples):
             if number not in rows:
                 rows[number] = await self._answering.row(question, number)
                 self.write("request", rows[number])
                 self._warn_of_cuts(rows[number])
+            self._progress.tell("answered", told.answered(rows[number]))
             self._progress.step(of_request(rows[number], stage="answering", unit=_UNIT))
         return [*rows.values()]
 
@@ -111,6 +115,7 @@ class EvalRun(Run):
             self._begin_judging()
             self._scores[question.id] = self._scored(question, [*rows.values()])
             self.write("scores", self._scores[question.id])
+        self._progress.tell("scored", told.scored(self._scores[question.id]))
         self._progress.step(Event(stage="scoring", unit=_UNIT))
         return self._scores[question.id]
 
@@ -150,8 +155,9 @@ class EvalRun(Run):
             self._modality.ready()
             if hasattr(self._modality, "TELLER"):
                 self._modality.TELLER.say = self._progress.say
-            for question in self._questions:
-                self._notes += modalities.check(question.media)
+                self._modality.TELLER.tell = self._progress.tell
+                self._modality.check_source(self.settings)
+            self._notes += modalities.check_all(question.media for question in self._questions)
 
     def _tell_unsearched(self) -> None:
         """Tell the user if an option asks for a search that will not happen."""
@@ -182,13 +188,16 @@ class EvalRun(Run):
             self._search,
             self.messages,
             self._modality,
+            tell=self._progress.say,
         )
 
     def _decide(self, system_prompt: str | None) -> None:
         """Set the values that the user left open, so that the result file records them."""
         self._is_limit_ours = self.settings.max_tokens is None
         thinks = asking.can_think(self.settings, self.model)
-        self._limit(thinks, "can think", system_prompt=asking.recorded(system_prompt))
+        shown = _probe.settled(self.settings, self.model, self.server, self._modality)
+        decided = {**shown, "system_prompt": asking.recorded(system_prompt)}
+        self._limit(thinks, "can think", **decided)
 
     def _limit(self, thinks: bool, seen: str, **decided: Any) -> None:
         """Set the token limit unless the user did; tell the limit of a model that thinks."""
@@ -208,7 +217,19 @@ class EvalRun(Run):
                 f"answer begins; --max-tokens {asking.THINKING_LIMIT} gives it room"
             )
 
+    async def _find_way(self) -> None:
+        """Have the modality decide how its questions are asked, and say how."""
+        if not hasattr(self._modality, "way"):
+            return
+        asked = (self.backend, self.server, self._questions, self.settings)
+        chosen, words = await self._modality.way(*asked)
+        self._progress.say(words)
+        self.settings = self.settings.model_copy(update=chosen)
+        self._limit(asking.can_think(self.settings, self.model), "can think")
+        self._answering.settings = self.settings
+
     async def _warm_up(self) -> None:
+        await self._find_way()
         await super()._warm_up()
         if thought_in(self._last) and not asking.can_think(self.settings, self.model):
             self._limit(True, "thinks")
@@ -219,6 +240,7 @@ class EvalRun(Run):
         sends = hasattr(modality, "probe")  # not where the answers are programs
         if sends and not all(modalities.asks(modality, one, self.settings) for one in asked):
             self._probed = await _probe.sent(self.backend, self.model, self._modality)
+            self._answering.room = room.of(self._probed)
         if self.settings.choice_by == "logprob":
             await self._answering.check_logprobs(self._questions)
 
@@ -342,7 +364,8 @@ class EvalRun(Run):
         if question.scorer != "render":
             return found
         name = f"{question.id}-{row['iteration']}"
-        picture = programs.keep_picture(found, self._screenshots, name)
+        home = Path(self.settings.results_dir)
+        picture = programs.keep_picture(found, self._screenshots, name, home)
         if self._judging.waits_for_pictures:
             self._early[place] = found
             self._pictures |= {question.id: picture} if picture else {}

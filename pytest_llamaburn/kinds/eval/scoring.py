@@ -15,7 +15,7 @@ from pytest_llamaburn.scorers._base import Score
 if TYPE_CHECKING:
     from pytest_llamaburn.documents import Document
     from pytest_llamaburn.evalsets import Question
-    from pytest_llamaburn.judges import Case, Pair
+    from pytest_llamaburn.judges import Case, Pair, Shown
     from pytest_llamaburn.kinds.eval.documents import AnswerRow, Verdict
 
 _LONGEST_REASON = 500  # characters of an error of another distribution's scorer
@@ -50,8 +50,8 @@ def _of_nothing(question: Question) -> Document:
     return module.score("", question).details if hasattr(module, "RATES") else {}
 
 
-def case(question: Question, row: AnswerRow, pictures: tuple[str, ...] = ()) -> Case:
-    """Return the case of an answer for judges, with pictures of what its code drew."""
+def case(question: Question, row: AnswerRow, shown: tuple[Shown, ...] = ()) -> Case:
+    """Return an answer as judges are given it, with the media that they are shown."""
     return judges.Case(
         question.prompt,
         row["answer"] or "",
@@ -60,19 +60,23 @@ def case(question: Question, row: AnswerRow, pictures: tuple[str, ...] = ()) -> 
         row["error"]["kind"] if row["error"] else None,
         row["finish_reason"],
         task.evidence(question, row["search"]),
-        pictures,
+        shown,
     )
 
 
-def pair(question: Question, row: AnswerRow, opponent: AnswerRow | None) -> Pair | None:
-    """Return the two answers that judges compare.
-
-    None if one of them is missing for a reason other than the model.
-    """
+def pair(
+    question: Question,
+    row: AnswerRow,
+    opponent: AnswerRow | None,
+    shown: tuple[Shown, ...] = (),
+) -> Pair | None:
+    """Return two answers as judges compare them; None if one is missing, not by the model."""
     texts = [_compared(question, one) for one in (row, opponent)]
     if texts[0] is None or texts[1] is None:
         return None
-    return judges.Pair(question.prompt, texts[0], texts[1], question.reference, question.rubric)
+    return judges.Pair(
+        question.prompt, texts[0], texts[1], question.reference, question.rubric, shown
+    )
 
 
 def _compared(question: Question, row: AnswerRow | None) -> str | None:

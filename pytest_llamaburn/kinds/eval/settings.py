@@ -46,6 +46,17 @@ class Eval(Run, Judging, Searching, Showing, Audio):
     music_path: str = opt(
         "/sound-generation", "path of the server's API that generates music and sounds"
     )
+    music_by: str = opt(
+        "auto",
+        "how music is asked for: endpoint (the server sends sound), abc (a model of text writes "
+        "ABC notation, which is rendered), or auto (abc unless the server has the endpoint)",
+        choices=words("auto", "endpoint", "abc"),
+    )
+    abc_grammar: bool = opt(
+        True,
+        "have the server hold music to the grammar of ABC notation, where it can: llama.cpp by a "
+        "grammar, Ollama by a schema",
+    )
     text: str | None = opt(
         None,
         "a text to speak, instead of a set",
@@ -63,7 +74,8 @@ class Eval(Run, Judging, Searching, Showing, Audio):
     )
     device: str | None = opt(
         None,
-        "input device of --live-audio: its name, a part of it, or default",
+        "input device of --live-audio: its name, a part of it, or default; or stream:FILE, a file "
+        "to which another program appends 16-bit samples, mono, 16 kHz",
         scope="eval",
         example="default",
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 from statistics import fmean
 from typing import TYPE_CHECKING
 
-from pytest_llamaburn import gates
 from pytest_llamaburn.criteria import NOT_APPLICABLE
 from pytest_llamaburn.grids import printable
 from pytest_llamaburn.kinds.eval import measured as _measured
@@ -24,6 +23,7 @@ from pytest_llamaburn.tables import (
     starred,
     title,
     under,
+    verdicts,
 )
 from pytest_llamaburn.texts import counted
 
@@ -256,8 +256,7 @@ def _notes(document: Document) -> Iterator[tuple[str, str]]:
     """Yield the notes below the table, each with its heading."""
     found = document["results"]
     answers = [one for item in found["items"] for one in (item, *item["more_samples"])]
-    yield from under("gates", (f"gate {gates.sentence(gate)}" for gate in found["gates"]))
-    yield from under("insights", (insight["text"] for insight in document["insights"]))
+    yield from verdicts(document)
     yield from under("failures", failures(found["errors"], answers))
     yield from under("scoring", _scoring(document))
     yield from under("judges", _judged(found))

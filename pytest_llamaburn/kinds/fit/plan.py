@@ -37,7 +37,8 @@ def most(first: int, longest: int, edge: int) -> int:
     """Return how many contexts are tried at most."""
     passed = doubled(first, longest)
     widest = max((b - a for a, b in itertools.pairwise([0, *passed])), default=first)
-    return len(passed) + max(0, math.ceil(math.log2(max(1.0, widest / edge))))
+    uneven = int(first % edge > 0 or longest % edge > 0)  # a half of the way is then rounded
+    return len(passed) + max(0, math.ceil(math.log2(max(1.0, widest / edge)))) + uneven
 
 
 def requests(settings: Any) -> int:

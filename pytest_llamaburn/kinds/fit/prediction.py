@@ -168,7 +168,7 @@ def _compute(model: Shape, cells: int, batch: int) -> int | None:
     """Return about how large the compute buffer is.
 
     For each token of a batch it holds five activations as long as the embedding and three as long
-    as the inner layer: seen for llama.cpp's builds 10488 and 11549. It also holds the mask of the
+    as the inner layer: seen in the log of llama.cpp's build 11549. It also holds the mask of the
     batch over the context, and the scores of one output token.
     """
     if model.embedding is None or model.inner is None:

@@ -8,11 +8,11 @@ from pydantic import Field
 
 from pytest_llamaburn import gates, metrics
 from pytest_llamaburn.backends import _gguf
-from pytest_llamaburn.documents import Distribution, Document, GateVerdict
+from pytest_llamaburn.documents import Distribution, Document
 from pytest_llamaburn.energy import profiles
 from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.kinds import _single
-from pytest_llamaburn.kinds._file import Part, RequestFacts, RunFile, request_model
+from pytest_llamaburn.kinds._file import Part, RequestFacts, Results, RunFile, request_model
 from pytest_llamaburn.kinds.fit import insights, plan
 from pytest_llamaburn.kinds.fit.comparable import Comparison
 from pytest_llamaburn.kinds.fit.measures import MEASURES
@@ -110,17 +110,13 @@ class _Facts(RequestFacts):
 FitRequest = request_model("FitRequest", _Facts)
 
 
-class FitResults(Part):
+class FitResults(Results):
     """The results by context."""
 
     foreseen: Foreseen
     series: list[Series]
     steps: list[Step]
     runs: list[FitRequest]  # type: ignore[valid-type]
-    summary: dict[str, Distribution]
-    totals: dict[str, int]
-    errors: dict[str, int]
-    gates: list[GateVerdict]
 
 
 class File(RunFile):

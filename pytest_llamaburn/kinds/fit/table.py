@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_llamaburn import gates
 from pytest_llamaburn.kinds.fit import foresight, plan
 from pytest_llamaburn.measures import REASONS
 from pytest_llamaburn.tables import (
@@ -19,6 +18,7 @@ from pytest_llamaburn.tables import (
     server,
     title,
     under,
+    verdicts,
 )
 from pytest_llamaburn.texts import counted
 
@@ -93,8 +93,7 @@ def _notes(document: Document) -> Iterator[tuple[str, str]]:
     found = document["results"]
     yield from under("largest context", map(_largest, found["series"]))
     yield from under("prediction", _predicted(found["foreseen"]))
-    yield from under("gates", (f"gate {gates.sentence(gate)}" for gate in found["gates"]))
-    yield from under("insights", (insight["text"] for insight in document["insights"]))
+    yield from verdicts(document)
     yield from under("failures", failures(found["errors"], found["runs"]))
     yield from under("not measured", _absent(document))
 

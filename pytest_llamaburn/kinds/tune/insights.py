@@ -24,7 +24,8 @@ def at_the_end_of_a_range(document: Document) -> Finding | None:
     """Advise more values of an option whose best one is the largest or smallest that was tried."""
     for effect in document["results"]["effects"]:
         numbers = [level["value"] for level in effect["levels"]]
-        if not effect["apart"] or len(numbers) < 3 or not all(type(n) is int for n in numbers):
+        alone = all(level["apart"] for level in effect["levels"][1:])
+        if not alone or len(numbers) < 3 or not all(type(n) is int for n in numbers):
             continue
         if numbers[0] in (min(numbers), max(numbers)):
             end = "largest" if numbers[0] == max(numbers) else "smallest"

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from pytest_llamaburn import gates, metrics
-from pytest_llamaburn.documents import Distribution, Document, GateVerdict
+from pytest_llamaburn.documents import Distribution, Document
 from pytest_llamaburn.kinds import _single
-from pytest_llamaburn.kinds._file import Part, RequestFacts, RunFile, request_model
+from pytest_llamaburn.kinds._file import Part, RequestFacts, Results, RunFile, request_model
 from pytest_llamaburn.kinds.tune import insights, plan, started, trials
 from pytest_llamaburn.kinds.tune.comparable import Comparison
 from pytest_llamaburn.kinds.tune.measures import MEASURES
@@ -46,9 +46,13 @@ class Setting(Part):
 
 
 class Level(Part):
-    """A value of an option: how much more time it takes than the best value, as a share."""
+    """A value of an option: how much more time it takes than the best value, as a share.
+
+    `apart` is whether it can be told from the best one.
+    """
 
     value: int | float | str | bool
+    apart: bool
     more: float | None
     more_ci95: tuple[float, float] | None
 
@@ -84,7 +88,7 @@ class _Facts(RequestFacts):
 TuneRequest = request_model("TuneRequest", _Facts)
 
 
-class TuneResults(Part):
+class TuneResults(Results):
     """The results by setting, fastest first."""
 
     objective: Literal["total", "prefill", "decode"]
@@ -93,10 +97,6 @@ class TuneResults(Part):
     effects: list[Effect]
     noise: float | None
     runs: list[TuneRequest]  # type: ignore[valid-type]
-    summary: dict[str, Distribution]
-    totals: dict[str, int]
-    errors: dict[str, int]
-    gates: list[GateVerdict]
 
 
 class File(RunFile):
@@ -247,6 +247,10 @@ def _several(tried: Mapping[str, plan.Setting]) -> dict[str, bool]:
     return {option: len({one[option] for one in tried.values()}) > 1 for option in names}
 
 
+def _level(level: trials.Level) -> Document:
+    return {"value": level.value, "apart": level.more.certain, **_more(level.more)}
+
+
 def _effects(tried: Mapping[str, plan.Setting], known: trials.Values) -> list[Document]:
     spread = trials.noise(known)
     made: list[Document] = []
@@ -259,7 +263,7 @@ def _effects(tried: Mapping[str, plan.Setting], known: trials.Values) -> list[Do
         made.append(
             {
                 "option": option,
-                "levels": [{"value": level.value, **_more(level.more)} for level in effect],
+                "levels": [_level(level) for level in effect],
                 "apart": any(level.more.certain for level in effect),
                 "reason": None if effect else "not all settings have a time",
             }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_llamaburn import gates
 from pytest_llamaburn.measures import REASONS
 from pytest_llamaburn.tables import (
     ABSENT,
@@ -18,6 +17,7 @@ from pytest_llamaburn.tables import (
     server,
     title,
     under,
+    verdicts,
 )
 from pytest_llamaburn.texts import counted
 
@@ -81,9 +81,9 @@ def _notes(document: Document) -> Iterator[tuple[str, str]]:
     found = document["results"]
     known = [one for one in found["settings"] if one["rounds"]]
     yield from under("best setting", _best(found, alone=len(known) == 1))
+    yield from under("to keep it", found["best"]["keep"] if found["best"] else ())
     yield from under("what each option is worth", map(_worth, found["effects"]))
-    yield from under("gates", (f"gate {gates.sentence(gate)}" for gate in found["gates"]))
-    yield from under("insights", (insight["text"] for insight in document["insights"]))
+    yield from verdicts(document)
     yield from under("failures", failures(found["errors"], found["runs"]))
     yield from under("not measured", _absent(found["settings"]))
 
@@ -97,20 +97,21 @@ def _best(found: Mapping[str, Any], *, alone: bool) -> Iterator[str]:
     none = "no other was measured" if alone else "no other is as fast"
     told = f"it cannot be told apart from {others}" if together else none
     yield f"{best['name']}: {told}"
-    yield f"to keep it: {'; '.join(best['keep'])}"
 
 
 def _worth(effect: Document) -> str:
     if effect["reason"]:
         return f"{effect['option']}: not known, {effect['reason']}"
     best, *rest = effect["levels"]
+    near = [str(one["value"]) for one in (best, *rest) if not one["apart"]]
+    if not effect["apart"]:
+        told = f"the values cannot be told apart; {best['value']} looked best"
+    elif len(near) > 1:
+        told = f"{', '.join(near)} are best and cannot be told apart"
+    else:
+        told = f"{best['value']} is best"
     others = (f"{level['value']} {_more(level)}" for level in rest)
-    head = (
-        f"{effect['option']}: {best['value']} is best"
-        if effect["apart"]
-        else (f"{effect['option']}: the values cannot be told apart; {best['value']} looked best")
-    )
-    return f"{head}; {', '.join(others)}"
+    return f"{effect['option']}: {told}; {', '.join(others)}"
 
 
 def _more(level: Mapping[str, Any]) -> str:

@@ -9,6 +9,18 @@ import { buildSandbox } from "./sandbox.mjs";
 
 const out = process.argv[2] ?? "../static";
 await mkdir(out, { recursive: true });
+const worklet = await build({
+  entryPoints: ["src/media/mic-worklet.ts"],
+  outdir: out,
+  bundle: true,
+  format: "esm",
+  target: "es2022",
+  minify: true,
+  entryNames: "[name]-[hash]",
+  metafile: true,
+  logLevel: "warning",
+});
+const microphone = basename(Object.keys(worklet.metafile.outputs)[0]);
 const { metafile } = await build({
   entryPoints: ["src/main.tsx", "src/style.css"],
   outdir: out,
@@ -24,6 +36,7 @@ const { metafile } = await build({
   metafile: true,
   logLevel: "warning",
   legalComments: "none",
+  define: { MIC_WORKLET: JSON.stringify(`/assets/${microphone}`) },
 });
 
 const outputs = Object.entries(metafile.outputs);

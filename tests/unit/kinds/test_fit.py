@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from support import single_runs
 from support.gpu_server import INFO, PER_TOKEN, TENSORS, Gpu, GpuBackend, taken
@@ -152,6 +152,8 @@ def test_tensors_of_an_unknown_type_leave_the_weights_open() -> None:
     assert prediction.need(model, Asked(512)).total is None
 
 
+@settings(max_examples=300)
+@example(first=64, longest=2625, edge=64, truth=2560, beyond=plan.SPILLS)
 @given(
     first=st.integers(64, 5000),
     longest=st.integers(64, 300_000),
@@ -540,3 +542,44 @@ def test_the_longest_context_is_the_users_or_the_models() -> None:
     assert plan.ends(asked(max_ctx=65536), 32768) == (2048, 32768)
     assert plan.ends(asked(max_ctx=1024), None) == (1024, 1024)
     assert plan.ends(asked(num_ctx=512, max_ctx=4096), 32768) == (512, 4096)
+
+
+def test_nothing_on_the_gpu_and_no_rate_past_the_edge_are_said() -> None:
+    whole = measured(Gpu(holds=8192), edge=256)
+    steps = [dict(step) for step in whole["run"].steps]
+    for step in steps:
+        if step["num_ctx"] > 8192:
+            step["place"] = plan.RAM
+    sight, ends = whole["run"].foreseen, whole["run"].ends
+    rows = [row for row in whole["runs"] if row["num_ctx"] <= 8192]
+    (series,) = result.found(rows, steps, sight, ends)["series"]
+    assert series["reason"] == "with 8448 tokens, nothing is on the GPU"
+    assert series["spill_loss"] is None
+
+
+def test_how_much_memory_another_machine_has_is_not_known() -> None:
+    facts: Any = {**seen(model_of(Fit)())["facts"], "memory": "unknown", "memory_bytes": None}
+    assert [*foresight.said(facts)][-1] == "how much memory is free is not known"
+
+
+def test_free_memory_of_gpus_is_what_their_sensors_leave(monkeypatch: pytest.MonkeyPatch) -> None:
+    def gpu(total: float | None, used: float | None, *, integrated: bool = False) -> dict[str, Any]:
+        return {"vram_total_mb": total, "vram_used_mb": used, "integrated": integrated}
+
+    shown: list[dict[str, Any]] = []
+    gauges = SimpleNamespace(read=lambda: shown, close=lambda: None)
+    monkeypatch.setattr("pytest_llamaburn.telemetry._detect.Gauges", lambda _: gauges)
+    assert memory.free_on_gpus() is None
+    shown += [gpu(8000, 1000), gpu(4000, None), gpu(32000, 0, integrated=True), gpu(2000, 500)]
+    assert memory.free_on_gpus() == (7000 + 1500) * 10**6
+
+
+def test_a_prediction_names_the_largest_context_of_each_cache_type() -> None:
+    settings: Any = model_of(Fit)(kv_type=("f16", "q8_0"), edge=1024)
+    facts: Any = {**seen(settings)["facts"], "memory_bytes": taken(10240) + 1}
+    shape = prediction.shape(HEADER)
+    assert foresight._largest(settings, shape, facts, "f16") == 10240
+    smaller: Any = foresight._largest(settings, shape, facts, "q8_0")
+    assert smaller > 10240
+    none: Any = {**facts, "memory_bytes": 1}
+    assert foresight._largest(settings, shape, none, "f16") is None

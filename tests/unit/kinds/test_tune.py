@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import math
+import shlex
+import sys
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -15,7 +17,7 @@ from support.tuned_server import Tuned, TunedBackend
 
 from pytest_llamaburn import gates
 from pytest_llamaburn.backends._base import Model, Server
-from pytest_llamaburn.errors import SettingsError
+from pytest_llamaburn.errors import ServerError, SettingsError
 from pytest_llamaburn.kinds._comparable import Choice
 from pytest_llamaburn.kinds.tune import (
     charts,
@@ -34,6 +36,7 @@ from pytest_llamaburn.load.prompts import Ruler
 from pytest_llamaburn.option import model_of
 from pytest_llamaburn.progress import Silent
 from pytest_llamaburn.store.journal import Record
+from pytest_llamaburn.web import forms
 
 OPTIONS = ("num_batch=128,512", "num_thread=1,2,4")
 FACTORS = {"num_batch=128": 1.1, "num_thread=1": 2.0, "num_thread=4": 1.05}
@@ -338,10 +341,9 @@ def test_table_names_the_best_what_it_is_worth_and_how_to_keep_it(tmp_path: Any)
     assert sheet.rows[0][0] == "num_batch=512 num_thread=2"
     assert [row[5] for row in sheet.rows][:2] == ["1", "2"]
     sections = sheet.sections()
-    assert sections["best setting"] == [
-        "num_batch=512 num_thread=2: no other is as fast",
-        "to keep it: FROM tiny; PARAMETER num_batch 512; PARAMETER num_thread 2",
-    ]
+    assert sections["best setting"] == ["num_batch=512 num_thread=2: no other is as fast"]
+    keep = ["FROM tiny", "PARAMETER num_batch 512", "PARAMETER num_thread 2"]
+    assert sections["to keep it"] == keep
     alone = document(measured(Tuned(FACTORS, noise=0.005)))
     for one in alone["results"]["settings"][1:]:
         one["rounds"] = 0
@@ -370,6 +372,12 @@ def test_table_says_what_cannot_be_told_apart_and_what_is_not_known(tmp_path: An
     few = document(measured(Tuned(FACTORS)))
     few["results"]["effects"][0]["levels"][1] |= {"more": None, "more_ci95": None}
     (sheet,) = table.sheets(few, tmp_path / "f.json")
+    few["results"]["effects"][1]["levels"][1]["apart"] = False
+    (sheet,) = table.sheets(few, tmp_path / "f.json")
+    assert (
+        "num_thread: 2, 4 are best and cannot be told apart; 4 takes +5"
+        in (sheet.sections()["what each option is worth"][1])
+    )
     assert "128 not known" in sheet.sections()["what each option is worth"][0]
 
 
@@ -430,3 +438,18 @@ def test_requests_are_counted_before_a_run() -> None:
     assert plan.requests(model_of(Tune)(option=OPTIONS)) == 6 * 5 * 2
     assert plan.order(["a", "b", "c"], 1, 0) == plan.order(["a", "b", "c"], 1, 0)
     started.check(COMMAND)
+
+
+@pytest.mark.parametrize("name", ["server_command", "results_dir"])
+def test_a_client_of_the_page_can_set_no_command_and_no_directory(name: str) -> None:
+    assert name not in forms.allowed(TuneRun.kind)
+
+
+def test_a_server_that_is_never_ready_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(started, "_STOP_S", 0.1)
+    deaf = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)"
+    server = started.Started(shlex.join([sys.executable, "-c", deaf]) + " {args}", 0.5)
+    with pytest.raises(ServerError, match=r"was not ready within 0.5 s: it said nothing"):
+        asyncio.run(server.start({"a": 1}))
+    assert server._child is None
+    server.stop()

@@ -12,6 +12,7 @@ from support.fake_sound import MIC, FakeLibrary, use
 from support.scripted import Close, Pause, ScriptedServer, sized
 from support.sound_peer import SoundPeer, streamed, wav
 
+from pytest_llamaburn import kept_media
 from pytest_llamaburn.audio import clips, levels
 from pytest_llamaburn.audio.clips import clip_of
 from pytest_llamaburn.backends._base import Model
@@ -225,13 +226,14 @@ def test_music_is_measured_against_the_duration_that_was_asked_for(tmp_path: Pat
     assert (measured["asked_seconds"], measured["duration_error_s"]) == (2, -0.5)
     assert measured["spectral_flatness"] < 0.01
     kept = tmp_path / measured["audio_path"]
-    assert kept.parent == tmp_path / "results/multimodal/music/audio"
+    assert kept == kept_media.found(tmp_path / "results", measured["audio_id"])
     assert clips.read(kept).seconds == 1.5
 
 
 def test_silent_music_has_no_flatness() -> None:
     _, measured = asked(music, SoundPeer(music=clip_of(np.zeros(RATE), RATE)), JAZZ)
-    assert measured["null_reasons"] == {"spectral_flatness": "the music is silent"}
+    assert measured["null_reasons"]["spectral_flatness"] == "the music is silent"
+    assert measured["null_reasons"]["onset_f1"] == "the music has no score"
 
 
 def heard(*parts: float) -> list[Any]:
@@ -296,3 +298,12 @@ def test_a_failed_transcription_ends_a_live_session(monkeypatch: pytest.MonkeyPa
     trace, _, _ = live_session(monkeypatch, SoundPeer(text=[sized(500)]), 1.0, -1.0, 1.0)
     assert trace.failure is not None
     assert threading.active_count() < 50
+
+
+def test_a_long_sound_in_many_reads_is_whole() -> None:
+    """Sound is no text: a part of it that is not a line must not be dropped while it arrives."""
+    clip = clip_of(np.random.default_rng(0).uniform(-0.5, 0.5, 30 * 24_000), 24_000)
+    trace, measured = asked(music, SoundPeer(music=wav(clip, pieces=40)), JAZZ)
+    assert trace.failure is None
+    assert measured["audio_seconds"] == 30
+    assert measured["bytes"] == 44 + 2 * 30 * 24_000

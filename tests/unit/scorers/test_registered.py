@@ -15,7 +15,18 @@ EVENTS = [{"start": 1.0, "end": 2.0, "event": "tone"}]
 
 def test_scorers_are_named_as_in_eval_sets() -> None:
     named = (
-        *("cer", "choice", "code", "duration", "events", "exact", "facts", "fields", "includes"),
+        *(
+            "abc",
+            "cer",
+            "choice",
+            "code",
+            "duration",
+            "events",
+            "exact",
+            "facts",
+            "fields",
+            "includes",
+        ),
         *("json-schema", "number", "regex", "render", "vqa", "wer"),
     )
     assert registry.names("scorers") == named

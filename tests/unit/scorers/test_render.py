@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_llamaburn import evalsets, rendering
+from pytest_llamaburn import evalsets, kept_media, rendering
 from pytest_llamaburn.errors import UsageError
 from pytest_llamaburn.kinds.eval import measures, programs, rates
 from pytest_llamaburn.rendering import Order, Rendering
@@ -100,7 +100,8 @@ def test_duration_that_is_no_number_is_a_fault() -> None:
 
 def item(correct: bool | None, state: str = "scored", **details: Any) -> Any:
     verdict = {"correct": correct, "state": state, "details": details}
-    return {"question": {"scorer": "render"}, "verdict": verdict, "more_samples": []}
+    question = {"scorer": "render", "category": "c"}
+    return {"question": question, "verdict": verdict, "more_samples": []}
 
 
 def test_frame_rates_are_those_of_successful_renderings() -> None:
@@ -134,19 +135,21 @@ def test_without_a_success_the_rate_is_unknown_with_a_reason() -> None:
 
 def test_picture_is_kept_beside_the_result(tmp_path: Path) -> None:
     score = {"details": {"picture": base64.b64encode(b"png").decode()}}
-    programs.keep_picture(score, tmp_path / "run", "../a b-0")
+    programs.keep_picture(score, tmp_path / "run", "../a b-0", tmp_path)
+    picture_id = score["details"].pop("screenshot_id")
     assert score["details"] == {"screenshot": "screenshots/run/.._a_b-0.png"}
+    assert kept_media.found(tmp_path, picture_id) == tmp_path / kept_media.FOLDER / picture_id
     assert (tmp_path / "run" / ".._a_b-0.png").read_bytes() == b"png"
 
 
 def test_picture_that_cannot_be_kept_is_told(tmp_path: Path) -> None:
     (tmp_path / "run").write_text("in the way")
     score = {"details": {"picture": base64.b64encode(b"png").decode()}}
-    programs.keep_picture(score, tmp_path / "run", "a")
+    programs.keep_picture(score, tmp_path / "run", "a", tmp_path)
     assert score["details"]["screenshot"] is None
     assert score["details"]["screenshot_error"]
     without: dict[str, Any] = {"details": {"picture": None}}
-    programs.keep_picture(without, tmp_path, "a")
+    programs.keep_picture(without, tmp_path, "a", tmp_path)
     assert without["details"] == {"screenshot": None}
 
 

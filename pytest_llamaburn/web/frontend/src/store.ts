@@ -4,7 +4,7 @@ import { get, locked } from "./api";
 import { type Connection, follow } from "./events";
 import { paced } from "./paced";
 import { charted, type Charted, thinned } from "./run/live";
-import type { Job, JobList, JobState, Kind, Measures, Progress, SystemSample, Unfinished } from "./types";
+import type { Job, JobList, JobState, Kind, Measures, Progress, SystemSample, Told, Unfinished } from "./types";
 
 const MOST_SAMPLES = 300; // ten minutes
 const NUMBERS_MS = 80; // from one change of numbers to the next
@@ -57,6 +57,7 @@ function heard(name: string, data: unknown): void {
   if (name === "reset") void readAgain();
   else if (name === "job") takeJob(data as Job);
   else if (name === "note") takeNote(data as { job: string; text: string });
+  else if (name === "told") takeTold(data as Told & { job: string });
   else if (name === "progress") takeProgress(data as Progress & { job: string });
   else if (name === "system") takeSample(data as SystemSample);
 }
@@ -65,7 +66,9 @@ function heard(name: string, data: unknown): void {
 async function readAgain(): Promise<void> {
   const watched = Object.keys(histories.value);
   histories.value = {};
-  await Promise.all([refresh(), ...watched.map(watch)]);
+  const listened = Object.keys(told.value);
+  told.value = {};
+  await Promise.all([refresh(), ...watched.map(watch), ...listened.map(listen)]);
 }
 
 let asked = false;
@@ -152,6 +155,25 @@ export async function watch(id: string): Promise<void> {
   histories.value = { ...histories.value, [id]: [] };
   addToHistory(id, before.map(charted));
   addToHistory(id, since);
+}
+
+/** What the runs that were looked at told of their answers, by job. */
+export const told = signal<Record<string, Told[]>>({});
+const MOST_TOLD = 1_000;
+
+function takeTold({ job: id, ...now }: Told & { job: string }): void {
+  const known = told.value[id];
+  if (known) told.value = { ...told.value, [id]: [...known, now].slice(-MOST_TOLD) };
+}
+
+/** Read what a job told of its answers from its begin on; later ones are added to it. */
+export async function listen(id: string): Promise<void> {
+  if (told.value[id]) return;
+  told.value = { ...told.value, [id]: [] };
+  const before = await get<Told[]>(`/jobs/${id}/told`).catch(() => []);
+  const latest = before.at(-1)?.at ?? 0;
+  const since = (told.value[id] ?? []).filter((one) => one.at > latest);
+  told.value = { ...told.value, [id]: [...before, ...since] };
 }
 
 function takeSample(sample: SystemSample): void {

@@ -26,6 +26,41 @@ export interface Progress {
   eta_s?: number | null;
 }
 
+/** Facts of a medium: its id, where it is kept, and what was measured of it. */
+export interface MediumFacts {
+  kind: string;
+  id?: string | null;
+  seconds?: number | null;
+  bytes?: number;
+  /** Of a video: the times of the frames that the model saw, in seconds. */
+  frames?: number[];
+  [fact: string]: unknown;
+}
+
+/** What a run tells while it goes on: a question, an answer, a score, or what it hears. */
+export interface Told {
+  event: string;
+  at: number;
+  question?: string;
+  prompt?: string;
+  reference?: string | null;
+  category?: string;
+  media?: MediumFacts[];
+  sample?: number;
+  answer?: string | null;
+  error?: { kind: string; message?: string } | null;
+  cached?: boolean;
+  timing?: Record<string, number | null>;
+  measured?: Record<string, unknown>;
+  correct?: boolean | null;
+  reason?: string;
+  text?: string;
+  start_s?: number;
+  end_s?: number;
+  delay_ms?: number;
+  seconds?: number;
+}
+
 export type JobState = "queued" | "running" | "stopping" | "ended" | "cancelled" | "lost";
 
 export interface Job {

@@ -133,8 +133,8 @@ def test_cut_text_without_the_end_of_thinking_that_all_others_have_is_told() -> 
     found = only(eval_results(scored("scored", **HALF), *[thinker] * 3))
     assert found["id"] == "cut_where_others_think"
     assert found["text"].startswith(
-        "1 of 4 answers were cut off at the limit of 512 tokens and have no end of their thinking, "
-        "as all others have: their text may be thinking. "
+        "1 of 4 answers were cut off at the limit of 512 tokens and have no end of thinking, "
+        "unlike all others: their text may be thinking. "
     )
     for others in ([thinker] * 2, [thinker] * 3 + [scored("scored")]):
         assert insights.find(eval_results(scored("scored", **HALF), *others)) == []

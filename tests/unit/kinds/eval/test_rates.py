@@ -9,6 +9,7 @@ import pytest
 from pytest_llamaburn.evalsets import Question
 from pytest_llamaburn.kinds.eval import rates, scores, scoring, shown
 from pytest_llamaburn.scorers import cer, vqa
+from pytest_llamaburn.stats import samples
 
 OCR = Question("a", "read", "abcdefghij", "page", scorer="cer")
 
@@ -107,3 +108,19 @@ def test_times_are_by_the_largest_medium_and_without_cached_answers() -> None:
     assert (media["by_size"][1]["media_tokens"], media["by_size"][1]["failed"]) == (576, 1)
     (sheet,) = shown.sheets({"media": media})
     assert sheet.rows[1][:3] == ("up to 4 MP", "2", "1")
+
+
+def test_a_rate_of_whole_answers_has_the_interval_of_a_share() -> None:
+    asked = OCR._replace(scorer="abc", reference=None)
+    tune = "X:1\nM:3/4\nL:1/4\nK:C\nCDE|"
+    items = [item(asked._replace(id=str(n)), scored(asked, tune)) for n in range(6)]
+    found = rates.of(items)["rates"]
+    assert found["parse_rate"]["ci95"] == samples.wilson(6, 6)
+    assert found["key_obeyed"] == {
+        "n_total": 6,
+        "n_scored": 0,
+        "by_state": {"scored": 6},
+        "mean": None,
+        "ci95": None,
+        "reason": "no answer was scored",
+    }

@@ -389,7 +389,7 @@ def test_verdict_on_two_models_takes_the_interval_and_the_sign_test(
 ) -> None:
     found = pairs(verdicts)
     assert found["verdict"] == expected
-    few = "fewer than 6 questions have a winner, so the result can be chance"
+    few = "fewer than 6 questions have a winner, so the result may be due to chance"
     assert found["reason"] == (few if len(verdicts) - verdicts.count("tie") < 6 else None)
 
 
@@ -536,7 +536,7 @@ def test_table_of_an_earlier_file_says_that_it_counts_differently() -> None:
         ("unparsable", "share", "0.667"),
         ("pass@2", "share", "0.333"),
     ]
-    assert categories.columns == ("category", "questions", "correct", "unparsable")
+    assert categories.columns == ("category", "questions", "correct", "unparsable", "pass@2")
     told = "correct: 1 in the file, whose version left out what could not be read"
     assert ("scoring", told) in marks.notes
 

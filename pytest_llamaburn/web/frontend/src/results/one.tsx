@@ -4,7 +4,7 @@ import { sentence } from "../api";
 import { href } from "../routes";
 import type { Reference } from "../types";
 import { Problem } from "../ui/card";
-import { titleOf } from "../ui/job-bar";
+import { typeTitleOf } from "../ui/job-bar";
 import { ResultView } from "../views/result";
 import { removeAll } from "./api";
 import { ExportButtons, Removed } from "./list";
@@ -27,7 +27,7 @@ export function OneResult({ type, id }: Reference) {
   return (
     <>
       <p class="crumbs">
-        <a href={href("results", type)}>{titleOf(type.replaceAll("_", " "))}</a>
+        <a href={href("results", type)}>{typeTitleOf(type)}</a>
         <span>{id}</span>
         {!gone && (
           <>

@@ -24,23 +24,39 @@ interface Refusal {
   message: string;
 }
 
+interface FormProps {
+  kind: Kind;
+  started: (job: Job) => void;
+  /** What a part of the page around the form decides; these settings have no field. */
+  fixed?: Record<string, unknown>;
+  /** The settings that are shown first, if not those that the kind names. */
+  first?: string[];
+  /** Under which name what was typed is kept. */
+  kept?: string;
+  title?: string;
+  /** What is shown above the fields. */
+  children?: preact.ComponentChildren;
+  /** Why it cannot be started yet. */
+  lacks?: string | null;
+  /** Settings that are only known at the start, such as what a microphone is called. */
+  prepare?: (() => Promise<Record<string, unknown>>) | undefined;
+  /** What is to be undone where it could not be started. */
+  failed?: (() => Promise<void>) | undefined;
+}
+
 /** The form of a kind; what was typed is kept for this browser tab. */
-export function RunForm({ kind, started }: { kind: Kind; started: () => void }) {
-  const { data: schema, problem } = useLoad<Schema>(`/schema/${kind.name}`);
+export function RunForm(props: FormProps) {
+  const { data: schema, problem } = useLoad<Schema>(`/schema/${props.kind.name}`);
   if (problem) return <Problem>{problem}</Problem>;
   if (!schema) return <Waiting />;
-  return <Fields kind={kind} schema={schema} started={started} />;
+  return <Fields {...props} schema={schema} />;
 }
 
-interface FieldsProps {
-  kind: Kind;
-  schema: Schema;
-  started: () => void;
-}
+const NOTHING = {};
 
-function Fields({ kind, schema, started }: FieldsProps) {
-  const [given, setGiven] = useKept(`form-${kind.name}`);
-  const settings = settingsOf(given, schema);
+function Fields({ kind, schema, started, fixed = NOTHING, prepare, ...props }: FormProps & { schema: Schema }) {
+  const [given, setGiven] = useKept(`form-${props.kept ?? kind.name}`);
+  const settings: Record<string, unknown> = { ...settingsOf(given, schema), ...fixed };
   const { checked, refusal, setRefusal } = useCheck(kind.name, settings);
   const [starting, setStarting] = useState(false);
   const offered = useOffered(schema);
@@ -49,10 +65,13 @@ function Fields({ kind, schema, started }: FieldsProps) {
     event.preventDefault();
     setStarting(true);
     try {
-      takeJob(await post<Job>(`/${kind.name}/run?queue=${active.value !== null}`, settings));
-      started();
+      const all = { ...settings, ...(await prepare?.()) };
+      const job = await post<Job>(`/${kind.name}/run?queue=${active.value !== null}`, all);
+      started(job); // before the list of jobs changes, which may hide this form
+      takeJob(job);
     } catch (error) {
       setRefusal(refusalOf(error));
+      await props.failed?.();
     }
     setStarting(false);
   };
@@ -68,13 +87,13 @@ function Fields({ kind, schema, started }: FieldsProps) {
       change={change(name)}
     />
   );
-  const [first, rest] = parted(kind, schema, given);
+  const [first, rest] = parted(props.first ?? kind.first, schema, given, fixed);
   const refusedBelow = rest.includes(refusal?.field ?? "");
   const elsewhere = refusal && ![...first, ...rest, "model"].includes(refusal.field ?? "");
   return (
-    <Card title={`New ${kind.name} run`}>
+    <Card title={props.title ?? `New ${kind.name} run`}>
       <form class="stack" onSubmit={start} noValidate>
-        <p class="quiet">{kind.description}</p>
+        {props.children ?? <p class="quiet">{kind.description}</p>}
         {schema.properties.model && (
           <ModelPicker
             chosen={Array.isArray(given.model) ? given.model : []}
@@ -95,13 +114,17 @@ function Fields({ kind, schema, started }: FieldsProps) {
         {elsewhere && <Problem>{refusal.message}</Problem>}
         <Copyable label="Equal command" text={checked?.command ?? `llamaburn ${kind.name} …`} />
         <div class="row">
-          <button type="submit" class="primary" disabled={starting}>
+          <button type="submit" class="primary" disabled={starting || Boolean(props.lacks)}>
             {active.value ? "Start after the running job" : "Start"}
           </button>
           <button type="button" onClick={() => setGiven({})} disabled={Object.keys(given).length === 0}>
             Reset
           </button>
-          {checked && !refusal && <Time {...checked} />}
+          {props.lacks ? (
+            <span class="quiet">{props.lacks}</span>
+          ) : (
+            checked && !refusal && <Time {...checked} />
+          )}
         </div>
       </form>
     </Card>
@@ -119,11 +142,11 @@ function Time({ expected_s, note }: Checked) {
 }
 
 /** Return the names of the fields to show at once, and of the others, without the model. */
-function parted(kind: Kind, schema: Schema, given: Given): [string[], string[]] {
+function parted(wanted: string[], schema: Schema, given: Given, fixed: object): [string[], string[]] {
   const shown = Object.keys(schema.properties).filter(
-    (name) => name !== "model" && isShown(schema.properties[name]!, given, schema),
+    (name) => name !== "model" && !(name in fixed) && isShown(schema.properties[name]!, given, schema),
   );
-  const first = kind.first.filter((name) => shown.includes(name));
+  const first = wanted.filter((name) => shown.includes(name));
   return [first, shown.filter((name) => !first.includes(name))];
 }
 

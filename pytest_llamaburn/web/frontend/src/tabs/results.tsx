@@ -8,7 +8,7 @@ import { type Folder, look } from "../results/api";
 import { ResultList } from "../results/list";
 import { OneResult } from "../results/one";
 import { Card, Problem, Waiting } from "../ui/card";
-import { titleOf } from "../ui/job-bar";
+import { typeTitleOf } from "../ui/job-bar";
 import { useLoad } from "../ui/use-load";
 import type { Document } from "../views/document";
 import { DocumentView } from "../views/result";
@@ -125,7 +125,7 @@ function Types({ of, current }: { of: Folder[]; current: Folder | undefined }) {
           href={href("results", one.type)}
           {...(one.type === current?.type && { "aria-current": "page" as const })}
         >
-          {titleOf(one.type.replaceAll("_", " "))} <span class="count">{number(one.total)}</span>
+          {typeTitleOf(one.type)} <span class="count">{number(one.total)}</span>
         </a>
       ))}
     </nav>

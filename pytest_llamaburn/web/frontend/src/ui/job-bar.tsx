@@ -11,6 +11,11 @@ export function titleOf(kind: string): string {
   return capital(kind.replaceAll("-", " "));
 }
 
+/** Return the name of a type of results as a heading. */
+export function typeTitleOf(type: string): string {
+  return type === "multimodal" ? "Multi-Modal" : titleOf(type.replaceAll("_", " "));
+}
+
 /** Return the name of the model that a job downloads, empty if it does something else. */
 export function pulledBy(job: Job): string {
   return job.kind === "pull" ? (job.command.split(" ").pop() ?? "") : "";

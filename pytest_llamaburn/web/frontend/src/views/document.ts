@@ -1,6 +1,6 @@
 // A result file as the page reads it. Files of other versions may lack any of this, so all is
 // optional; `results` is what the kind writes.
-import type { Distribution } from "../types";
+import type { Distribution, MediumFacts } from "../types";
 
 export interface Document {
   schema?: string;
@@ -170,10 +170,17 @@ export interface Item {
   timing?: Record<string, number | null>;
   null_reasons?: Record<string, string>;
   correct: boolean | null;
-  verdict?: { state: string; reason: string; extracted: string | null } | null;
+  verdict?: {
+    state: string;
+    reason: string;
+    extracted: string | null;
+    details?: Record<string, unknown>;
+  } | null;
   scores: Record<string, Score>;
   comparisons?: { verdict: string | null; state: string; inconsistent: boolean; judgments: Judgment[] }[];
   rival_answer?: string | null;
+  media?: MediumFacts[];
+  measured?: Record<string, unknown>;
 }
 
 export interface EvalResults {

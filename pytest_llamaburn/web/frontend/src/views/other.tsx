@@ -1,7 +1,7 @@
 // A result of a kind that has no view of its own: the cards, charts and tables that reports show of it.
 import { useEffect, useState } from "preact/hooks";
 import { get, post, sentence } from "../api";
-import { capital } from "../format";
+import { capital, UNKNOWN } from "../format";
 import { pathOf } from "../results/api";
 import type { Reference } from "../types";
 import { Badge, Card, Figures, Problem, Sentences, Waiting } from "../ui/card";
@@ -56,7 +56,7 @@ function figure({ label, value, unit, spread, note }: Shown): [string, preact.Co
     label,
     <>
       {about ? <Tip text={about}>{value}</Tip> : <span class="number">{value}</span>}
-      {unit && <span class="unit"> {unit}</span>}
+      {unit && value !== UNKNOWN && <span class="unit"> {unit}</span>}
     </>,
   ];
 }
@@ -135,14 +135,16 @@ function Numbers({ sheet, first }: { sheet: Sheet; first: boolean }) {
   }));
   return (
     <Card title={first ? "All numbers" : capital(sheet.title)}>
-      <Sentences of={sheet.warnings} />
-      <Table label={sheet.title} rows={sheet.rows} keyOf={(_, place) => place} columns={columns} empty="" />
-      {Object.entries(sheet.notes).map(([heading, lines]) => (
-        <section key={heading}>
-          <h3>{capital(heading)}</h3>
-          <Sentences of={lines} />
-        </section>
-      ))}
+      <div class="stack">
+        <Sentences of={sheet.warnings} />
+        <Table label={sheet.title} rows={sheet.rows} keyOf={(_, place) => place} columns={columns} empty="" />
+        {Object.entries(sheet.notes).map(([heading, lines]) => (
+          <section key={heading}>
+            <h3>{capital(heading)}</h3>
+            <Sentences of={lines.map((line) => line.replace(/^– /, ""))} />
+          </section>
+        ))}
+      </div>
     </Card>
   );
 }

@@ -1,6 +1,8 @@
 // A question of an eval: its answer, the scorer's verdict, and each judge's score with its reasons.
 import { useState } from "preact/hooks";
 import { number } from "../format";
+import { MeasuredOf, Samples, SoundOf, Stretches } from "../media/answer-media";
+import { MediumView } from "../media/medium";
 import { Badge } from "../ui/card";
 import { Value } from "../ui/value";
 import { Answer } from "./answer";
@@ -59,11 +61,13 @@ function Opened({ item, rival }: QuestionProps) {
   const measure = (name: string, unit: string) => (
     <Value value={timing[name]} unit={unit} reason={reasonOf(null_reasons[name])} />
   );
+  const picture = verdict?.details?.screenshot_id;
   const paired = item.rival_answer !== null && item.rival_answer !== undefined;
   return (
     <div class="stack question">
       <div>
         <h3>Question</h3>
+        <Samples of={item.media ?? []} question={question.id} />
         <p class="text">{question.prompt}</p>
       </div>
       <div class={paired ? "columns" : ""}>
@@ -75,7 +79,9 @@ function Opened({ item, rival }: QuestionProps) {
               {item.error.message && `: ${item.error.message}`}
             </p>
           )}
+          <SoundOf measured={item.measured} question={question.id} />
           <Answer text={item.answer} />
+          <Stretches of={item.measured?.stretches} />
         </div>
         {paired && (
           <div>
@@ -99,6 +105,7 @@ function Opened({ item, rival }: QuestionProps) {
           <span key={flag}>{flag.replaceAll("_", " ")}</span>
         ))}
       </p>
+      <MeasuredOf of={item.measured} />
       {question.reference && (
         <div>
           <h3>Reference</h3>
@@ -117,6 +124,9 @@ function Opened({ item, rival }: QuestionProps) {
             )}
             {verdict.reason}
           </p>
+          {typeof picture === "string" && (
+            <MediumView of={{ kind: "image", id: picture }} label={`What the code of ${question.id} drew`} />
+          )}
         </div>
       )}
       <Judgments item={item} />
