@@ -136,7 +136,7 @@ class Backend(openai.Backend):
             )
             assert self._child.stdout is not None  # noqa: S101 - it is a pipe
             try:  # in a thread: loading may take minutes, and Ctrl-C must work meanwhile
-                line = await asyncio.to_thread(self._child.stdout.readline)
+                line = await asyncio.to_thread(_ready_line, self._child.stdout)
             except asyncio.CancelledError:
                 self.close()
                 raise
@@ -146,6 +146,14 @@ class Backend(openai.Backend):
                 raise ModelError(_load_failure(self._path, self._log))
         self._ready = json.loads(line)
         self.address = parse_host(f"{self._ready['url']}/v1")
+
+
+def _ready_line(output: IO[str]) -> str:
+    """Return the child's line of JSON, or nothing if it ended.
+
+    If llama.cpp crashes, its debugger writes other lines before.
+    """
+    return next((line for line in iter(output.readline, "") if line.startswith("{")), "")
 
 
 def _written(log: IO[str]) -> str:
@@ -205,5 +213,6 @@ def _digest(path: Path) -> str | None:
 
 def _load_failure(path: Path | None, log: str) -> str:
     errors = [line for line in log.splitlines() if " E " in line or "error" in line.lower()]
-    reason = (errors or log.splitlines() or ["no reason given"])[-1].strip()
+    crashes = [line for line in log.splitlines() if "GGML_ASSERT" in line]
+    reason = (crashes or errors or log.splitlines() or ["no reason given"])[-1].strip()
     return f"llama.cpp cannot load {path}: {reason}"

@@ -57,6 +57,8 @@ def test_a_dry_run_loads_nothing_and_writes_nothing(tmp_path: Path) -> None:
     with ScriptedServer(GpuOllama(gpu=(gpu := Gpu()))) as server:
         args = ("fit", "tiny:latest", f"--host={server.host}", "--dry-run", "--kv-type=q8_0")
         done = run_cli(*args, cwd=tmp_path)
+        refused = run_cli(*args, "--kv-type=q9", cwd=tmp_path, check=4)
+    assert "--kv-type: 'q9' is refused" in refused.stderr
     assert gpu.loads == []
     assert not (tmp_path / "results").exists()
     assert "tiny:latest: 4 layers, 4 heads, 2 KV heads, 18.9 MB of weights" in done.stdout

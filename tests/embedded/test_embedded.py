@@ -18,6 +18,7 @@ from support.scripted import settings_for
 
 from pytest_llamaburn.backends import _catalogue, embedded
 from pytest_llamaburn.backends.embedded import Backend
+from pytest_llamaburn.errors import ModelError
 from pytest_llamaburn.store import results
 
 if TYPE_CHECKING:
@@ -160,6 +161,19 @@ def test_loading_that_takes_for_ever_ends_with_whoever_waits_for_it(
         return child.poll()
 
     assert asyncio.run(cut()) == -signal.SIGKILL
+
+
+def test_crash_while_loading_is_told_with_its_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crash = (
+        "import sys; print('[New LWP 7]'); sys.exit('ggml.c:1: GGML_ASSERT(n > 0) failed\\nat 1')"
+    )
+    monkeypatch.setattr(embedded, "_SERVE", (sys.executable, "-c", crash))
+    (tmp_path / "a.gguf").write_bytes(b"GGUF")
+    opening = Backend(settings_for(host=None)).open(str(tmp_path / "a.gguf"))
+    with pytest.raises(ModelError, match=r"cannot load .*: ggml.c:1: GGML_ASSERT\(n > 0\) failed"):
+        asyncio.run(opening)
 
 
 def test_unknown_embedded_model_lists_the_catalogue(tmp_path: Path) -> None:

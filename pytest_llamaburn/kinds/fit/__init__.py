@@ -47,6 +47,7 @@ class _Fit(SingleKind):
         """Return the predicted memory by context, with --dry-run."""
         if not settings.dry_run:
             return None
+        self.check(settings)
         lines: Iterable[str] = self.load("foresight.lines")(settings)
         return lines
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 FEW = f"fewer than {steps.NEEDED} runs show no step"
 NO_RATIO = "a run has the value 0 or less, so the change is no percentage"
 _UNKNOWN = {"change": None, "interval": None, "reason": "no run has a value"}
-_RANGES = {changes.SHARE: 1.0, "1 to 5": 4.0}  # of the units whose changes are differences
+_RANGES = {changes.SHARE: 1.0, "score": 4.0}  # of the units whose changes are differences
 _WORDS = ("better", "worse")
 
 

@@ -26,7 +26,7 @@ _METHOD = (
     "now, change and verdict: the last level against the first; without a step, the later half of "
     "the runs against the earlier half"
 )
-_ON_A_SCALE = "1 to 5"
+_ON_A_SCALE = "score"  # from 1 to 5
 
 
 def sheets(document: Document, path: Path) -> Iterator[Sheet]:
@@ -108,7 +108,7 @@ def change(value: float | None, unit: str) -> str:
     """Return a change with its sign and unit: percent, percentage points or points of a scale."""
     if value is None:
         return ABSENT
-    text = f"{value:+.2f}" if unit == _ON_A_SCALE else gates.percent(100 * value)
+    text = f"{round(value, 2) + 0.0:+.2f}" if unit == _ON_A_SCALE else gates.percent(100 * value)
     return f"{text} {_unit(unit)}".rstrip().replace("-", "−")
 
 

@@ -79,7 +79,8 @@ def _requests(document: Document) -> Iterator[str]:
 
 def _notes(document: Document) -> Iterator[tuple[str, str]]:
     found = document["results"]
-    yield from under("best setting", _best(found))
+    known = [one for one in found["settings"] if one["rounds"]]
+    yield from under("best setting", _best(found, alone=len(known) == 1))
     yield from under("to keep it", found["best"]["keep"] if found["best"] else ())
     yield from under("what each option is worth", map(_worth, found["effects"]))
     yield from verdicts(document)
@@ -87,13 +88,14 @@ def _notes(document: Document) -> Iterator[tuple[str, str]]:
     yield from under("not measured", _absent(found["settings"]))
 
 
-def _best(found: Mapping[str, Any]) -> Iterator[str]:
+def _best(found: Mapping[str, Any], *, alone: bool) -> Iterator[str]:
     best = found["best"]
     if best is None:
         return
     together = best["together"]
     others = "; ".join(together)
-    told = f"it cannot be told apart from {others}" if together else "no other is as fast"
+    none = "no other was measured" if alone else "no other is as fast"
+    told = f"it cannot be told apart from {others}" if together else none
     yield f"{best['name']}: {told}"
 
 

@@ -169,7 +169,19 @@ def test_share_changes_are_points_and_zero_is_a_value(tmp_path: Path) -> None:
     assert scale.changed(step) == (0.5, [0.5, 0.5])
     assert scale.verdict(step, "lower") == "worse"
     assert table.change(0.5, "share") == "+50.0 points"
-    assert table.change(-0.25, "1 to 5") == "−0.25"
+    assert table.change(-0.25, "score") == "−0.25"
+
+
+def test_change_of_a_judged_score_is_in_points_of_its_scale(tmp_path: Path) -> None:
+    made = json.loads((golden.HOME / "eval-complete" / "result.json").read_text())
+    for day in range(1, 7):
+        about = {"run_id": f"r{day}", "timestamp": f"2026-01-{day:02}T10:30:00Z"}
+        results.write(tmp_path, {**made, **about})
+    document = trend(tmp_path, columns=("accuracy",))
+    assert series(document, "accuracy")["unit"] == "score"
+    (sheet,) = table.sheets(document, Path("trend.json"))
+    assert sheet.rows[0][-2:] == ("+0.00", "[+0.00, +0.00]")
+    assert engine.Scale([3.0, 4.0], "score", 0.01).margin == pytest.approx(0.04)
 
 
 def test_change_from_zero_milliseconds_is_no_percentage(tmp_path: Path) -> None:

@@ -344,6 +344,11 @@ def test_table_names_the_best_what_it_is_worth_and_how_to_keep_it(tmp_path: Any)
     assert sections["best setting"] == ["num_batch=512 num_thread=2: no other is as fast"]
     keep = ["FROM tiny", "PARAMETER num_batch 512", "PARAMETER num_thread 2"]
     assert sections["to keep it"] == keep
+    alone = document(measured(Tuned(FACTORS, noise=0.005)))
+    for one in alone["results"]["settings"][1:]:
+        one["rounds"] = 0
+    (sheet,) = table.sheets(alone, tmp_path / "f.json")
+    assert sheet.sections()["best setting"][0].endswith(": no other was measured")
     batch, thread = sections["what each option is worth"]
     assert batch.startswith("num_batch: 512 is best; 128 takes +")
     assert thread.startswith("num_thread: 2 is best; 4 takes +5")
