@@ -45,8 +45,8 @@ def settings(texts: Sequence[str]) -> list[Setting]:
     if not known or count < 2 or count > MOST:
         words = "nothing to compare" if count < 2 or not known else f"at most {MOST} can be tried"
         raise SettingsError(
-            f"--option: {count if known else 0} settings result: {words}; give options with "
-            "several values, as --option num_thread=1,2,4"
+            f"--option: the number of combinations is {count if known else 0}: {words}; give "
+            "options with several values, as --option num_thread=1,2,4"
         )
     return [dict(zip(known, values, strict=True)) for values in itertools.product(*known.values())]
 
