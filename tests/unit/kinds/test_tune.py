@@ -281,11 +281,11 @@ def test_answers_without_a_time_are_null_with_their_reason() -> None:
 @pytest.mark.parametrize(
     ("asked", "words"),
     [
-        ({"option": ()}, "--option: 0 settings result: nothing to compare; give options with"),
-        ({"option": ("a=1",)}, "--option: 1 settings result: nothing to compare"),
+        ({"option": ()}, "--option: the number of combinations is 0: nothing to compare; give options with"),
+        ({"option": ("a=1",)}, "--option: the number of combinations is 1: nothing to compare"),
         (
             {"option": ("a=1,2,3,4,5,6,7,8,9", "b=1,2,3,4,5,6,7,8")},
-            "72 settings result: at most 64",
+            "combinations is 72: at most 64",
         ),
         ({"option": ("num_batch",)}, "--option: 'num_batch' is refused: write an option and its"),
         ({"option": ("a=1,$(x)",)}, "--option: 'a=1,$(x)' is refused"),
