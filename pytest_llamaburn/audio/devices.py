@@ -6,6 +6,9 @@ is missing; and on Linux it also knows the devices of a sound server by their na
 
 from __future__ import annotations
 
+import os
+import sys
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -55,10 +58,28 @@ def devices() -> list[Device]:
     Raises MissingExtraError if there is no library, AudioError if none of them works.
     """
     found: dict[tuple[str, str], Device] = {}
-    for driver in _usable():
-        for device in driver.devices():
-            found.setdefault((device.direction, device.name), device)
+    with _hushed():
+        for driver in _usable():
+            for device in driver.devices():
+                found.setdefault((device.direction, device.name), device)
     return sorted(found.values(), key=lambda one: (one.direction, not one.is_default))
+
+
+@contextmanager
+def _hushed() -> Iterator[None]:
+    """Discard what C libraries print: ALSA complains of every missing card on stderr."""
+    sys.stderr.flush()
+    kept = None
+    with suppress(OSError):  # it is closed
+        kept = os.dup(2)
+    with open(os.devnull, "wb") as nowhere:  # noqa: PTH123 - a device
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        if kept is not None:
+            os.dup2(kept, 2)
+            os.close(kept)
 
 
 def find(name: str, direction: str) -> Device:

@@ -260,7 +260,7 @@ def test_a_kind_of_another_distribution_has_a_tab_a_form_and_a_result(
         fill(page, host=ollama.host)
         start(page)
         expect(heading(page, "Echo: done")).to_be_visible(timeout=SOON_MS)
-        expect(heading(page, "All measures")).to_be_visible()
+        expect(heading(page, "All numbers")).to_be_visible()
 
 
 class Registry(OllamaFacade):

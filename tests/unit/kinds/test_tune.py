@@ -281,7 +281,10 @@ def test_answers_without_a_time_are_null_with_their_reason() -> None:
 @pytest.mark.parametrize(
     ("asked", "words"),
     [
-        ({"option": ()}, "--option: the number of combinations is 0: nothing to compare; give options with"),
+        (
+            {"option": ()},
+            "--option: the number of combinations is 0: nothing to compare; give options with",
+        ),
         ({"option": ("a=1",)}, "--option: the number of combinations is 1: nothing to compare"),
         (
             {"option": ("a=1,2,3,4,5,6,7,8,9", "b=1,2,3,4,5,6,7,8")},
