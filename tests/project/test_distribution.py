@@ -109,7 +109,8 @@ def test_missing_engine_prints_the_install_line(environment: Path, tmp_path: Pat
     command = [str(environment / "llamaburn"), "benchmark"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 4
-    assert "pip install 'pytest-llamaburn[embedded]'" in done.stderr
+    line = f"uv pip install --python {environment / 'python'} 'pytest-llamaburn[embedded]'"
+    assert line in done.stderr  # the environment has no pip
 
 
 def readme_commands() -> list[str]:
