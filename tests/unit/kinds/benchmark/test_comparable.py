@@ -357,12 +357,13 @@ def test_runs_without_numbers_teach_nothing() -> None:
 # Order, labels and warnings
 
 
-def test_files_are_ordered_by_time_and_models_kept_together() -> None:
+def test_baseline_leads_then_files_by_time_or_rank_with_those_of_a_model_together() -> None:
     made = [
         virtual_benchmark(rows(QUIET, 1, dice(0), speed), name, day, model)
         for name, day, model, speed in [
             ("late", 9, "x", 1.0),
-            ("other", 5, "y", 3.0),
+            ("other", 1, "y", 4.0),
+            ("middle", 5, "x", 3.0),
             ("early", 2, "x", 2.0),
         ]
     ]
@@ -372,9 +373,9 @@ def test_files_are_ordered_by_time_and_models_kept_together() -> None:
         assert found.baseline.path == "late.json"
         return [side.path.removesuffix(".json") for side in found.subjects]
 
-    assert order("time") == order("model") == ["early", "late", "other"]
-    assert order("tokens_per_sec") == order(TTFT) == ["other", "early", "late"]
-    assert order("power_draw_watts") == ["early", "late", "other"]  # no values: by time
+    assert order("time") == order("model") == ["late", "early", "middle", "other"]
+    assert order("tokens_per_sec") == order(TTFT) == ["late", "middle", "early", "other"]
+    assert order("power_draw_watts") == order("time")  # no values: by time
 
 
 @pytest.mark.parametrize(
@@ -498,4 +499,4 @@ def test_a_gate_is_undecided_where_the_interval_holds_the_bound_or_is_missing() 
 def test_a_gate_judges_every_other_file() -> None:
     made = documents([1.0, 0.9, 1.0])
     found = whole(*made, fail_if=["tps:-5%"], baseline=2)["results"]["gates"]
-    assert [(gate["file"], gate["verdict"]) for gate in found] == [("A", "pass"), ("B", "fail")]
+    assert [(gate["file"], gate["verdict"]) for gate in found] == [("B", "pass"), ("C", "fail")]
