@@ -195,7 +195,15 @@ function own(name: string): string {
   return name;
 }
 
+/** Wait until the frame has a size, for at most a second: a canvas as large as it would be empty. */
+async function hasSize(): Promise<void> {
+  for (let waits = 0; !window.innerWidth && waits < 100; waits += 1) {
+    await new Promise((resume) => setTimeout(resume, 10));
+  }
+}
+
 async function run(order: Order): Promise<void> {
+  await hasSize();
   const code = withOwnThree(order.code);
   if (THREE.test(code) && wantsGlobalThree(code)) await giveThree(code);
   if (order.language === "html") write(code);
