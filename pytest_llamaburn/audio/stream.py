@@ -11,8 +11,6 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import numpy as np
-
 from pytest_llamaburn.audio.devices import Form
 from pytest_llamaburn.errors import AudioError
 
@@ -47,6 +45,8 @@ class Stream:
             yield from self._read(file.fileno())
 
     def _read(self, descriptor: int) -> Iterator[Samples]:
+        import numpy as np  # here, because the server of the page never needs it
+
         rest, newest = b"", time.monotonic()
         while True:
             over = Path(f"{self._path}{END}").exists()  # before the last samples are read
