@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import random
+import re
 import shutil
 import sys
 import tempfile
@@ -146,7 +147,7 @@ def prepare(page: Page, what: str) -> None:
         page.locator(".questions summary").nth(1).click()
     if what == "run":
         page.get_by_role("button", name="Run").first.click()
-        page.get_by_text("frames/s").wait_for()
+        page.get_by_text(re.compile(r"\d frames/s")).wait_for()
     if what == "view":
         page.get_by_role("heading", name="All numbers").wait_for()
     if what in ("select", "compare"):
