@@ -233,6 +233,11 @@ def not_passed(
     return [words(verdict) for verdict in verdicts if verdict["verdict"] != "pass"]
 
 
+def changes_not_passed(document: Mapping[str, Any]) -> list[str]:
+    """Return a sentence for each gate of a comparison or a trend that did not pass."""
+    return not_passed(document["results"].get("gates", ()), change_sentence)
+
+
 def _selected(match: re.Match[str], table: Mapping[str, Measure], where: str) -> Selector:
     measure = measures.find(table, match["name"])
     if measure is None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_llamaburn import grids, options
+from pytest_llamaburn import options
+from pytest_llamaburn.commands import _made
 from pytest_llamaburn.errors import ResultsError
 from pytest_llamaburn.settings import Display, Storage
 
@@ -22,32 +22,20 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("names", nargs="+", metavar="FILE", help="result files or their ids")
     parser.add_argument("--baseline", metavar="FILE", help="compare with this file, not the first")
     parser.add_argument(
-        "--fail-if",
-        action="append",
-        default=[],
-        metavar="METRIC.STAT[@LEVEL]:±x%",
-        help="exit with 1 unless the 95 %% interval of the change is within this bound; repeatable",
-    )
-    parser.add_argument(
         "--sort",
         help="order of the files after the baseline: time, model or METRIC (default: time)",
     )
-    parser.add_argument(
-        "--columns", metavar="METRIC,…", help="metrics to compare, such as ttft_ms,tps.p50"
+    _made.declare(
+        parser,
+        columns="metrics to compare, such as ttft_ms,tps.p50",
+        margin="a change within ± this margin is called 'same' (default: 3%%; of evals 1%%)",
     )
-    parser.add_argument(
-        "--margin",
-        metavar="x%",
-        help="a change within ± this margin is called 'same' (default: 3%%; of evals 1%%)",
-    )
-    options.declare(parser.add_argument, Storage, Display)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Compare, write and show the result; return the exit code, 1 if a gate did not pass."""
     from pytest_llamaburn import reports
     from pytest_llamaburn.kinds.comparison import engine
-    from pytest_llamaburn.store import results
 
     storage, _ = options.resolve(Storage, options.given(arguments, Storage))
     display, _ = options.resolve(Display, options.given(arguments, Display))
@@ -57,14 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
     columns = arguments.columns.split(",") if arguments.columns else []
     asked = engine.Asked(columns, arguments.fail_if, arguments.sort, arguments.margin)
     document = engine.compare(directory, paths, baseline, asked)
-    path = results.write(directory, document)
-    width = grids.columns_of(sys.stdout, wide=display.wide)
-    reports.show([path], display.output, sys.stdout.write, width)
-    print(f"wrote {path}", file=sys.stderr)
-    broken = engine.broken(document)
-    for sentence in broken:
-        print(f"llamaburn: {sentence}", file=sys.stderr)
-    return 1 if broken else 0
+    return _made.finish(directory, document, display)
 
 
 def _paths(directory: Path, arguments: argparse.Namespace) -> tuple[list[Path], Path]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import secrets
 from collections import Counter
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model
@@ -17,6 +19,7 @@ from pytest_llamaburn.documents import (
 )
 from pytest_llamaburn.measures import REASONS
 from pytest_llamaburn.metrics import REQUEST
+from pytest_llamaburn.store import results
 from pytest_llamaburn.texts import counted
 
 if TYPE_CHECKING:
@@ -136,4 +139,16 @@ def opening(header: Header, status: str) -> Document:
         **{k: shared[k] for k in HEADER[:4]},
         "status": status,
         **{k: shared[k] for k in HEADER[4:]},
+    }
+
+
+def made_now(kind: str) -> Document:
+    """Return the first fields of a file of a kind that is made of other files, now."""
+    now = datetime.now(UTC)
+    return {
+        "schema": results.PREFIX + kind,
+        "schema_version": results.SCHEMA_VERSION,
+        "run_id": f"{now:%Y-%m-%dT%H-%M-%S}-{secrets.token_hex(3)}",
+        "status": "complete",
+        "timestamp": now.isoformat(timespec="seconds").replace("+00:00", "Z"),
     }

@@ -5,8 +5,6 @@ The kind's own `comparable.py` says what is compared, and how certain a differen
 
 from __future__ import annotations
 
-import secrets
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -14,13 +12,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pytest_llamaburn import gates
 from pytest_llamaburn.errors import ResultsError, SettingsError
 from pytest_llamaburn.kinds._comparable import LAST, Choice, Estimate
+from pytest_llamaburn.kinds._file import made_now
 from pytest_llamaburn.store import results
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from pytest_llamaburn.documents import Document
-    from pytest_llamaburn.kinds._comparable import Change, Comparison, Gate, Subject
+from pytest_llamaburn.kinds._comparable import Change, Comparison, Gate, Subject
 
 
 class Asked(NamedTuple):
@@ -100,13 +99,8 @@ def document(compared: Comparison, name: str) -> Document:
         changes += map(compared.written, found)
         verdicts.append([_weighed(compared, gate, other, found) for gate in compared.choice.gates])
     by_gate = {"gates": [verdict for weighed in zip(*verdicts, strict=True) for verdict in weighed]}
-    now = datetime.now(UTC)
     return {
-        "schema": results.PREFIX + name,
-        "schema_version": results.SCHEMA_VERSION,
-        "run_id": f"{now:%Y-%m-%dT%H-%M-%S}-{secrets.token_hex(3)}",
-        "status": "complete",
-        "timestamp": now.isoformat(timespec="seconds").replace("+00:00", "Z"),
+        **made_now(name),
         "config": compared.config(),
         "results": {
             "files": [compared.file(subject) for subject in compared.subjects],
@@ -137,12 +131,6 @@ def _weighed(
     }
 
 
-def broken(document: Document) -> list[str]:
-    """Return a sentence for each gate of a comparison that did not pass."""
-    found = document["results"].get("gates", ())
-    return gates.not_passed(found, gates.change_sentence)
-
-
 # A new result file and the baseline that its settings name
 
 
@@ -162,7 +150,7 @@ def with_baseline(path: Path, settings: Any) -> tuple[Path | None, list[str]]:
         missing = f"no earlier {how.noun} of {now['model']['id']}{mode} in {directory}"
         return None, [f"{gate}: undecided: {missing}" for gate in settings.fail_if]
     found = compare(directory, [before, path], before, Asked(fail_if=settings.fail_if))
-    return results.write(directory, found), broken(found)
+    return results.write(directory, found), gates.changes_not_passed(found)
 
 
 def _baseline(now: Document, how: type[Comparison], settings: Any) -> Path | None:

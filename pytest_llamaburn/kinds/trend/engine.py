@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-import secrets
-from datetime import UTC, datetime
 from itertools import pairwise
 from statistics import fmean
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_llamaburn import gates
+from pytest_llamaburn.kinds._file import made_now
 from pytest_llamaburn.kinds.trend.history import History, Reader, Wanted, changed
 from pytest_llamaburn.stats import changes, runs, samples, steps
 from pytest_llamaburn.store import results
@@ -56,13 +55,8 @@ def trend(results_dir: Path, asked: Asked) -> Document:
     reader = Reader(results_dir, asked.wanted, [gate.column for gate in bounds])
     histories = reader.histories()
     series = [one for history in histories for one in _series(history, asked.margin)]
-    now = datetime.now(UTC)
     return {
-        "schema": f"{results.PREFIX}trend",
-        "schema_version": results.SCHEMA_VERSION,
-        "run_id": f"{now:%Y-%m-%dT%H-%M-%S}-{secrets.token_hex(3)}",
-        "status": "complete",
-        "timestamp": now.isoformat(timespec="seconds").replace("+00:00", "Z"),
+        **made_now("trend"),
         "config": {**asked.wanted._asdict(), "fail_if": [*asked.fail_if], "margin": asked.margin},
         "results": {
             "series": series,
@@ -74,11 +68,6 @@ def trend(results_dir: Path, asked: Asked) -> Document:
             ],
         },
     }
-
-
-def broken(document: Document) -> list[str]:
-    """Return a sentence for each gate that did not pass."""
-    return gates.not_passed(document["results"]["gates"], gates.change_sentence)
 
 
 class Scale:

@@ -10,7 +10,7 @@ import pytest
 from golden import record as golden
 from support.benchmark_documents import header, record, row, trace_of
 
-from pytest_llamaburn import charts, grids
+from pytest_llamaburn import charts, gates, grids
 from pytest_llamaburn.errors import ResultsError, SettingsError
 from pytest_llamaburn.kinds.trend import charts as drawn
 from pytest_llamaburn.kinds.trend import engine, table
@@ -132,7 +132,7 @@ def test_gate_weighs_the_last_level_against_the_first(
     found = trend(tmp_path, fail_if=("itl_ms:+5%",))
     (gate,) = found["results"]["gates"]
     assert (gate["verdict"], gate["file"]) == (verdict, "tiny, benchmark")
-    assert bool(engine.broken(found)) == (verdict != "pass")
+    assert bool(gates.changes_not_passed(found)) == (verdict != "pass")
 
 
 def test_gate_without_any_value_is_undecided(tmp_path: Path) -> None:
