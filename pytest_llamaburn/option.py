@@ -155,6 +155,18 @@ def gates_on_change(example: str, scope: str | None = None) -> Any:
     )
 
 
+def budgeted(scope: str, example: str = "3m") -> Any:
+    """Return the option --budget of a kind."""
+    return opt(
+        None,
+        f"end the run before this time is over, such as {example}",
+        scope=scope,
+        unit="s",
+        bounds={"gt": 0},
+        example=example,
+    )
+
+
 @cache
 def options_of(kind: type) -> tuple[Option, ...]:
     """Return the options of a settings class, inherited ones first."""

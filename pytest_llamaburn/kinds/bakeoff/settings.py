@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pytest_llamaburn.option import opt
+from pytest_llamaburn.option import budgeted, opt
 from pytest_llamaburn.settings import Run
 
 
@@ -41,11 +41,4 @@ class Bakeoff(Run):
         "show the quality of each model from its newest complete eval of this set, such as math",
         example="math",
     )
-    budget: float | None = opt(
-        None,
-        "end the run before this time is over, such as 10m",
-        scope="bakeoff",
-        unit="s",
-        bounds={"gt": 0},
-        example="10m",
-    )
+    budget: float | None = budgeted("bakeoff", "10m")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pytest_llamaburn.option import compared, gates_on_change, opt
+from pytest_llamaburn.option import budgeted, compared, gates_on_change, opt
 from pytest_llamaburn.settings import Run
 
 
@@ -32,13 +32,6 @@ class Chat(Run):
         "find out what the server does when the context is full; this sends two requests as long "
         "as the context",
     )
-    budget: float | None = opt(
-        None,
-        "end the run before this time is over, such as 3m",
-        scope="chat",
-        unit="s",
-        bounds={"gt": 0},
-        example="3m",
-    )
+    budget: float | None = budgeted("chat")
     compare: str | None = compared("chat")
     fail_if: tuple[str, ...] = gates_on_change("turn_ttft_ms@8:+10%", "chat")

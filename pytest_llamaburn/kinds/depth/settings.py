@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pytest_llamaburn.option import compared, gates_on_change, opt
+from pytest_llamaburn.option import budgeted, compared, gates_on_change, opt
 from pytest_llamaburn.settings import Run
 
 
@@ -31,13 +31,6 @@ class Depth(Run):
         scope="depth",
         bounds={"ge": 1, "le": 1000},
     )
-    budget: float | None = opt(
-        None,
-        "end the run before this time is over, such as 3m",
-        scope="depth",
-        unit="s",
-        bounds={"gt": 0},
-        example="3m",
-    )
+    budget: float | None = budgeted("depth")
     compare: str | None = compared("depth")
     fail_if: tuple[str, ...] = gates_on_change("decode_tokens_per_sec@4096:-5%", "depth")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pytest_llamaburn.option import compared, gates_on_change, opt
+from pytest_llamaburn.option import budgeted, compared, gates_on_change, opt
 from pytest_llamaburn.settings import Run
 
 
@@ -41,14 +41,7 @@ class Fit(Run):
     iterations: int = opt(
         3, "number of answers at each context", scope="fit", bounds={"ge": 1, "le": 1000}
     )
-    budget: float | None = opt(
-        None,
-        "end the run before this time is over, such as 3m",
-        scope="fit",
-        unit="s",
-        bounds={"gt": 0},
-        example="3m",
-    )
+    budget: float | None = budgeted("fit")
     dry_run: bool = opt(
         False, "only predict; load nothing and write no file", scope="fit", record=False
     )

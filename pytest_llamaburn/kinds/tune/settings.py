@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pytest_llamaburn.option import compared, gates_on_change, opt, words
+from pytest_llamaburn.option import budgeted, compared, gates_on_change, opt, words
 from pytest_llamaburn.settings import Run
 
 
@@ -52,13 +52,6 @@ class Tune(Run):
     answers: int = opt(
         2, "number of answers in each round for each setting", bounds={"ge": 1, "le": 1000}
     )
-    budget: float | None = opt(
-        None,
-        "end the run before this time is over, such as 3m",
-        scope="tune",
-        unit="s",
-        bounds={"gt": 0},
-        example="3m",
-    )
+    budget: float | None = budgeted("tune")
     compare: str | None = compared("tune")
     fail_if: tuple[str, ...] = gates_on_change("tuned_time_ms:+5%", "tune")
