@@ -224,7 +224,9 @@ def test_depths_and_a_conversation_on_a_real_ollama(ollama: RealOllama, tmp_path
     held = json.loads(chat.read_text())["results"]
     assert held["overflow"]["context"] == 256
     assert held["overflow"]["prompt"]["behaviour"] == "truncates"
-    assert held["overflow"]["answer"]["behaviour"] == "shifts"
+    answer = held["overflow"]["answer"]
+    ended = "the model ended its answer after"  # the small model does so after some questions
+    assert answer["behaviour"] == "shifts" or answer["reason"].startswith(ended)
     near, far, past = json.loads(depth.read_text())["results"]["depths"]
     assert (near["reason"], far["reason"]) == (None, None)
     assert far["context_tokens"] == pytest.approx(64, abs=12)
