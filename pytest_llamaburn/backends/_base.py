@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import codecs
+import copy
 import os
 from abc import ABC, abstractmethod
 from contextlib import asynccontextmanager
@@ -213,6 +214,29 @@ class Backend(ABC):
         """
         trace, exchange = await self._exchanged(wire, self.request(body))
         return trace, self._likeliest(exchange)
+
+    async def next_token(
+        self, wire: Wire, model: Model, text: str, count: int
+    ) -> tuple[Trace, Likely]:
+        """Ask for the one token after a plain text, which no chat template surrounds.
+
+        Returns the trace and up to `count` likeliest tokens. The list is empty if the server
+        returned no log probabilities. Raises ServerError if the server takes no plain text.
+        """
+        other = copy.copy(self)
+        other.chat_path, body = self.completion(model, text, count)
+        return await other.first_token(wire, body)
+
+    def completion(self, model: Model, text: str, count: int) -> tuple[str, Body]:  # noqa: ARG002 - subclasses use it
+        """Return the path and the body of a request for one token after a text, not streamed."""
+        raise ServerError(f"{self.address.url} cannot continue a text with {model.id}")
+
+    async def text_logprobs(self, model: Model, text: str) -> list[float] | None:  # noqa: ARG002
+        """Return the log probability of each token of a text after its first.
+
+        Returns None if the server does not give those of a given text.
+        """
+        return None
 
     async def _exchanged(self, wire: Wire, payload: list[bytes]) -> tuple[Trace, Exchange]:
         exchange = await wire.send(payload, self.last_delta)

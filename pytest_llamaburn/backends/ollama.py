@@ -231,6 +231,14 @@ class Backend(_base.Backend):
             "options": options,
         }
 
+    def completion(self, model: Model, text: str, count: int) -> tuple[str, _base.Body]:
+        """Return a raw request of `/api/generate`, with the options of a chat."""
+        body = self.body(model, [])
+        options = {**body["options"], "num_predict": 1, "temperature": 0}
+        kept = {name: body[name] for name in ("model", "keep_alive")}
+        more = {"prompt": text, "raw": True, "logprobs": True, "top_logprobs": count}
+        return "/api/generate", {**kept, **more, "options": options, "stream": False}
+
     def _not_found(self, name: str, known: list[str]) -> str:
         near = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
         have = f"similar: {', '.join(near)}" if near else f"it has: {', '.join(known) or 'none'}"
@@ -246,7 +254,7 @@ class Backend(_base.Backend):
             if not line.strip():
                 continue
             try:
-                chunk = _read(line)
+                chunk = _read(line, chat=self.chat_path == Backend.chat_path)
             except (ValueError, RecursionError) as err:  # invalid UTF-8 is a plain ValueError
                 return self._unread(exchange, stamp, line, err)
             if chunk.error is not None:
@@ -298,11 +306,11 @@ def _event(line: str) -> dict[str, Any]:
     return event if isinstance(event, dict) else {}
 
 
-def _read(line: bytes) -> _Line:
+def _read(line: bytes, *, chat: bool = True) -> _Line:
     """Return a decoded line; read it leniently if its fields have undocumented types.
 
     Only a line without a message is searched for errors. Raises ValueError or RecursionError if
-    the line is not a JSON object, or is an answer of `/api/generate`.
+    the line is not a JSON object, or is an answer of `/api/generate` to a `chat`.
     """
     try:
         chunk = _decode(line)
@@ -314,7 +322,7 @@ def _read(line: bytes) -> _Line:
         _lenient.part(fields.get("message"))
         chunk = _lenient.fit(_Line, fields)
     chunk.error = _failures.error_in(fields)
-    if chunk.message is None and chunk.error is None and "response" in fields:
+    if chat and chunk.message is None and chunk.error is None and "response" in fields:
         raise ValueError("this is an answer of /api/generate, not of /api/chat")
     return chunk
 

@@ -210,6 +210,34 @@ class Backend(_base.Backend):
             more["chat_template_kwargs"] = {"enable_thinking": self.settings.think != "off"}
         return more
 
+    def completion(self, model: Model, text: str, count: int) -> tuple[str, _base.Body]:
+        """Return a request of the older API, without chat."""
+        return "/completions", {
+            "model": model.id,
+            "prompt": text,
+            "max_tokens": 1,
+            "temperature": 0,
+            "seed": self.settings.seed,
+            "logprobs": count,
+            "stream": False,
+        }
+
+    async def text_logprobs(self, model: Model, text: str) -> list[float] | None:
+        """Return those of the prompt if the server echoes it, as vLLM does."""
+        path, body = self.completion(model, text, 1)
+        try:
+            answer = await self.post(path, {**body, "echo": True})
+        except ServerError:  # llama.cpp may refuse to echo
+            return None
+        fields = ServerFields(answer, path, {})
+        count = fields.part("usage").count("prompt_tokens")
+        choice = next(iter(fields.each("choices")), None)
+        if choice is None or count is None or not (choice.text("text") or "").startswith(text):
+            return None
+        told = choice.part("logprobs").logarithms("token_logprobs")[1:count]
+        found = [value for value in told if value is not None]
+        return found if len(found) == count - 1 > 0 else None
+
     async def _find_root(self) -> None:
         """Set `address` to the first candidate root that lists models, else to the first one."""
         first = self.address
@@ -275,7 +303,9 @@ class Backend(_base.Backend):
         for _, data in _payloads(exchange):
             with suppress(ValueError, RecursionError):
                 for choice in ServerFields(_lenient.parse(data), "", {}).each("choices"):
-                    if tokens := _lenient.likeliest(choice.part("logprobs").each("content")):
+                    told = choice.part("logprobs")
+                    tokens = _lenient.likeliest(told.each("content"))
+                    if tokens := tokens or _lenient.likeliest_by_text(told):
                         return tokens
         return []
 
