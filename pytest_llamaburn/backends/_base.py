@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 _ERROR_BODY_LIMIT = 64_000  # bytes of an error reply that are searched for a message
 _SLICE = 64  # events decoded before other tasks may run: takes some tenths of a millisecond
 LONGEST_S = 600.0  # deadline of a whole answer if the settings give none
+GIVE_LOGPROBS = "llama.cpp, vLLM, SGLang, or Ollama from 0.12.11"  # servers
 Message = dict[str, Any]
 Body = dict[str, Any]  # of a request, as the dialect of the server has it
 Likely = list[tuple[str, float]]  # (token, log probability)

@@ -135,8 +135,7 @@ def _spelled(candidate: ServerFields) -> str | None:
 
 def likeliest_by_text(logprobs: ServerFields) -> list[tuple[str, float]]:
     """Return the same from the older format, where the key of each log probability is its token."""
-    first = next(iter(logprobs.each("top_logprobs")), None)
-    found = [(token, first.logarithm(token)) for token in first or ()]
+    found = [(t, first.logarithm(t)) for first in logprobs.each("top_logprobs")[:1] for t in first]
     return [(token, logprob) for token, logprob in found if logprob is not None]
 
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 _THINKS = re.compile(r"enable_thinking|</?think>|reasoning_effort")  # in a chat template
 # Servers that accept more sampling fields than OpenAI's API; a strict server would answer 400.
 _SENSES = ("vision", "audio", "video")  # as llama.cpp calls them
+_LLAMA_CPP = ("llama.cpp", "embedded")
 _TAKES_MORE = ("llama.cpp", "vllm", "sglang", "lmstudio", "embedded")
 
 
@@ -147,7 +148,7 @@ class Backend(_base.Backend):
 
         It is `completion` at least if they tell of media, and nothing if they are unknown.
         """
-        if self._kind not in ("llama.cpp", "embedded"):
+        if self._kind not in _LLAMA_CPP:
             return ()
         try:
             props = await self._props()
@@ -178,7 +179,7 @@ class Backend(_base.Backend):
 
     async def slots(self) -> int | None:
         """Return llama.cpp's number of slots; None for other servers."""
-        if self._kind not in ("llama.cpp", "embedded"):
+        if self._kind not in _LLAMA_CPP:
             return None
         return (await self._props()).count("total_slots")
 
@@ -211,7 +212,12 @@ class Backend(_base.Backend):
         return more
 
     def completion(self, model: Model, text: str, count: int) -> tuple[str, _base.Body]:
-        """Return a request of the older API, without chat."""
+        """Return a request of the older API, without chat.
+
+        llama.cpp tells no probabilities if the token that it chooses is a part of a character. So
+        it has to choose one of ASCII; the probabilities are those before that.
+        """
+        ascii_only = {"grammar": "root ::= [ -~]"} if self._kind in _LLAMA_CPP else {}
         return "/completions", {
             "model": model.id,
             "prompt": text,
@@ -220,6 +226,7 @@ class Backend(_base.Backend):
             "seed": self.settings.seed,
             "logprobs": count,
             "stream": False,
+            **ascii_only,
         }
 
     async def text_logprobs(self, model: Model, text: str) -> list[float] | None:
