@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
@@ -180,12 +181,20 @@ def _damage(pairs: Sequence[Document], unlike: str | None) -> Document:
         nothing = Figure(None, len(pairs), reason=unlike)
         return {"kl_divergence": nothing.as_dict(), "changed_tokens": nothing.as_dict()}
     clusters = [pair["passage"] for pair in pairs]
-    divergence = skewed.mean([pair["kl"] for pair in pairs], clusters)
+    divergence = _from_zero(skewed.mean([pair["kl"] for pair in pairs], clusters))
     changed = figures.mean([float(pair["changed"]) for pair in pairs], clusters, scale=(0, 1))
     return {
         "kl_divergence": _counted(divergence).as_dict(),
         "changed_tokens": _counted(changed).as_dict(),
     }
+
+
+def _from_zero(figure: Figure) -> Figure:
+    """Return a figure whose interval does not reach below 0, where no divergence is."""
+    if figure.ci95 is None:
+        return figure
+    low, high = figure.ci95
+    return replace(figure, ci95=(max(0.0, low), high))
 
 
 def _counted(figure: Figure) -> Figure:
