@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from pytest_llamaburn.documents import Document
 
-_DAMAGE = ("texts", "KL nats", "95 %", "changed tokens %", "95 %", "places")
+_DAMAGE = ("texts", "KL nats", "KL 95 %", "changed %", "changed 95 %", "places")
 _MODELS = (
     *("role", "model", "quantization", "tokens/s", "± 95 %", "TTFT p50 ms", "memory MB"),
     *("load ms", "answers"),
@@ -46,7 +46,7 @@ def sheets(document: Document, path: Path) -> Iterator[Sheet]:
     rows = [_row("all", found), *(_row(one["category"], one) for one in found["categories"])]
     title = f"damage of {names[0]} against {names[1]}"
     notes = [*_notes(document)]
-    yield Sheet(title, facts, rows, notes, _DAMAGE, words=1, least=())
+    yield Sheet(title, facts, rows, notes, _DAMAGE, words=1, least=("places",))
     models = [_model(role, found[role]) for role in ("reference", "other")]
     ends = [*under("speed", _speed(found)), *verdicts(document), (FILE, f"file {path}")]
     speeds = f"speed of {names[1]} and {names[0]}"

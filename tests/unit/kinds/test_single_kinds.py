@@ -11,7 +11,13 @@ from pytest_llamaburn.kinds import _kind
 from pytest_llamaburn.kinds._kind import Item
 from pytest_llamaburn.option import model_of
 
-REQUESTS = {"depth": 5 * 4 * 5, "chat": 3 * 15 + 2, "fit": 3 * 5, "tune": 6 * 5 * 2}
+REQUESTS = {
+    "damage": 2 * (199 + 3 * 2),
+    "depth": 5 * 4 * 5,
+    "chat": 3 * 15 + 2,
+    "fit": 3 * 5,
+    "tune": 6 * 5 * 2,
+}
 MORE = {"tune": {"option": ("num_batch=128,512", "num_thread=1,2,4")}}
 
 
@@ -23,6 +29,7 @@ def test_requests_and_time_are_known_before_a_run(name: str) -> None:
     (fixture,) = kind.functions
     assert kind.planned(Item(None, (fixture,), {}, {}, None), session) == REQUESTS[name]
     assert kind.planned(Item(None, (), {}, {}, None), session) == 0
-    assert kind.expected(settings, 2.0).seconds == 2 * 2.0 * (1 + REQUESTS[name])
+    runs = len(kind.models(settings))
+    assert kind.expected(settings, 2.0).seconds == runs * 2.0 * (1 + REQUESTS[name])
     short = settings.model_copy(update={"budget": 3.0})
-    assert kind.expected(short, 2.0).seconds == 2 * 3.0
+    assert kind.expected(short, 2.0).seconds == runs * 3.0
