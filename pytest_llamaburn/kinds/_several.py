@@ -10,12 +10,14 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn.backends._detect import connect
+from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.kinds._run import RECORDED_FIELDS, WARMUP_PROMPT
 from pytest_llamaburn.kinds._single import SingleRun
 
 if TYPE_CHECKING:
     from pytest_llamaburn.backends._http import Wire
     from pytest_llamaburn.documents import Document
+    from pytest_llamaburn.store.journal import Record
 
 
 class SeveralRun(SingleRun):
@@ -52,8 +54,19 @@ class SeveralRun(SingleRun):
     def _about(self) -> Document:
         return {"candidates": self.candidates}
 
-    def _config(self) -> Document:
-        return {**super()._config(), "models": [*self.settings.model]}
+    def _header(self, asked: str | None, extra: Document) -> Document:
+        header = super()._header(asked, extra)
+        return {**header, "config": {**header["config"], "model": [*self.settings.model]}}
+
+    def _continue(self, record: Record) -> None:
+        """Take over the rows; raises SettingsError if a model is not the same any more."""
+        super()._continue(record)
+        header: Any = record.header or {}
+        for was, now in zip(header.get("candidates", ()), self.candidates, strict=False):
+            if was["model"] != now["model"]:
+                raise SettingsError(
+                    f"--resume: {now['name']} is not the model that it was: begin a new run"
+                )
 
     async def _wire_of(self, turn: str) -> Wire:
         """Return the connection to the model of a turn; load the model if it is not its turn yet.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from statistics import fmean
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -192,17 +193,36 @@ def test_bad_input_is_refused_before_anything_is_written(
 def test_server_without_probabilities_is_refused_in_one_sentence(
     tells: tuple[str, ...], tmp_path: Path
 ) -> None:
-    with ScriptedServer(OllamaTellers(tell=tell, tells=tells)) as server:
+    facade = OllamaTellers(tell=tell, tells=tells)
+    with ScriptedServer(facade) as server:
         asked = ("damage", "a", "b", f"--host={server.host}", texts(tmp_path), *QUIET, *FEW)
         done = run_cli(*asked, cwd=tmp_path, check=4)
         silent = "b:latest" if tells else "a:latest"
+        if tells:
+            _check_the_rest(server, facade, tmp_path)
     words = (
         f"llamaburn: damage: {server.host} gave no log probabilities with a token of {silent}: "
         "use a server that gives them: llama.cpp, vLLM, SGLang, or Ollama from 0.12.11"
     )
     assert words in done.stderr.splitlines()
     assert "Traceback" not in done.stderr
-    if tells:  # the reference's answers are kept
-        assert kept(tmp_path)["results"]["totals"]["succeeded"] == PLACES * TEXTS / 2 + 1
-    else:
+    if not tells:
         assert not (tmp_path / "results").exists()
+
+
+def _check_the_rest(server: ScriptedServer, facade: OllamaTellers, directory: Path) -> None:
+    """Check that the reference's answers are kept, and that a resumed run sends only the rest."""
+    before = kept(directory)
+    half = PLACES * TEXTS / 2 + 1
+    assert (before["status"], before["results"]["totals"]["succeeded"]) == ("partial", half)
+    assert before["results"]["kl_divergence"]["reason"] == "no place has an answer of both models"
+    facade.tells, asked = ("a:latest", "b:latest"), len(server.requests)
+    run_cli("damage", "--resume=last", cwd=directory)
+    after = kept(directory)
+    assert (after["status"], after["run_id"]) == ("complete", before["run_id"])
+    assert after["config"]["model"] == ["a", "b"]
+    bodies = [one.partition(b"\r\n\r\n")[2] for one in server.requests[asked:]]
+    sent = [json.loads(body) for body in bodies if b'"raw"' in body]
+    of_texts = [one for one in sent if one["prompt"].startswith("Text")]
+    models = Counter(one["model"] for one in of_texts)
+    assert models == {"a:latest": PLACES * TEXTS / 2, "b:latest": PLACES * TEXTS}

@@ -26,10 +26,10 @@ def check(made: dict[str, str], folder: Any) -> None:
         assert read(text) == read(golden), name
 
 
-def test_every_kind_of_run_has_four_golden_journals() -> None:
+def test_four_kinds_of_run_have_four_golden_journals() -> None:
     states = ("complete", "cut", "failed", "resumed")
     assert [
-        f"{kind}-{state}" for kind in ("benchmark", "eval", "stress") for state in states
+        f"{kind}-{state}" for kind in ("benchmark", "damage", "eval", "stress") for state in states
     ] == JOURNALS
 
 

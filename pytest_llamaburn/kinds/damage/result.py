@@ -127,10 +127,8 @@ def check(settings: Damage) -> None:
 def build(record: Record) -> Document:
     """Return the content of a result file, made from its journal."""
     header: Any = record.opened
-    config = header["config"]
     seen = found(record.rows, header["candidates"], record.facts.get("text_logprobs", {}))
     document = _single.content(record, seen)
-    document["config"] = {**config, "model": config["models"]}
     document["model"] = seen["other"]["model"]
     document["telemetry"].pop("text_logprobs", None)
     for row in document["results"]["runs"]:
