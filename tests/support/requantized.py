@@ -10,6 +10,7 @@ python tests/support/requantized.py SOURCE.gguf TARGET.gguf Q2_K
 from __future__ import annotations
 
 import ctypes
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ _INSTEAD = {
 
 
 def write(source: Path, target: Path, kind: str, *, only: str = "") -> Path:
-    """Write a model with weights of this type; with `only`, just the tensors with it in the name.
+    """Write a model with weights of this type; `only` is a pattern in the names of those to change.
 
     Returns the target.
     """
@@ -39,7 +40,7 @@ def write(source: Path, target: Path, kind: str, *, only: str = "") -> Path:
             inner = field.types[-1] if len(field.types) > 1 else None
             writer.add_key_value(field.name, field.contents(), field.types[0], inner)
     for tensor in reader.tensors:
-        chosen = _type_of(tensor, kind) if only in tensor.name else tensor.tensor_type
+        chosen = _type_of(tensor, kind) if re.search(only, tensor.name) else tensor.tensor_type
         data = tensor.data if chosen == tensor.tensor_type else _quantized(tensor, chosen)
         writer.add_tensor(tensor.name, data, raw_dtype=chosen)
     writer.write_header_to_file()
@@ -53,7 +54,7 @@ def _text(reader: Any, name: str) -> str:
     return str(reader.fields[name].contents())
 
 
-def _type_of(tensor: Any, kind: str) -> gguf.GGMLQuantizationType:
+def _type_of(tensor: Any, kind: str) -> Any:
     if len(tensor.shape) < 2 or tensor.name == "token_embd.weight":
         return tensor.tensor_type
     holds = kind not in _INSTEAD or int(tensor.shape[0]) % _K_ROW == 0

@@ -240,7 +240,7 @@ def test_both_models_meet_the_same_texts_in_the_same_order_and_alone_in_memory(
 def test_resumed_run_asks_only_for_what_is_left_and_finds_the_same(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    asked = {"prefixes": texts(tmp_path / "t.json")}
+    asked: Any = {"prefixes": texts(tmp_path / "t.json")}
     whole = measured(pair(), monkeypatch, **asked)
     tellers = pair()
     rest = measured(tellers, monkeypatch, whole["runs"][:29], **asked)
@@ -328,7 +328,7 @@ def test_tokens_that_are_never_the_same_texts_have_no_divergence_but_a_sentence(
 def test_perplexity_ratio_is_that_of_the_given_texts(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    asked = {"prefixes": texts(tmp_path / "t.json")}
+    asked: Any = {"prefixes": texts(tmp_path / "t.json")}
     tellers = pair(given=lambda model, _: [-1.0, -2.0] if model == "a" else [-1.1, -2.3])
     found = measured(tellers, monkeypatch, **asked)["perplexity_ratio"]
     assert found["value"] == pytest.approx(math.exp(0.2))
