@@ -1,9 +1,10 @@
 """Records the golden journals: `python tests/golden/record.py`, from the root of a clone.
 
 Each is what one real run wrote: of every kind one that is complete; of benchmark, stress and eval
-also one whose server failed, one that was cut and one that was cut and resumed. `--render` keeps the journals and only makes again
-what is made from them: the result files, their tables, and comparisons of them. The tests compare
-all of that, numbers to nine digits, so that moving code changes no result.
+also one whose server failed, one that was cut and one that was cut and resumed. `--render` keeps
+the journals and only makes again what is made from them: the result files, their tables, and
+comparisons of them. The tests compare all of that, numbers to nine digits, so that moving code
+changes no result.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from support.rated_server import Rated, RatedFacade
 from support.scripted import OllamaFacade, Request, ScriptedServer, Steps, sized
 from support.slot_server import SlotServer
 from support.stalling_server import Stalling
+from support.tuned_server import WordCounting
 
 from pytest_llamaburn import registry
 from pytest_llamaburn.commands import main
@@ -68,8 +70,11 @@ SINGLES = {
         "--edge=2048 --iterations=1 --osl=4 --max-ctx=16384",
     ),
     "tune": (
-        OllamaFacade,
-        "tiny --option=num_thread=1,2 --iterations=3 --answers=1 --isl=40 --osl=4 --warmup=1 --objective=prefill",
+        WordCounting,
+        (
+            "tiny --option=num_thread=1,2 --iterations=3 --answers=1 --isl=40 --osl=4 --warmup=1 "
+            "--objective=prefill"
+        ),
     ),
 }
 
