@@ -21,7 +21,7 @@ import tempfile
 import threading
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -58,7 +58,7 @@ _KEEP = (
 )
 _QUIET = "--gpu-provider=host"
 # Of each further kind: what makes its server, and its arguments.
-SINGLES = {
+SINGLES: dict[str, tuple[Callable[[], Any], str]] = {
     "bakeoff": (OllamaFleet, "a b --warmup=0 --iterations=2 --rounds=2 --no-early-stop"),
     "chat": (lambda: RatedFacade(rated=Rated(context=2048)), "--turns=2 --isl=16 --osl=4"),
     "depth": (
