@@ -97,10 +97,13 @@ class SeveralRun(SingleRun):
         for _ in range(max(1, self.settings.warmup)):
             self._last = await self.send_untimed(WARMUP_PROMPT)
         self._turn = turn
+        return {"load_ms": load_ms, **await self._memory()}
+
+    async def _memory(self) -> Document:
+        """Return the size and the GPU share of the loaded model, None if the server tells none."""
         entries = (one for one in await self._loaded() or () if one["name"] == self.model.id)
         about = next(entries, None)
         return {
-            "load_ms": load_ms,
             "size_mb": about and about["size_mb"],
             "gpu_share": about and about["gpu_share"],
         }

@@ -30,6 +30,7 @@ _NO_TEXTS = (
     "the server of {} gives no log probabilities of a given text (an echo at /v1/completions, "
     "which vLLM has)"
 )
+_NO_LOAD = "no load was timed: the server has none, or the run began with the model loaded"
 
 
 class Estimate(Part):
@@ -218,7 +219,7 @@ def _model(about: Document, mine: Sequence[Any]) -> Document:
     return {
         **about,
         "summary": metrics.summary(good, answers),
-        "load_ms": samples.distribution(loads, "ms", "not_reported"),
+        "load_ms": samples.distribution(loads, "ms", _NO_LOAD),
         "size_mb": next(sizes, None),
     }
 

@@ -44,6 +44,7 @@ class DamageRun(SeveralRun):
         self.texts: Document = {}  # by role: log probabilities of whole texts, None without any
         self._passages = prefixes.load(self.settings.prefixes)
         self._likely: Likely = []
+        self._size_mb: float | None = None
 
     async def prepare(self, model: str | None, planned: dict[str, int], extra: Document) -> None:
         """Check both models, then load the reference and open the journal.
@@ -56,6 +57,7 @@ class DamageRun(SeveralRun):
     async def _warm_up(self) -> None:
         await super()._warm_up()
         self._turn = REFERENCE
+        self._size_mb = (await self._memory())["size_mb"]
         await self._check_logprobs()
 
     async def measure(self, key: str) -> list[Document]:
@@ -105,6 +107,7 @@ class DamageRun(SeveralRun):
 
     async def _switch(self, turn: str) -> Document:
         facts = await super()._switch(turn)
+        self._size_mb = facts["size_mb"]
         await self._check_logprobs()
         return facts
 
@@ -155,7 +158,8 @@ class DamageRun(SeveralRun):
         self.write("facts", {"text_logprobs": self.texts})
 
     def _more(self, trace: Trace) -> Document:  # noqa: ARG002 - every request has these fields
-        return {"likely": self._likely or None, "load_ms": None, "size_mb": None, **self._load}
+        load_ms = self._load.get("load_ms")
+        return {"likely": self._likely or None, "load_ms": load_ms, "size_mb": self._size_mb}
 
 
 def _key(role: str, part: str, number: int, prompt_id: str) -> Document:
