@@ -33,6 +33,9 @@ def damage(document: Document) -> Finding | None:
     text = (
         f"At {100 * changed['value']:.1f} % of the places the likeliest token is another one "
         f"(95 %: {low} to {high} %)"
+        if changed["value"]
+        else "The likeliest token is the same at all places "
+        f"(95 %: another one at most at {high} %)"
     )
     if speed["ci95"] is not None and not speed["ci95"][0] <= 1 <= speed["ci95"][1]:
         text += f", and the model writes {number(speed['value'])} times as fast as the reference"

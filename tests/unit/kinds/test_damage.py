@@ -18,6 +18,7 @@ from support.rated_server import Rated
 from support.single_runs import document, prepared
 from support.telling import Tellers, Told, ranked
 
+from pytest_llamaburn import grids
 from pytest_llamaburn.errors import ServerError, SettingsError
 from pytest_llamaburn.kinds import _several
 from pytest_llamaburn.kinds.damage import (
@@ -287,6 +288,7 @@ def test_a_model_against_itself_is_undamaged_and_told_to_be_the_same(
     assert 0 < found["changed_tokens"]["ci95"][1] < 0.3
     made = [one["text"] for one in file_of(found)["insights"]]
     assert any(text.startswith("Both names are the same model") for text in made)
+    assert any(text.startswith("The likeliest token is the same at all places") for text in made)
 
 
 def test_models_with_other_tokens_are_compared_as_texts_as_far_as_they_share_them(
@@ -370,6 +372,8 @@ def test_table_cards_and_charts_show_damage_and_speed(
     made = file_of(found)
     damage, speed = table.sheets(made, Path("x.json"))
     assert damage.title == "damage of b against a"
+    fitted = grids.text(grids.Table(damage.columns, damage.rows, 1, damage.least), 80)
+    assert max(map(len, fitted.splitlines())) <= 80
     assert [row[0] for row in damage.rows] == ["all", "even", "odd"]
     assert damage.rows[1][1] == "0.192"
     assert damage.rows[0][3] == "50.0"
