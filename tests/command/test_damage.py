@@ -77,7 +77,7 @@ class Run(NamedTuple):
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     directory = tmp_path_factory.mktemp("damage")
-    facade = OllamaTellers(tell=tell, token_s=0.002)
+    facade = OllamaTellers(tell=tell)
     with ScriptedServer(facade) as server:
         asked = ("damage", "a", "b", f"--host={server.host}", texts(directory), *QUIET, *FEW)
         gates = ("--threshold=changed_tokens<40%", "--threshold=kl_divergence<0.01")
@@ -112,7 +112,6 @@ def test_both_models_are_loaded_in_turn_and_answer_for_their_speed(run: Run) -> 
         *("unload b:latest", "load a:latest"),
     ]
     assert found["totals"]["succeeded"] == found["totals"]["planned"] == 2 * (PLACES * TEXTS + 2)
-    assert found["speed_ratio"]["n"] == 2
     for role in ("reference", "other"):
         assert found[role]["summary"]["time_to_first_token_ms"]["n"] == 2
     assert run.document["model"]["id"] == "b:latest"
@@ -133,7 +132,7 @@ def test_gates_judge_the_damage(run: Run) -> None:
 
 def test_the_estimated_time_is_told_first_and_tables_and_page_name_both_models(run: Run) -> None:
     first = run.stderr.partition("/244 requests")[0]  # before any progress
-    assert "244 requests to a, b: about " in first
+    assert "244 requests to a, b: " in first
     assert "damage of b against a" in run.stdout
     assert "At 33.3 % of the places the likeliest token is another one" in run.stdout
     assert "likely" not in run.document["results"]["runs"][0]

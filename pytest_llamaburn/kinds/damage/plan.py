@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn import datasets, gates
+from pytest_llamaburn.backends._address import parse_host
 from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.kinds._kind import naming
 from pytest_llamaburn.kinds.damage import prefixes
@@ -28,6 +29,10 @@ def check(settings: Any) -> None:
         named = ", ".join(settings.model) or "none"
         raise SettingsError(f"damage: name two models, the reference first; named: {named}")
     prefixes.load(settings.prefixes)
+    try:
+        parse_host(settings.other_host or "")
+    except SettingsError as err:
+        raise SettingsError(str(err).replace("--host", "--other-host", 1)) from None
     for expression in settings.threshold:
         gates.parse(expression, MEASURES)
     with naming("--prompts"):

@@ -402,6 +402,7 @@ def test_small_numbers_have_three_digits(value: float | None, shown: str) -> Non
         ({"prompts": ("nothing",)}, "--prompts: "),
         ({"threshold": ("kl_divergance<1",)}, "'kl_divergance<1': unknown metric 'kl_divergance'"),
         ({"fail_if": ("kl_divergence:+1%",)}, "--fail-if needs a comparison"),
+        ({"other_host": "x:y"}, "--other-host: 'x:y' is refused: its port is not a number"),
         ({"prefixes": "none.json"}, "--prefixes: none.json cannot be read: "),
     ],
 )
