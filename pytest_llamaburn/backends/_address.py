@@ -85,6 +85,12 @@ def api_root(path: str) -> str:
     return _CALL.sub("", path.rstrip("/"))
 
 
+def api_roots(path: str) -> list[str]:
+    """Return the candidate root paths of the API: the path itself and `/v1` below it."""
+    below = [] if path.endswith("/v1") else [f"{path}/v1"]
+    return [path, *below] if path else [*below, ""]
+
+
 def _with_scheme(text: str) -> str:
     if "://" in text:
         return text

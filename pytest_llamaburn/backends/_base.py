@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import codecs
 import copy
-import os
 from abc import ABC, abstractmethod
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -23,8 +22,8 @@ from pytest_llamaburn.backends._http import (
     tls_context,
 )
 from pytest_llamaburn.backends._lenient import ServerFields
-from pytest_llamaburn.backends._secrets import KEY_VARIABLE
-from pytest_llamaburn.errors import ModelError, ServerError, SettingsError
+from pytest_llamaburn.backends._secrets import KEY_VARIABLE, auth_headers
+from pytest_llamaburn.errors import ModelError, ServerError
 from pytest_llamaburn.trace import Delta, Event, Failed, Headers, Sent, Trace, fold
 
 if TYPE_CHECKING:
@@ -394,25 +393,3 @@ def refusal(reply: httpx.Response) -> str:
     """Return an error reply as one line: kind, status and message. The body must be read first."""
     kind, words = classify(reply.status_code, reply.content)
     return f"{kind} ({reply.status_code}): {' '.join(words.split())}"
-
-
-def key_of(environ: Mapping[str, str], variable: str) -> str:
-    """Return an API key from the environment, or an empty text.
-
-    Raises SettingsError if the key cannot be sent in an HTTP header; the message hides the key.
-    """
-    key = environ.get(variable, "").strip()
-    if not (key.isascii() and key.isprintable()):
-        raise SettingsError(
-            f"{variable} is not a valid key: it has characters that no header allows"
-        )
-    return key
-
-
-def auth_headers() -> dict[str, str]:
-    """Return the Authorization header for the server under test; empty if no key is set.
-
-    Raises SettingsError if the key cannot be sent in an HTTP header.
-    """
-    key = key_of(os.environ, KEY_VARIABLE)
-    return {"Authorization": f"Bearer {key}"} if key else {}

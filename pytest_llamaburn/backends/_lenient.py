@@ -51,6 +51,11 @@ def number(value: Any) -> float | None:
         return math.nan
 
 
+def ms(nanoseconds: float | None) -> float | None:
+    """Return milliseconds, or None for 0: Ollama sends a missing duration as 0 or not at all."""
+    return nanoseconds / 1e6 if nanoseconds else None
+
+
 def text(value: Any) -> str:
     """Return the text in a part of an answer; a value of unknown shape is returned as JSON."""
     if isinstance(value, str):

@@ -16,6 +16,7 @@ from pytest_llamaburn.backends import _address, _base, _failures, _gguf, _lenien
 from pytest_llamaburn.backends._base import Held, Model, Server
 from pytest_llamaburn.backends._failures import classify
 from pytest_llamaburn.backends._lenient import NO_CALLS, ServerFields
+from pytest_llamaburn.backends._plain import of_ollama
 from pytest_llamaburn.errors import ModelError, ServerError
 from pytest_llamaburn.trace import Delta, Event, Failed, ServerTimings, Usage
 
@@ -232,12 +233,8 @@ class Backend(_base.Backend):
         }
 
     def completion(self, model: Model, text: str, count: int) -> tuple[str, _base.Body]:
-        """Return a raw request of `/api/generate`, with the options of a chat."""
-        body = self.body(model, [])
-        options = {**body["options"], "num_predict": 1, "temperature": 0}
-        kept = {name: body[name] for name in ("model", "keep_alive")}
-        more = {"prompt": text, "raw": True, "logprobs": True, "top_logprobs": count}
-        return "/api/generate", {**kept, **more, "options": options, "stream": False}
+        """Return a raw request, with the options of a chat."""
+        return "/api/generate", of_ollama(self.body(model, []), text, count)
 
     def _not_found(self, name: str, known: list[str]) -> str:
         near = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
@@ -343,18 +340,13 @@ def _counts(line: _Line) -> Iterator[Event]:
     cached, prompt = line.prompt_eval_cached_count, line.prompt_eval_count
     yield Usage(prompt, cached, line.eval_count)
     yield ServerTimings(
-        load_ms=_ms(line.load_duration),
-        prompt_ms=_ms(line.prompt_eval_duration),
+        load_ms=_lenient.ms(line.load_duration),
+        prompt_ms=_lenient.ms(line.prompt_eval_duration),
         prompt_tokens=prompt - cached if prompt is not None and cached is not None else None,
-        eval_ms=_ms(line.eval_duration),
+        eval_ms=_lenient.ms(line.eval_duration),
         eval_tokens=line.eval_count,
-        queue_ms=_ms(line.total_duration and line.total_duration - work),
+        queue_ms=_lenient.ms(line.total_duration and line.total_duration - work),
     )
-
-
-def _ms(nanoseconds: float | None) -> float | None:
-    """Return milliseconds, or None for 0: Ollama sends a missing duration as 0 or not at all."""
-    return nanoseconds / 1e6 if nanoseconds else None
 
 
 def _guarded(exchange: Exchange, recent: deque[str]) -> Failed | None:

@@ -17,6 +17,7 @@ from pytest_llamaburn import registry
 from pytest_llamaburn.backends import _address, _base, _failures, _gguf, _lenient, _media
 from pytest_llamaburn.backends._base import Model, Server
 from pytest_llamaburn.backends._lenient import NO_CALLS, ServerFields
+from pytest_llamaburn.backends._plain import echoed, of_openai
 from pytest_llamaburn.backends._sse import sse
 from pytest_llamaburn.errors import ModelError, ServerError, SettingsError
 from pytest_llamaburn.trace import Delta, Event, ServerTimings, Usage
@@ -105,7 +106,9 @@ class Backend(_base.Backend):
         """Take the address and the paths at which the API may be."""
         super().__init__(settings)
         self._kind = "openai"
-        self._roots = [self.address._replace(path=path) for path in _roots(self.address.path)]
+        self._roots = [
+            self.address._replace(path=path) for path in _address.api_roots(self.address.path)
+        ]
         self.address = self._roots[0]
 
     def connection_info(self) -> dict[str, str]:
@@ -212,38 +215,17 @@ class Backend(_base.Backend):
         return more
 
     def completion(self, model: Model, text: str, count: int) -> tuple[str, _base.Body]:
-        """Return a request of the older API, without chat.
-
-        llama.cpp tells no probabilities if the token that it chooses is a part of a character. So
-        it has to choose one of ASCII; the probabilities are those before that.
-        """
-        ascii_only = {"grammar": "root ::= [ -~]"} if self._kind in _LLAMA_CPP else {}
-        return "/completions", {
-            "model": model.id,
-            "prompt": text,
-            "max_tokens": 1,
-            "temperature": 0,
-            "seed": self.settings.seed,
-            "logprobs": count,
-            "stream": False,
-            **ascii_only,
-        }
+        """Return a request of the older API, without chat."""
+        llama_cpp, seed = self._kind in _LLAMA_CPP, self.settings.seed
+        return "/completions", of_openai(model, text, count, seed, llama_cpp=llama_cpp)
 
     async def text_logprobs(self, model: Model, text: str) -> list[float] | None:
         """Return those of the prompt if the server echoes it, as vLLM does."""
         path, body = self.completion(model, text, 1)
         try:
-            answer = await self.post(path, {**body, "echo": True})
+            return echoed(await self.post(path, {**body, "echo": True}), text)
         except ServerError:  # llama.cpp may refuse to echo
             return None
-        fields = ServerFields(answer, path, {})
-        count = fields.part("usage").count("prompt_tokens")
-        choice = next(iter(fields.each("choices")), None)
-        if choice is None or count is None or not (choice.text("text") or "").startswith(text):
-            return None
-        told = choice.part("logprobs").logarithms("token_logprobs")[1:count]
-        found = [value for value in told if value is not None]
-        return found if len(found) == count - 1 > 0 else None
 
     async def _find_root(self) -> None:
         """Set `address` to the first candidate root that lists models, else to the first one."""
@@ -340,12 +322,6 @@ class Backend(_base.Backend):
                 # llama.cpp sends the head when a slot is free
                 queue_ms=_ms(exchange.headers_ns, exchange.sent_ns),
             )
-
-
-def _roots(path: str) -> list[str]:
-    """Return the candidate root paths of the API: the path itself and `/v1` below it."""
-    below = [] if path.endswith("/v1") else [f"{path}/v1"]
-    return [path, *below] if path else [*below, ""]
 
 
 def _payloads(exchange: Exchange) -> Iterator[tuple[int, bytes]]:
