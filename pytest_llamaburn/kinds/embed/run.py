@@ -1,0 +1,240 @@
+"""A run that embeds or reranks texts.
+
+First it checks the vectors, with texts of known meaning. Then it sends batches of fresh texts, one
+request at a time, so that no server has them in a cache.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING, Any
+
+from pytest_llamaburn import metrics
+from pytest_llamaburn.backends import _vectors
+from pytest_llamaburn.errors import ServerError
+from pytest_llamaburn.kinds._run import utc_now
+from pytest_llamaburn.kinds._single import Question, SingleRun
+from pytest_llamaburn.kinds.embed import KIND, checking, plan
+from pytest_llamaburn.kinds.embed.plan import EMBED, RERANK, Cell, Speed
+from pytest_llamaburn.load import prompts
+from pytest_llamaburn.progress import Event
+from pytest_llamaburn.trace import Failed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from pytest_llamaburn.backends._base import Message
+    from pytest_llamaburn.backends._http import Wire
+    from pytest_llamaburn.backends._vectors import Dialect
+    from pytest_llamaburn.documents import Document
+    from pytest_llamaburn.trace import Trace
+
+OVERFLOW = "context_overflow"
+_REFUSALS = ("bad_request", "not_found", "unsupported", "empty_answer")
+_SHORT = 0.9  # a text with a smaller share of its tokens was cut by the server
+_QUERY_WORDS = 8
+_TEXTS = ("input", "query", "documents")  # fields of a body
+_ADVICE = {
+    EMBED: "choose an embedding model, such as nomic-embed-text, or start llama-server with "
+    "--embeddings --pooling mean",
+    RERANK: "choose a reranker, and start llama-server with --reranking",
+}
+
+
+class EmbedRun(SingleRun):
+    """The run of a model whose embeddings or rankings are measured."""
+
+    kind = KIND
+    keys = ("batch", "length", "iteration")
+    counts_words = False
+
+    def __init__(self, *args: Any) -> None:
+        """Take the arguments of Run."""
+        super().__init__(*args)
+        self.task = EMBED
+        self.facts: Document = {}  # of the vectors, for the result file
+        self._dialect: Dialect
+        self._dimension: int | None = None
+        self._words: prompts.Ruler | None = None  # None if the server counts no tokens
+        self._speed: Speed | None = None
+
+    async def measure(self, key: str) -> list[Document]:
+        """Check the vectors, then embed or rerank texts of all lengths; return the rows.
+
+        `key` is the name of this call in the journal's plan.
+        """
+        settings = self.settings
+        planned = plan.requests(settings)
+        self._progress.say(self.budgeted(plan.seconds(settings, self._speed), planned))
+        if not self.facts:
+            await self._check_vectors()
+        return await self.take(key, self._questions(), planned, planned)
+
+    async def embed(self, texts: Sequence[str], wire: Wire | None = None) -> _vectors.Reply:
+        """Return the trace of a request and its vectors; all of a run must have one dimension."""
+        own = wire or self.backend.wire()
+        try:
+            trace, vectors = await _vectors.ask(self.backend, own, self._dialect, self.model, texts)
+        finally:
+            if wire is None:
+                own.close()
+        if vectors and self._dimension is None:
+            self._dimension = len(vectors[0])
+        if vectors and len(vectors[0]) != self._dimension:
+            words = f"the vectors have {len(vectors[0])} numbers, those before {self._dimension}"
+            trace.failure = Failed(trace.end_ns, _vectors.RAGGED, "response", 200, words)
+            return _vectors.Reply(trace, [])
+        return _vectors.Reply(trace, vectors)
+
+    async def send_untimed(self, text: str) -> Trace:
+        """Embed a text, or rerank it as the only document; return the trace."""
+        return (await self.embed(self._asked([text]))).trace
+
+    async def _load_model(self) -> None:
+        """Find out whether the server embeds or reranks, with a request that loads the model.
+
+        Raises ServerError if it does neither.
+        """
+        refused: dict[str, Failed] = {}
+        for task, dialect in self._tasks().items():
+            self.task, self._dialect = task, dialect
+            failure = (await self.send_untimed("hello")).failure
+            if failure is None:
+                return
+            refused[task] = failure
+            if failure.kind not in _REFUSALS:
+                break
+        raise ServerError(self._refusal(refused))
+
+    def _tasks(self) -> dict[str, Dialect]:
+        """Return what the server may do, with how it is asked."""
+        known = {EMBED: self.backend.embeds, RERANK: self.backend.reranks}
+        if self.settings.rerank:
+            del known[EMBED]
+        return {task: dialect for task, dialect in known.items() if dialect is not None}
+
+    def _refusal(self, refused: dict[str, Failed]) -> str:
+        """Return a sentence about a model that does not do what it was asked for."""
+        wanted = RERANK if self.settings.rerank else EMBED
+        verb = "reranks no documents" if wanted == RERANK else "embeds no text"
+        who = f"{self.model.id} at {self.server.host} {verb}"
+        failure = refused.get(wanted)
+        if failure is None:
+            return f"{who}: {self.server.kind} has no endpoint for it: {_ADVICE[wanted]}"
+        status = f" ({failure.status})" if failure.status else ""
+        words = " ".join(failure.message.split()).rstrip(".")
+        advice = f": {_ADVICE[wanted]}" if failure.kind in _REFUSALS else ""
+        return f"{who}: {failure.kind}{status}: {words}{advice}"
+
+    def _sent(self) -> Document:
+        """Return what each request carries besides its texts."""
+        body = self._dialect.body(self.backend, self.model, ["", ""])
+        return {"path": self._dialect.path, **{n: v for n, v in body.items() if n not in _TEXTS}}
+
+    async def _warm_up(self) -> None:
+        """Warm up, and find out how the server counts our words and how fast it is."""
+        await super()._warm_up()
+        seen: list[tuple[float, float]] = []
+
+        async def brief(text: str) -> Trace:
+            trace = await self.send_untimed(text)
+            if trace.failure is None:
+                tokens = trace.usage.prompt or len(text.split())
+                seen.append((tokens, (trace.end_ns - trace.sent_ns) / 1e6))
+            return trace
+
+        try:
+            self._words = await prompts.ruler(brief)
+        except ServerError:
+            self._words = None
+        self._speed = _speed(seen)
+
+    async def _check_vectors(self) -> None:
+        found = await checking.of_task(self)
+        unit = "tokens" if self._words else "words"
+        self.facts = {"task": self.task, "length_unit": unit, **found}
+        self.write("facts", {"embedding": self.facts})
+
+    def _questions(self) -> Iterator[Question]:
+        """Yield the requests; after an overflow, no more requests of that length."""
+        overflowed: set[int] = set()
+        for cell, iteration in plan.places(self.settings):
+            if cell.length in overflowed:
+                continue
+            key = {**cell._asdict(), "iteration": iteration}
+            yield Question(key, self._fresh(cell, iteration), 0)
+            error = self.rows[-1]["error"]
+            if error and error["kind"] == OVERFLOW:
+                overflowed.add(cell.length)
+
+    def _fresh(self, cell: Cell, iteration: int) -> list[Message]:
+        """Return texts of this length that no other request of the run has, as messages."""
+        luck = random.Random(f"{self.identity.run_id}/{cell}/{iteration}")  # noqa: S311 - no secret
+        words = cell.length
+        if self._words is not None:
+            words = max(1, self._words.words(cell.length - self._words.fixed))
+        texts = [prompts.text(words, luck) for _ in range(cell.batch)]
+        return [{"role": "user", "content": text} for text in self._asked(texts, luck)]
+
+    def _asked(self, texts: Sequence[str], luck: random.Random | None = None) -> list[str]:
+        """Return the texts of a request: reranking has a query before its documents."""
+        luck = luck or random.Random(0)  # noqa: S311 - no secret
+        query = [prompts.text(_QUERY_WORDS, luck)] if self.task == RERANK else []
+        return [*query, *texts]
+
+    async def _send(self, wire: Wire, question: Question) -> Trace:
+        return (await self.embed([one["content"] for one in question.messages], wire)).trace
+
+    def _note(self, question: Question, trace: Trace) -> None:
+        row = {**question.key, "clock": self.clock(trace), **_measured(question.key, trace)}
+        if self._is_cut(row):
+            row["flags"].append("truncated_prompt")
+        self.rows.append(row)
+        self._limits.count(row["error"])
+        self.write("request", row)
+        failure = row["error"] and row["error"]["kind"]
+        self._progress.step(Event(failure=failure, tokens_per_sec=row["tokens_per_sec"]))
+
+    def _is_cut(self, row: Document) -> bool:
+        """Return whether the server counted far fewer tokens than the texts have."""
+        if self._words is None or row["tokens"] is None:
+            return False
+        return bool(row["tokens"] < _SHORT * row["batch"] * row["length"])
+
+
+def _measured(key: Document, trace: Trace) -> Document:
+    """Return the fields of a request's row that were measured."""
+    why = "failed" if trace.failure else None
+    latency_ms = None if why else (trace.end_ns - trace.sent_ns) / 1e6
+    counted = metrics.input_sequence_length(trace)
+    missing = why or (counted.reason if isinstance(counted, metrics.Missing) else None)
+    tokens = None if missing else counted
+    numbers = {
+        "latency_ms": latency_ms,
+        "texts_per_sec": _rate(key["batch"], latency_ms),
+        "tokens": tokens,
+        "tokens_per_sec": _rate(tokens, latency_ms),
+        "connect_ms": trace.connect_ms,
+        "load_duration_ms": trace.timings.load_ms,
+    }
+    reasons = {name: missing or why for name in list(numbers)[:4] if numbers[name] is None}
+    return {
+        "timestamp": utc_now(),
+        **numbers,
+        "flags": trace.flags,
+        "null_reasons": reasons,
+        "error": trace.error,
+    }
+
+
+def _rate(count: Any, latency_ms: float | None) -> float | None:
+    return None if count is None or not latency_ms else 1e3 * count / latency_ms
+
+
+def _speed(seen: Sequence[tuple[float, float]]) -> Speed | None:
+    """Return the speed from (tokens, ms) of a short and a long text, or None without both."""
+    if len(seen) < 2:
+        return None
+    (few, fast_ms), (many, slow_ms) = seen
+    token_ms = max(0.0, (slow_ms - fast_ms) / (many - few)) if many > few else 0.0
+    return Speed(max(0.0, fast_ms - few * token_ms), token_ms)
