@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from pytest_llamaburn.backends._exchange import Exchange
     from pytest_llamaburn.backends._framing import Framing
     from pytest_llamaburn.backends._gguf import Header
-    from pytest_llamaburn.backends._vectors import Dialect
     from pytest_llamaburn.documents import LoadedModel
     from pytest_llamaburn.settings import Run
 
@@ -93,8 +92,8 @@ class Backend(ABC):
     opening: re.Pattern[bytes]  # matches the start of a streamed answer
     default_host: str | None = None
     can_unload = True
-    embeds: Dialect | None = None  # how it is asked for embeddings, if it has them
-    reranks: Dialect | None = None
+    embeds: Any = None  # the `_vectors.Dialect` of its embeddings, if it has them
+    reranks: Any = None
 
     def __init__(self, settings: Run) -> None:
         """Take the address and the deadlines from the settings. Opens nothing."""
