@@ -85,9 +85,9 @@ def worth_of_batches(document: Document) -> Finding | None:
     evidence = {"batch": many["batch"], "factor": factor}
     if factor >= _PAYS and fast["ci95"][0] > slow["ci95"][1]:
         text = (
-            f"Batches pay: {many['batch']} texts in a request are embedded {factor:.1f} times as "
-            f"fast as {few['batch']} in each, {number(fast['mean'])} instead of "
-            f"{number(slow['mean'])} texts/s."
+            f"Batches pay: a request with {many['batch']} texts handles {factor:.1f} times as many "
+            f"texts/s as one with {few['batch']}, {number(fast['mean'])} instead of "
+            f"{number(slow['mean'])}."
         )
         return text, evidence
     if fast["ci95"][1] >= _PAYS * slow["ci95"][0]:
