@@ -24,8 +24,9 @@ from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from support.embedding_server import EmbeddingFacade
 from support.eval_servers import Assessor, Pupil, eval_set, question
-from support.scripted import OllamaFacade, Request, ScriptedServer, Steps, sized
+from support.scripted import Hang, OllamaFacade, Request, ScriptedServer, Steps, sized
 from support.slot_server import SlotServer
 from support.stalling_server import Stalling
 
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 HOME = Path(__file__).with_name("journals")
 COMPARED = Path(__file__).with_name("comparisons")
 COMPARISONS = {
+    "embed": ("embed-complete", "embed-resumed"),
     "benchmark": ("benchmark-complete", "benchmark-resumed"),
     "benchmark-gates": ("benchmark-resumed", "benchmark-cut", "--fail-if=tps.mean:-5%"),
     "eval": ("eval-complete", "eval-resumed"),
@@ -52,6 +54,7 @@ _KEEP = (
     "from pytest_llamaburn.commands import main; sys.exit(main(sys.argv[1:]))"
 )
 _QUIET = "--gpu-provider=host"
+_EMBED_CHECKS = 1 + 1 + 2 + 48 + 4 + 1  # requests before the first timed one
 
 
 def keeping(cwd: Path, *args: str) -> subprocess.Popen[bytes]:
@@ -239,9 +242,45 @@ def _eval(cwd: Path, names: tuple[str, ...], model: str, judge: str) -> tuple[st
     )
 
 
+class Embedding(EmbeddingFacade):
+    """Fails, or hangs, after the checks and some timed requests, until it is healed."""
+
+    def __init__(self, answers: int, *, hangs: bool = False) -> None:
+        """Take the number of requests that it answers."""
+        super().__init__()
+        self.answers, self.hangs = answers, hangs
+        self.reached = threading.Event()
+
+    def __call__(self, request: Request) -> Steps:
+        """Return the steps for a request."""
+        if request.path != "/v1/embeddings" or len(self.embedder.asked) < self.answers:
+            return super().__call__(request)
+        self.reached.set()
+        return [Hang()] if self.hangs else [sized(500, {"error": "failed to allocate"})]
+
+
+def embeddings() -> None:
+    """Record the four runs that embed texts."""
+    args = ("embed", "--batch=1,4", "--isl=8,32", "--iterations=3", "--warmup=1", _QUIET)
+    for name, answers in (("complete", 10**9), ("failed", _EMBED_CHECKS)):
+        with directory() as cwd, ScriptedServer(Embedding(answers)) as server:
+            keeping(cwd, *args, f"--host={server.host}").wait()
+            save(f"embed-{name}", cwd)
+    stalling = Embedding(_EMBED_CHECKS + 5, hangs=True)
+    with directory() as cwd, ScriptedServer(stalling) as server:
+        _cut_and_resume(
+            "embed",
+            cwd,
+            (*args, f"--host={server.host}"),
+            stalling.reached,
+            lambda: setattr(stalling, "answers", 10**9),
+        )
+
+
 if __name__ == "__main__":
     if "--render" not in sys.argv:
         benchmarks()
         loads()
         evals()
+        embeddings()
     render()

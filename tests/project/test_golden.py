@@ -29,7 +29,7 @@ def check(made: dict[str, str], folder: Any) -> None:
 def test_every_kind_of_run_has_four_golden_journals() -> None:
     states = ("complete", "cut", "failed", "resumed")
     assert [
-        f"{kind}-{state}" for kind in ("benchmark", "eval", "stress") for state in states
+        f"{kind}-{state}" for kind in ("benchmark", "embed", "eval", "stress") for state in states
     ] == JOURNALS
 
 

@@ -67,7 +67,7 @@ class Embedder:
         words = sum(len(text.split()) for text in texts)
         return self.fixed_ms + self.text_ms * len(texts) + self.token_ms * words
 
-    def answer(self, path: str, body: dict[str, Any]) -> tuple[int, dict[str, Any] | bytes]:
+    def answer(self, path: str, body: dict[str, Any]) -> tuple[int, Any]:
         """Return the status and the body of an answer."""
         ranks = path.endswith("/rerank")
         if not (self.reranks if ranks else self.embeds):
@@ -151,10 +151,7 @@ class OllamaEmbedding(OllamaFacade):
         if request.path != "/api/embed":
             return super().__call__(request)
         self.loaded = True
-        status, body = self.embedder.answer(request.path, request.json)
-        if status == 501:
-            body = {"error": "this model does not support embeddings"}
-        return [sized(status, body)]
+        return [sized(*self.embedder.answer(request.path, request.json))]
 
 
 def _meaning(text: str) -> str:

@@ -83,12 +83,13 @@ def _row(cell: Document) -> tuple[str, ...]:
 
 
 def _facts(document: Document) -> Iterator[str]:
-    found, config = document["results"], document["config"]
+    found = document["results"]
     totals = found["totals"]
     unit = found["length_unit"] or "tokens"
+    lengths = ", ".join(map(str, dict.fromkeys(cell["length"] for cell in found["cells"])))
     yield (
         f"{document['status']}: {totals['succeeded']} of {counted(totals['planned'], 'request')}, "
-        f"{_TASKS[found['task']]}, texts of {config['isl']} {unit}"
+        f"{_TASKS[found['task']]}, texts of {lengths} {unit}"
     )
     vectors = found["vectors"]
     if vectors is not None:
@@ -134,7 +135,8 @@ def _absent(cells: list[Document]) -> Iterator[str]:
     """Yield why a batch has no speed, and why there are no tokens."""
     for cell in cells:
         if cell["reason"]:
-            yield f"{ABSENT} batch {cell['batch']} of {cell['length']}: {cell['reason']}"
+            where = f"batch {cell['batch']}, length {cell['length']}"
+            yield f"{ABSENT} {where}: {cell['reason']}"
     reasons = (c["tokens_per_sec"].get("reason") for c in cells if not c["reason"])
     for why in dict.fromkeys(filter(None, reasons)):
         yield f"{ABSENT} tokens/s: {REASONS.get(why, why)}"

@@ -312,8 +312,9 @@ def test_a_budget_ends_the_run_and_the_estimate_is_known_before() -> None:
     ],
 )
 def test_bad_input_is_one_sentence(asked: dict[str, Any], words: str) -> None:
+    settings: Any = model_of(Embed)(**asked)
     with pytest.raises(SettingsError) as refused:
-        result.check(model_of(Embed)(**asked))
+        result.check(settings)
     assert words in str(refused.value)
     assert "\n" not in str(refused.value)
 
@@ -362,7 +363,7 @@ def test_table_has_a_row_for_each_cell_and_a_warning_for_a_failed_check(tmp_path
 
 def test_charts_show_speed_and_latency_by_batch() -> None:
     made = document(measured(Embedder()))
-    plots = [*charts.charts(made)]
+    plots: list[Any] = [*charts.charts(made)]
     assert [plot.title for plot in plots] == ["Speed by batch size", "Latency by batch size"]
     assert [line.name for line in plots[0].lines] == ["4 tokens", "16 tokens"]
     assert [card.label for card in charts.cards(made)] == [
