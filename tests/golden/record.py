@@ -54,7 +54,7 @@ _KEEP = (
     "from pytest_llamaburn.commands import main; sys.exit(main(sys.argv[1:]))"
 )
 _QUIET = "--gpu-provider=host"
-_EMBED_CHECKS = 1 + 1 + 2 + 48 + 4 + 1  # requests before the first timed one
+_EMBED_CHECKS = 1 + 1 + 3 + 48 + 4 + 1  # requests before the first timed one
 
 
 def keeping(cwd: Path, *args: str) -> subprocess.Popen[bytes]:

@@ -110,7 +110,7 @@ class TimedWire:
         self.embedder = embedder
 
     async def send(self, payload: list[bytes], *_: Any, **__: Any) -> Exchange:
-        head, _, body = b"".join(payload).partition(b"\r\n\r\n")
+        head, _end, body = b"".join(payload).partition(b"\r\n\r\n")
         asked = json.loads(body)
         path = head.decode().split(" ")[1]
         status, fields = self.embedder.answer(path, asked)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pytest_llamaburn.documents import Document
 
 _CHARTS = (
-    ("Speed by batch size", "texts_per_sec", "texts", "texts/s"),
+    ("Speed by batch size", "texts_per_sec", "speed", "texts/s"),
     ("Latency by batch size", "latency_ms", "latency of a request", "ms"),
 )
 

@@ -25,9 +25,13 @@ class Cell(NamedTuple):
 
 
 class Speed(NamedTuple):
-    """The time of a request that the warm-up showed: `fixed_ms` + `token_ms` · tokens."""
+    """The time of a request that the warm-up showed.
+
+    It is `fixed_ms`, and `text_ms` + `token_ms` · tokens for each text.
+    """
 
     fixed_ms: float
+    text_ms: float
     token_ms: float
 
 
@@ -67,8 +71,8 @@ def seconds(settings: Any, speed: Speed | None) -> float | None:
     if speed is None:
         return None
     known = cells(_named(settings))
-    tokens = sum(cell.batch * cell.length for cell in known)
-    each_ms = len(known) * speed.fixed_ms + tokens * speed.token_ms
+    per_text = ((cell.batch, speed.text_ms + cell.length * speed.token_ms) for cell in known)
+    each_ms = sum(speed.fixed_ms + batch * text_ms for batch, text_ms in per_text)
     return float(settings.iterations * each_ms / 1e3)
 
 

@@ -33,6 +33,8 @@ OVERFLOW = "context_overflow"
 _REFUSALS = ("bad_request", "not_found", "unsupported", "empty_answer")
 _SHORT = 0.9  # a text with a smaller share of its tokens was cut by the server
 _QUERY_WORDS = 8
+_SHORT_WORDS, _LONG_WORDS = prompts.RULED
+_PROBES = 4  # texts of a batch that shows how long each of them takes
 _TEXTS = ("input", "query", "documents")  # fields of a body
 _ADVICE = {
     EMBED: "choose an embedding model, such as nomic-embed-text, or start llama-server with "
@@ -134,20 +136,18 @@ class EmbedRun(SingleRun):
     async def _warm_up(self) -> None:
         """Warm up, and find out how the server counts our words and how fast it is."""
         await super()._warm_up()
-        seen: list[tuple[float, float]] = []
+        seen: list[Trace] = []
 
         async def brief(text: str) -> Trace:
-            trace = await self.send_untimed(text)
-            if trace.failure is None:
-                tokens = trace.usage.prompt or len(text.split())
-                seen.append((tokens, (trace.end_ns - trace.sent_ns) / 1e6))
-            return trace
+            seen.append(await self.send_untimed(text))
+            return seen[-1]
 
         try:
             self._words = await prompts.ruler(brief)
         except ServerError:
             self._words = None
-        self._speed = _speed(seen)
+        batch = (await self.embed(self._probes())).trace
+        self._speed = _speed([*seen, batch])
 
     async def _check_vectors(self) -> None:
         found = await checking.of_task(self)
@@ -181,6 +181,11 @@ class EmbedRun(SingleRun):
         luck = luck or random.Random(0)  # noqa: S311 - no secret
         query = [prompts.text(_QUERY_WORDS, luck)] if self.task == RERANK else []
         return [*query, *texts]
+
+    def _probes(self) -> list[str]:
+        """Return a batch of short texts, each another one."""
+        luck = random.Random(1)  # noqa: S311 - no secret
+        return self._asked([prompts.text(_SHORT_WORDS, luck) for _ in range(_PROBES)])
 
     async def _send(self, wire: Wire, question: Question) -> Trace:
         return (await self.embed([one["content"] for one in question.messages], wire)).trace
@@ -231,10 +236,14 @@ def _rate(count: Any, latency_ms: float | None) -> float | None:
     return None if count is None or not latency_ms else 1e3 * count / latency_ms
 
 
-def _speed(seen: Sequence[tuple[float, float]]) -> Speed | None:
-    """Return the speed from (tokens, ms) of a short and a long text, or None without both."""
-    if len(seen) < 2:
+def _speed(seen: Sequence[Trace]) -> Speed | None:
+    """Return the speed that a short text, a long one and a batch of short ones show.
+
+    It is None if one of them failed.
+    """
+    if len(seen) < 3 or any(trace.failure for trace in seen):
         return None
-    (few, fast_ms), (many, slow_ms) = seen
-    token_ms = max(0.0, (slow_ms - fast_ms) / (many - few)) if many > few else 0.0
-    return Speed(max(0.0, fast_ms - few * token_ms), token_ms)
+    short_ms, long_ms, batch_ms = ((trace.end_ns - trace.sent_ns) / 1e6 for trace in seen)
+    token_ms = max(0.0, (long_ms - short_ms) / (_LONG_WORDS - _SHORT_WORDS))
+    text_ms = max(0.0, (batch_ms - short_ms) / (_PROBES - 1) - _SHORT_WORDS * token_ms)
+    return Speed(max(0.0, short_ms - text_ms - _SHORT_WORDS * token_ms), text_ms, token_ms)

@@ -289,11 +289,11 @@ def test_a_budget_ends_the_run_and_the_estimate_is_known_before() -> None:
     run = prepared(Embedder(), budget=1e-9)
     assert asyncio.run(run.measure("k")) == []
     assert run.journal.lines[-1] == ("planned", {"items": {"k": 0}})
-    free = prepared(Embedder(fixed_ms=500, text_ms=0, token_ms=0), iterations=3)
+    free = prepared(Embedder(fixed_ms=500, text_ms=100, token_ms=10), iterations=3)
     said: list[str] = []
     free._progress.say = said.append
     asyncio.run(free.measure("k"))
-    assert said == ["18 requests to tiny: about 9 s"]
+    assert said == ["18 requests to tiny: about 22 s"]
 
 
 @pytest.mark.parametrize(
