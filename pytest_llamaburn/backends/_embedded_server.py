@@ -63,6 +63,7 @@ def _pool(params: Any, pooling: str | None) -> None:
     if pooling is not None:
         params.embedding = True
         params.n_batch = params.n_ubatch = params.n_ctx
+        params.kv_unified = True  # else texts of unequal length are split, and pooled in part
         params.pooling_type = xllamacpp.llama_pooling_type[f"LLAMA_POOLING_TYPE_{pooling.upper()}"]
 
 

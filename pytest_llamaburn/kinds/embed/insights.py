@@ -19,6 +19,7 @@ _SLOTS = {
     "embedded": ": give it more with --slots 8.",
     "llama.cpp": ": start it with more slots, as llama-server -np 8.",
 }
+_CURES = {"llama.cpp": "Start it with --kv-unified, or send single texts."}
 _RULES: list[Rule] = [insights.other_load]
 
 
@@ -36,8 +37,8 @@ def vectors_differ(document: Document) -> Finding | None:
             why = f" ({check['reason']})" if check["reason"] else ""
             text = (
                 f"Do not trust the vectors of this server: {check['n'] - check['right']} of "
-                f"{check['n']} failed the check '{name}'{why}. Send single texts, or update the "
-                "server."
+                f"{check['n']} failed the check '{name}'{why}. "
+                f"{_CURES.get(document['server']['kind'], 'Send single texts, or update it.')}"
             )
             return text, {"check": name, "difference": check["difference"]}
     return None

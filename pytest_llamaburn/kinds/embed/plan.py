@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 EMBED, RERANK = "embed", "rerank"
+OVERFLOW = "context_overflow"
 _MOST_TEXTS = 4096  # in a request
 _LONGEST = 1_000_000  # tokens of a text
 _TEXTS_OF_A_RUN = 10_000_000

@@ -13,6 +13,7 @@ from pytest_llamaburn.kinds._file import Part, Results, RunFile
 from pytest_llamaburn.kinds.embed import insights, plan
 from pytest_llamaburn.kinds.embed.comparable import Comparison
 from pytest_llamaburn.kinds.embed.measures import MEASURES, headline
+from pytest_llamaburn.kinds.embed.plan import OVERFLOW
 from pytest_llamaburn.stats import samples
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from pytest_llamaburn.store.journal import Record
 
 UNITS = {"texts_per_sec": "texts/s", "tokens_per_sec": "tokens/s", "latency_ms": "ms"}
+_TOO_LONG = "not sent: a text of this length did not fit into the context"
 _NOT_SENT = "no request was sent: --budget or an interruption ended the run before"
 
 
@@ -143,8 +145,7 @@ def found(rows: Sequence[Any], config: Mapping[str, Any], facts: Mapping[str, An
 def _cell(cell: Cell, rows: Sequence[Document]) -> Document:
     own = [row for row in rows if (row["batch"], row["length"]) == cell]
     good = _single.good(own)
-    error = next((row["error"] for row in own if row["error"]), None)
-    reason = None if good else f"failed with {error['kind']}" if error else _NOT_SENT
+    reason = None if good else _why(own, [row for row in rows if row["length"] == cell.length])
     each = [{"tokens": row["tokens"] / cell.batch} for row in good if row["tokens"] is not None]
     return {
         **cell._asdict(),
@@ -154,6 +155,15 @@ def _cell(cell: Cell, rows: Sequence[Document]) -> Document:
         "failed": len(own) - len(good),
         "reason": reason,
     }
+
+
+def _why(own: Sequence[Document], of_length: Sequence[Document]) -> str:
+    """Return why a cell has no speed, from its requests and all of that length."""
+    error = next((row["error"] for row in own if row["error"]), None)
+    if error:
+        return f"failed with {error['kind']}"
+    kinds = [row["error"]["kind"] for row in of_length if row["error"]]
+    return _TOO_LONG if OVERFLOW in kinds else _NOT_SENT
 
 
 def _spread(good: Sequence[Document], name: str, unit: str, reason: str | None) -> Distribution:

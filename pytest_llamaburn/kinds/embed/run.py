@@ -15,7 +15,7 @@ from pytest_llamaburn.errors import ServerError
 from pytest_llamaburn.kinds._run import utc_now
 from pytest_llamaburn.kinds._single import Question, SingleRun
 from pytest_llamaburn.kinds.embed import KIND, checking, plan
-from pytest_llamaburn.kinds.embed.plan import EMBED, RERANK, Cell, Speed
+from pytest_llamaburn.kinds.embed.plan import EMBED, OVERFLOW, RERANK, Cell, Speed
 from pytest_llamaburn.load import prompts
 from pytest_llamaburn.progress import Event
 from pytest_llamaburn.trace import Failed
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from pytest_llamaburn.documents import Document
     from pytest_llamaburn.trace import Trace
 
-OVERFLOW = "context_overflow"
 _REFUSALS = ("bad_request", "not_found", "unsupported", "empty_answer")
 _SHORT = 0.9  # a text with a smaller share of its tokens was cut by the server
 _QUERY_WORDS = 8

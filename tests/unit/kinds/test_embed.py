@@ -205,9 +205,12 @@ def test_a_dimension_that_changes_during_a_run_is_a_failure() -> None:
 
 
 def test_a_text_that_does_not_fit_is_not_sent_again() -> None:
-    found = measured(Embedder(context=512), isl="4,1k", batch="1", iterations=3)
-    assert [row["length"] for row in found["runs"]] == [4, 1024, 4, 4]
-    assert found["cells"][1]["reason"] == "failed with context_overflow"
+    found = measured(Embedder(context=512), isl="4,1k", batch="1,2", iterations=2)
+    assert [row["length"] for row in found["runs"]] == [4, 4, 1024, 4, 4]
+    assert [cell["reason"] for cell in found["cells"][2:]] == [
+        "failed with context_overflow",
+        "not sent: a text of this length did not fit into the context",
+    ]
 
 
 def test_a_server_that_cuts_texts_is_noticed_by_its_count() -> None:
