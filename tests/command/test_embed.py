@@ -88,5 +88,7 @@ def test_a_model_that_does_not_embed_is_told_once_and_nothing_is_written(tmp_pat
         done = run_cli("embed", f"--host={host.host}", *ASKED, cwd=tmp_path, check=4)
     (line,) = (line for line in done.stderr.splitlines() if line.startswith("llamaburn: "))
     assert "tiny:latest at" in line
-    assert "embeds no text: unsupported (501): This server does not support embeddings." in line
+    assert (
+        "embeds no text: unsupported (501): This server does not support embeddings. Start" in line
+    )
     assert not [*tmp_path.rglob("*.json")]

@@ -36,9 +36,12 @@ _SHORT_WORDS, _LONG_WORDS = prompts.RULED
 _PROBES = 4  # texts of a batch that shows how long each of them takes
 _TEXTS = ("input", "query", "documents")  # fields of a body
 _ADVICE = {
-    EMBED: "choose an embedding model, such as nomic-embed-text, or start llama-server with "
-    "--embeddings --pooling mean",
-    RERANK: "choose a reranker, and start llama-server with --reranking",
+    EMBED: "use an embedding model, such as nomic-embed-text",
+    RERANK: "use a reranker on llama.cpp, vLLM or another server with /v1/rerank",
+}
+_START = {
+    EMBED: ", and start llama-server with --embeddings --pooling mean",
+    RERANK: ", and start llama-server with --reranking",
 }
 
 
@@ -119,13 +122,14 @@ class EmbedRun(SingleRun):
         wanted = RERANK if self.settings.rerank else EMBED
         verb = "reranks no documents" if wanted == RERANK else "embeds no text"
         who = f"{self.model.id} at {self.server.host} {verb}"
+        start = _START[wanted] if self.server.kind == "llama.cpp" else ""
+        advice = f"; {_ADVICE[wanted]}{start}"
         failure = refused.get(wanted)
         if failure is None:
-            return f"{who}: {self.server.kind} has no endpoint for it: {_ADVICE[wanted]}"
+            return f"{who}: {self.server.kind} has no endpoint for it{advice}"
         status = f" ({failure.status})" if failure.status else ""
         words = " ".join(failure.message.split()).rstrip(".")
-        advice = f": {_ADVICE[wanted]}" if failure.kind in _REFUSALS else ""
-        return f"{who}: {failure.kind}{status}: {words}{advice}"
+        return f"{who}: {failure.kind}{status}: {words}{advice * (failure.kind in _REFUSALS)}"
 
     def _sent(self) -> Document:
         """Return what each request carries besides its texts."""

@@ -265,7 +265,7 @@ def test_a_server_that_only_reranks_is_found_by_its_answers() -> None:
             "embeds no text: unsupported (501): This server does not support embeddings",
         ),
         ("openai", {"rerank": True}, "reranks no documents: unsupported (501): This server does"),
-        ("ollama", {"rerank": True}, "reranks no documents: ollama has no endpoint for it: choose"),
+        ("ollama", {"rerank": True}, "reranks no documents: ollama has no endpoint for it; use"),
     ],
 )
 def test_a_model_that_does_not_embed_is_told_by_its_first_refusal(
