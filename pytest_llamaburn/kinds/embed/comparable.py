@@ -36,6 +36,7 @@ class Comparison(_comparable.Comparison):
     noun = "embed run"
     measures = MEASURES
     default = ("texts_per_sec", "embed_latency_ms")
+    like = ("isl", "rerank")
     subject = Embedded
 
     def columns(self, other: Embedded) -> Sequence[Column]:

@@ -24,6 +24,12 @@ if TYPE_CHECKING:
     from pytest_llamaburn.store.journal import Record
 
 UNITS = {"texts_per_sec": "texts/s", "tokens_per_sec": "tokens/s", "latency_ms": "ms"}
+# The names of measures, as lists know `tokens_per_sec` as the speed at which a model writes.
+_SUMMARY = {
+    "texts_per_sec": "texts_per_sec",
+    "embed_tokens_per_sec": "tokens_per_sec",
+    "embed_latency_ms": "latency_ms",
+}
 _TOO_LONG = "not sent: a text of this length did not fit into the context"
 _NOT_SENT = "no request was sent: --budget or an interruption ended the run before"
 
@@ -138,7 +144,7 @@ def found(rows: Sequence[Any], config: Mapping[str, Any], facts: Mapping[str, An
         "cells": cells,
         "vectors": facts.get("vectors"),
         "checks": facts.get("checks", []),
-        "summary": {name: first[name] for name in UNITS} if first else {},
+        "summary": {name: first[field] for name, field in _SUMMARY.items()} if first else {},
     }
 
 

@@ -149,6 +149,8 @@ class EmbedRun(SingleRun):
             self._words = await prompts.ruler(brief)
         except ServerError:
             self._words = None
+        if len(seen) == 1:  # the ruler ends at the first text without a count
+            await brief(prompts.text(_LONG_WORDS, random.Random(0)))  # noqa: S311 - no secret
         batch = (await self.embed(self._probes())).trace
         self._speed = _speed([*seen, batch])
 

@@ -297,6 +297,8 @@ def test_a_budget_ends_the_run_and_the_estimate_is_known_before() -> None:
     free._progress.say = said.append
     asyncio.run(free.measure("k"))
     assert said == ["18 requests to tiny: about 22 s"]
+    uncounted = prepared(Embedder(fixed_ms=500, text_ms=100, token_ms=10, counts=False))
+    assert uncounted._speed == pytest.approx((500, 100, 10))
 
 
 @pytest.mark.parametrize(
