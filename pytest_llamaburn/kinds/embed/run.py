@@ -78,17 +78,24 @@ class EmbedRun(SingleRun):
         """Return the trace of a request and its vectors; all of a run must have one dimension."""
         own = wire or self.backend.wire()
         try:
-            trace, vectors = await _vectors.ask(self.backend, own, self._dialect, self.model, texts)
+            reply = await _vectors.ask(self.backend, own, self._dialect, self.model, texts)
         finally:
             if wire is None:
                 own.close()
-        if vectors and self._dimension is None:
-            self._dimension = len(vectors[0])
-        if vectors and len(vectors[0]) != self._dimension:
-            words = f"the vectors have {len(vectors[0])} numbers, those before {self._dimension}"
-            trace.failure = Failed(trace.end_ns, _vectors.RAGGED, "response", 200, words)
-            return _vectors.Reply(trace, [])
-        return _vectors.Reply(trace, vectors)
+        return self._of_one_dimension(reply)
+
+    def _of_one_dimension(self, reply: _vectors.Reply) -> _vectors.Reply:
+        """Return the reply, as a failure if its vectors have another dimension than the first."""
+        if not reply.vectors:
+            return reply
+        dimension = len(reply.vectors[0])
+        self._dimension = self._dimension or dimension
+        if dimension == self._dimension:
+            return reply
+        words = f"the vectors have {dimension} numbers, those before {self._dimension}"
+        end = reply.trace.end_ns
+        reply.trace.failure = Failed(end, _vectors.RAGGED, "response", 200, words)
+        return reply._replace(vectors=[])
 
     async def send_untimed(self, text: str) -> Trace:
         """Embed a text, or rerank it as the only document; return the trace."""
@@ -213,26 +220,26 @@ class EmbedRun(SingleRun):
 
 
 def _measured(key: Document, trace: Trace) -> Document:
-    """Return the fields of a request's row that were measured."""
-    why = "failed" if trace.failure else None
-    latency_ms = None if why else (trace.end_ns - trace.sent_ns) / 1e6
+    """Return the fields of a request's row that were measured, and why others are null."""
+    failed = "failed" if trace.failure else None
+    latency_ms = None if failed else (trace.end_ns - trace.sent_ns) / 1e6
     counted = metrics.input_sequence_length(trace)
-    missing = why or (counted.reason if isinstance(counted, metrics.Missing) else None)
-    tokens = None if missing else counted
-    numbers = {
+    uncounted = failed or (counted.reason if isinstance(counted, metrics.Missing) else None)
+    tokens = None if uncounted else counted
+    reasons = {
+        **dict.fromkeys(("latency_ms", "texts_per_sec"), failed),
+        **dict.fromkeys(("tokens", "tokens_per_sec"), uncounted),
+    }
+    return {
+        "timestamp": utc_now(),
         "latency_ms": latency_ms,
         "texts_per_sec": _rate(key["batch"], latency_ms),
         "tokens": tokens,
         "tokens_per_sec": _rate(tokens, latency_ms),
         "connect_ms": trace.connect_ms,
         "load_duration_ms": trace.timings.load_ms,
-    }
-    reasons = {name: missing or why for name in list(numbers)[:4] if numbers[name] is None}
-    return {
-        "timestamp": utc_now(),
-        **numbers,
         "flags": trace.flags,
-        "null_reasons": reasons,
+        "null_reasons": {name: why for name, why in reasons.items() if why},
         "error": trace.error,
     }
 
