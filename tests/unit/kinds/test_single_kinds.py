@@ -14,6 +14,7 @@ from pytest_llamaburn.option import model_of
 REQUESTS = {
     "damage": 2 * (199 + 3 * 2),
     "depth": 5 * 4 * 5,
+    "embed": 10 * 3 * 2,
     "chat": 3 * 15 + 2,
     "fit": 3 * 5,
     "tune": 6 * 5 * 2,
