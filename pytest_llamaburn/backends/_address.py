@@ -85,10 +85,12 @@ def api_root(path: str) -> str:
     return _CALL.sub("", path.rstrip("/"))
 
 
-def api_roots(path: str) -> list[str]:
-    """Return the candidate root paths of the API: the path itself and `/v1` below it."""
+def api_roots(address: Address) -> list[Address]:
+    """Return where the root of the API may be: the address itself, and `/v1` below it."""
+    path = address.path
     below = [] if path.endswith("/v1") else [f"{path}/v1"]
-    return [path, *below] if path else [*below, ""]
+    found = [path, *below] if path else [*below, ""]
+    return [address._replace(path=one) for one in found]
 
 
 def _with_scheme(text: str) -> str:

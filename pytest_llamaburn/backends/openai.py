@@ -107,9 +107,7 @@ class Backend(_base.Backend):
         """Take the address and the paths at which the API may be."""
         super().__init__(settings)
         self._kind = "openai"
-        self._roots = [
-            self.address._replace(path=path) for path in _address.api_roots(self.address.path)
-        ]
+        self._roots = _address.api_roots(self.address)
         self.address = self._roots[0]
 
     def connection_info(self) -> dict[str, str]:
