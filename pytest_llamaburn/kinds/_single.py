@@ -7,6 +7,7 @@ and the content of the result file that does not depend on the kind.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from statistics import median
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -58,7 +59,7 @@ class SingleRun(Run):
         """Take the arguments of Run."""
         super().__init__(*args)
         self.rows: list[Document] = []
-        self._done: dict[tuple[Any, ...], Document] = {}
+        self._done: dict[tuple[Any, ...], list[Document]] = {}
         self._place: Any = None
         self._ruler: prompts.Ruler
         self._limits = Limits(self.settings.budget, self.most_failures)
@@ -114,14 +115,25 @@ class SingleRun(Run):
         return self.model.context_length
 
     def _continue(self, record: Record) -> None:
-        self._done = {tuple(row[name] for name in self.keys): row for row in record.rows}
+        for row in record.rows:
+            self._done.setdefault(self._named(row), []).append(row)
+
+    def _named(self, key: Document) -> tuple[Any, ...]:
+        """Return what names a request, from its key or its row.
+
+        A prompt that a round sends twice has the same name twice.
+        """
+        return tuple(key[name] for name in self.keys)
 
     def _left(self, questions: Iterable[Question]) -> Iterator[Question]:
         """Yield the requests to send; the rows of the others are taken from the journal."""
+        met: Counter[tuple[Any, ...]] = Counter()
         for question in questions:
-            known = self._done.get(tuple(question.key[name] for name in self.keys))
-            if known is not None:
-                self.rows.append(known)
+            name = self._named(question.key)
+            known = self._done.get(name, ())[met[name] :]
+            met[name] += 1
+            if known:
+                self.rows.append(known[0])
                 self._progress.resume(1)
                 continue
             self._limits.check_failures()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -226,16 +227,16 @@ def _model(about: Document, mine: Sequence[Any]) -> Document:
 
 def _speed(rows: Sequence[Any]) -> Figure:
     """Return the ratio of the speeds, from pairs of answers to the same prompt in one round."""
-    speeds = {
-        (row["role"], row["round"], row["prompt_id"]): row["tokens_per_sec"]
-        for row in rows
-        if row["part"] == ANSWER and row["error"] is None and row["tokens_per_sec"]
-    }
-    logs = [
-        math.log(speed / speeds[REFERENCE, *key])
-        for (role, *key), speed in speeds.items()
-        if role == OTHER and (REFERENCE, *key) in speeds
-    ]
+    speeds: dict[str, dict[tuple[Any, ...], float | None]] = {REFERENCE: {}, OTHER: {}}
+    met: Counter[tuple[Any, ...]] = Counter()
+    for row in rows:
+        if row["part"] == ANSWER:
+            named = (row["role"], row["round"], row["prompt_id"])
+            speed = None if row["error"] else row["tokens_per_sec"]
+            speeds[row["role"]][(*named[1:], met[named])] = speed
+            met[named] += 1  # a round of few prompts sends them again
+    pairs = [(speeds[REFERENCE].get(key), speed) for key, speed in speeds[OTHER].items()]
+    logs = [math.log(speed / before) for before, speed in pairs if before and speed]
     if not logs:
         return Figure(None, 0, reason="no prompt has an answer with a speed of both models")
     return _exp(figures.mean(logs))

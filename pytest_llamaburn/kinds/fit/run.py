@@ -168,7 +168,7 @@ class FitRun(SingleRun):
         """Return the step after its answers; it failed if all of them failed."""
         number = self.settings.iterations
         rows = await self.take(f"{at.kv_type}/{at.num_ctx}", self._questions(at), number, number)
-        self._done.update({tuple(row[name] for name in self.keys): row for row in rows})
+        self._done.update({self._named(row): [row] for row in rows})
         errors = [row["error"] for row in rows if row["error"]]
         if errors and len(errors) == len(rows):
             words = f"failed with {errors[0]['kind']}: {errors[0]['message']}"

@@ -106,7 +106,7 @@ class TuneRun(SingleRun):
         place = (name, number)
         questions = (self._question(key, place) for key in keys)
         rows = await self.take(f"{name}/{number}", questions, len(keys), len(keys))
-        self._done.update({tuple(row[field] for field in self.keys): row for row in rows})
+        self._done.update({self._named(row): [row] for row in rows})
 
     async def _load(self, name: str) -> None:
         began, self._now = perf_counter(), None

@@ -257,6 +257,24 @@ def test_resumed_run_asks_only_for_what_is_left_and_finds_the_same(
         assert rest[figure] == whole[figure]
 
 
+
+def test_every_answer_counts_if_a_round_has_fewer_prompts_than_answers(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    prompt = tmp_path / "one.txt"
+    prompt.write_text("Write a word.")
+    few: Any = {"rounds": 2, "iterations": 4, "prompts": (str(prompt),)}
+    asked = {"prefixes": texts(tmp_path / "t.json", 2), **few}
+    whole = measured(pair(), monkeypatch, **asked)
+    assert whole["speed_ratio"]["n"] == 8
+    assert whole["speed_ratio"]["value"] == pytest.approx(2, rel=0.1)
+    tellers = pair()
+    rest = measured(tellers, monkeypatch, whole["runs"][:4], **asked)  # one of four answers
+    assert [row["part"] for row in whole["runs"][:4]] == ["token"] * 2 + ["answer"] * 2
+    sent = [row["timestamp"] for row in rest["runs"]]
+    assert len({id(row) for row in rest["runs"]}) == len(sent) == len(whole["runs"])
+
+
 @given(st.randoms())
 def test_order_of_the_places_does_not_matter(luck: Any) -> None:
     rows = [
