@@ -30,6 +30,11 @@ class Limits:
         """Count the time and the requests from now on."""
         self._began, self._sent = perf_counter(), 0
 
+    def spend(self, seconds: float) -> None:
+        """Take the time of what came before the requests from the budget."""
+        if self._budget is not None:
+            self._budget -= seconds
+
     def count(self, error: Failure | None) -> None:
         """Count a request that ended with this error, or with None."""
         kind = error and error["kind"]

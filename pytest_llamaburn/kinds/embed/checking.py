@@ -27,7 +27,18 @@ if TYPE_CHECKING:
 
 _REPEATED = 4  # texts that are sent a second time
 _USUAL_BATCH = 8  # checked if only single texts are measured
+_WORDS = 10  # of a text, about
 _MISPLACED = "the vectors of a batch come in another order than its texts"
+
+
+def requests(run: Embedder) -> list[plan.Cell]:
+    """Return the size of each request that the checks send, for an estimate of their time."""
+    if run.task == plan.RERANK:
+        each = 1 + len(SEARCHES[0].others)
+        return [plan.Cell(batch, _WORDS) for batch in (each, each, each, 1)] * len(SEARCHES)
+    texts = len(statements())
+    batches = (min(size, texts) for size in _sizes(run))
+    return [plan.Cell(batch, _WORDS) for batch in (*[1] * (texts + _REPEATED), *batches)]
 
 
 async def of_task(run: Embedder) -> Document:
@@ -64,10 +75,9 @@ async def _repeat(run: Embedder, known: Mapping[str, Vector]) -> Document:
 
 async def _batch(run: Embedder, known: Mapping[str, Vector]) -> Document:
     """Send the texts in batches of each size that is measured."""
-    sizes = {cell.batch for cell in plan.cells(run.settings.model_dump()) if cell.batch > 1}
     pairs: list[Pair] = []
     reason: str | None = None
-    for number, size in enumerate(sorted(sizes) or [_USUAL_BATCH]):
+    for number, size in enumerate(_sizes(run)):
         texts = _turned([*known], number)[:size]
         reply = await run.embed(texts)
         vectors: list[Vector | None] = [*reply.vectors] or [None] * len(texts)
@@ -75,6 +85,12 @@ async def _batch(run: Embedder, known: Mapping[str, Vector]) -> Document:
         moved = reply.vectors and checks.misplaced(texts, reply.vectors, known)
         reason = reason or _failure(reply) or (_MISPLACED if moved else None)
     return checks.same(checks.BATCH, pairs, reason)
+
+
+def _sizes(run: Embedder) -> list[int]:
+    """Return the sizes of the batches that are checked."""
+    sizes = {cell.batch for cell in plan.cells(run.settings.model_dump()) if cell.batch > 1}
+    return sorted(sizes) or [_USUAL_BATCH]
 
 
 def _similarity(known: Mapping[str, Vector], failed: str | None) -> Document:

@@ -9,7 +9,7 @@ from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.kinds._counts import counts
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 EMBED, RERANK = "embed", "rerank"
 OVERFLOW = "context_overflow"
@@ -67,14 +67,16 @@ def places(settings: Any) -> list[tuple[Cell, int]]:
     return [(cell, n) for n, cell in itertools.product(rounds, cells(_named(settings)))]
 
 
-def seconds(settings: Any, speed: Speed | None) -> float | None:
-    """Return about how long the requests take, or None if the speed is unknown."""
+def seconds(settings: Any, speed: Speed | None, first: Sequence[Cell] = ()) -> float | None:
+    """Return about how long the requests take, or None if the speed is unknown.
+
+    `first` are those that are sent once, before the timed ones.
+    """
     if speed is None:
         return None
-    known = cells(_named(settings))
-    per_text = ((cell.batch, speed.text_ms + cell.length * speed.token_ms) for cell in known)
-    each_ms = sum(speed.fixed_ms + batch * text_ms for batch, text_ms in per_text)
-    return float(settings.iterations * each_ms / 1e3)
+    every = [*first, *(cell for cell, _ in places(settings))]
+    per_text = ((cell.batch, speed.text_ms + cell.length * speed.token_ms) for cell in every)
+    return sum(speed.fixed_ms + batch * text_ms for batch, text_ms in per_text) / 1e3
 
 
 def _named(settings: Any) -> dict[str, Any]:

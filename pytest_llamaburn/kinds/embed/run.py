@@ -7,6 +7,7 @@ request at a time, so that no server has them in a cache.
 from __future__ import annotations
 
 import random
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn import metrics
@@ -18,6 +19,7 @@ from pytest_llamaburn.kinds.embed import KIND, checking, plan
 from pytest_llamaburn.kinds.embed.plan import EMBED, OVERFLOW, RERANK, Cell, Speed
 from pytest_llamaburn.load import prompts
 from pytest_llamaburn.progress import Event
+from pytest_llamaburn.texts import counted
 from pytest_llamaburn.trace import Failed
 
 if TYPE_CHECKING:
@@ -65,14 +67,23 @@ class EmbedRun(SingleRun):
     async def measure(self, key: str) -> list[Document]:
         """Check the vectors, then embed or rerank texts of all lengths; return the rows.
 
-        `key` is the name of this call in the journal's plan.
+        `key` is the name of this call in the journal's plan. The checks are always whole; their
+        time is part of --budget.
         """
-        settings = self.settings
-        planned = plan.requests(settings)
-        self._progress.say(self.budgeted(plan.seconds(settings, self._speed), planned))
-        if not self.facts:
+        planned = plan.requests(self.settings)
+        first = [] if self.facts else checking.requests(self)
+        self._progress.say(self._estimate(first, planned))
+        if first:
+            began = perf_counter()
             await self._check_vectors()
+            self._limits.spend(perf_counter() - began)
         return await self.take(key, self._questions(), planned, planned)
+
+    def _estimate(self, first: Sequence[Cell], planned: int) -> str:
+        """Return a sentence with the estimated time; `first` are the requests of the checks."""
+        seconds = plan.seconds(self.settings, self._speed, first)
+        before = f"{counted(len(first), 'request')} of the checks, then " if first else ""
+        return before + self.budgeted(seconds, planned)
 
     async def embed(self, texts: Sequence[str], wire: Wire | None = None) -> _vectors.Reply:
         """Return the trace of a request and its vectors; all of a run must have one dimension."""

@@ -7,6 +7,7 @@ import itertools
 from typing import Any
 
 import pytest
+from support.benchmark_documents import record
 from support.rated_server import Rated
 from support.single_runs import document, prepared
 
@@ -163,7 +164,7 @@ def test_a_resumed_conversation_goes_on_where_it_was() -> None:
     first = held(Rated())["runs"]
     rated = Rated()
     run = prepared(ChatRun, rated, turns=4, conversations=2)
-    run._done = {tuple(row[name] for name in run.keys): row for row in first[:3]}
+    run._continue(record(first[:3]))
     rows = asyncio.run(run.hold("k"))
     assert [row["input_sequence_length"] for row in rows] == [
         row["input_sequence_length"] for row in first

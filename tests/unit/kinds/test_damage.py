@@ -257,7 +257,6 @@ def test_resumed_run_asks_only_for_what_is_left_and_finds_the_same(
         assert rest[figure] == whole[figure]
 
 
-
 def test_every_answer_counts_if_a_round_has_fewer_prompts_than_answers(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -268,11 +267,9 @@ def test_every_answer_counts_if_a_round_has_fewer_prompts_than_answers(
     whole = measured(pair(), monkeypatch, **asked)
     assert whole["speed_ratio"]["n"] == 8
     assert whole["speed_ratio"]["value"] == pytest.approx(2, rel=0.1)
-    tellers = pair()
-    rest = measured(tellers, monkeypatch, whole["runs"][:4], **asked)  # one of four answers
+    rest = measured(pair(), monkeypatch, whole["runs"][:4], **asked)  # two of four answers
     assert [row["part"] for row in whole["runs"][:4]] == ["token"] * 2 + ["answer"] * 2
-    sent = [row["timestamp"] for row in rest["runs"]]
-    assert len({id(row) for row in rest["runs"]}) == len(sent) == len(whole["runs"])
+    assert len({id(row) for row in rest["runs"]}) == len(whole["runs"])
 
 
 @given(st.randoms())

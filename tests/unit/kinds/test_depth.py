@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from support import single_runs
+from support.benchmark_documents import record
 from support.rated_server import Rated
 from support.single_runs import prepared
 
@@ -136,7 +137,7 @@ def test_a_resumed_run_sends_only_what_is_missing() -> None:
     first = measured(Rated(), "0,512")["runs"]
     rated = Rated()
     run = prepared(DepthRun, rated, depths="0,512", iterations=2)
-    run._done = {tuple(row[name] for name in run.keys): row for row in first[:-1]}
+    run._continue(record(first[:-1]))
     sent = len(rated.asked)
     assert len(asyncio.run(run.measure("k"))) == len(first)
     assert len(rated.asked) - sent == 2  # the filling, and the request that was missing

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support import single_runs
+from support.benchmark_documents import record
 from support.embedding_server import Embedder, TimedWire
 from support.scripted import settings_for
 from support.single_runs import IDENTITY, Journal
@@ -20,7 +21,16 @@ from pytest_llamaburn.backends import ollama, openai
 from pytest_llamaburn.backends._base import Model, Server
 from pytest_llamaburn.errors import ServerError, SettingsError
 from pytest_llamaburn.kinds._comparable import Choice
-from pytest_llamaburn.kinds.embed import charts, checks, comparable, insights, result, table
+from pytest_llamaburn.kinds.embed import (
+    charts,
+    checking,
+    checks,
+    comparable,
+    insights,
+    result,
+    table,
+)
+from pytest_llamaburn.kinds.embed import run as embed_run
 from pytest_llamaburn.kinds.embed.measures import MEASURES
 from pytest_llamaburn.kinds.embed.run import EmbedRun
 from pytest_llamaburn.kinds.embed.settings import Embed
@@ -285,9 +295,29 @@ def test_a_resumed_run_sends_only_what_is_missing() -> None:
     server = Embedder()
     run = prepared(server)
     run.facts = {"task": "embed"}
-    run._done = {tuple(row[name] for name in run.keys): row for row in first[:-2]}
+    run._continue(record(first[:-2]))
     assert len(asyncio.run(run.measure("k"))) == len(first)
     assert len(server.asked) == 2
+
+
+@pytest.mark.parametrize("asked", [{}, {"batch": "1"}, {"rerank": True}])
+def test_as_many_requests_check_as_the_estimate_says(asked: dict[str, Any]) -> None:
+    server = Embedder()
+    run = prepared(server, **asked)
+    if run.settings.rerank:
+        asyncio.run(run._load_model())
+        server.asked.clear()
+    foreseen = checking.requests(run)
+    asyncio.run(run._check_vectors())
+    assert sorted(map(len, server.asked)) == sorted(cell.batch for cell in foreseen)
+
+
+def test_the_time_of_the_checks_is_part_of_the_budget(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = prepared(Embedder(), budget=60.0)
+    now = iter((0.0, 61.0))  # the checks take longer than the budget
+    monkeypatch.setattr(embed_run, "perf_counter", lambda: next(now))
+    assert asyncio.run(run.measure("k")) == []
+    assert len(run.facts["checks"]) == 3
 
 
 def test_a_budget_ends_the_run_and_the_estimate_is_known_before() -> None:
@@ -298,7 +328,8 @@ def test_a_budget_ends_the_run_and_the_estimate_is_known_before() -> None:
     said: list[str] = []
     free._progress.say = said.append
     asyncio.run(free.measure("k"))
-    assert said == ["18 requests to tiny: about 22 s"]
+    # 62 texts of about 10 tokens in 54 requests: 39 s; then 22 s
+    assert said == ["54 requests of the checks, then 18 requests to tiny: about 62 s"]
     uncounted = prepared(Embedder(fixed_ms=500, text_ms=100, token_ms=10, counts=False))
     assert uncounted._speed == pytest.approx((500, 100, 10))
 
