@@ -138,6 +138,11 @@ def _spelled(candidate: ServerFields) -> str | None:
     return spelled or token
 
 
+def _logarithm(given: Any) -> float | None:
+    value = number(given)
+    return value if value is not None and -math.inf < value <= _ROUNDED else None
+
+
 def likeliest_by_text(logprobs: ServerFields) -> list[tuple[str, float]]:
     """Return the same from the older format, where the key of each log probability is its token."""
     found = [(t, first.logarithm(t)) for first in logprobs.each("top_logprobs")[:1] for t in first]
@@ -199,14 +204,12 @@ class ServerFields:
         return tuple(item for item in self._list(name) if type(item) is int and item >= 0)
 
     def logarithm(self, name: str) -> float | None:
-        """Return the logarithm of a probability."""
-        value = number(self._fields.get(name))
-        return value if value is not None and value <= _ROUNDED else None
+        """Return the logarithm of a probability above 0: no file can hold that of 0."""
+        return _logarithm(self._fields.get(name))
 
     def logarithms(self, name: str) -> list[float | None]:
         """Return a list of logarithms of probabilities; None for any other entry."""
-        values = [number(item) for item in self._list(name)]
-        return [v if v is not None and v <= _ROUNDED else None for v in values]
+        return [*map(_logarithm, self._list(name))]
 
     def count(self, name: str) -> int | None:
         """Return a whole number of at least 0."""

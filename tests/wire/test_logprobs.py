@@ -79,6 +79,9 @@ def test_the_likeliest_first_tokens_are_read(backend: type[Backend], steps: Step
         [{"token": "B"}],
         [{"token": "B", "logprob": "?"}],
         [{"token": "B", "logprob": 3}],
+        [{"token": "B", "logprob": -math.inf}],
+        [{"token": "B", "logprob": math.nan}],
+        [{"token": "B", "logprob": "-1e400"}],
         [{"token": 7, "logprob": -1}],
     ],
 )
