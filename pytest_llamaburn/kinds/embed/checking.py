@@ -96,17 +96,18 @@ def _sizes(run: Embedder) -> list[int]:
 def _similarity(known: Mapping[str, Vector], failed: str | None) -> Document:
     whole = [triple for triple in TRIPLES if all(text in known for text in triple)]
     right = sum(checks.nearer(*(known[text] for text in triple)) for triple in whole)
-    return checks.ordered(checks.SIMILARITY, right, len(whole), 0.5, failed)
+    return checks.ordered(checks.SIMILARITY, right, len(TRIPLES), 0.5, failed)
 
 
 async def _rankings(run: Embedder) -> Document:
     """Rank the documents of each query: twice, in reverse order, and the relevant one alone."""
     pairs: dict[str, list[Pair]] = {checks.REPEAT: [], checks.ORDER: [], checks.BATCH: []}
-    right, failed = 0, None
+    failed: dict[str, str | None] = dict.fromkeys(pairs)
+    right, lost = 0, None
     for number, search in enumerate(SEARCHES):
         documents = _turned([search.relevant, *search.others], number % 4)
         known, why = await _ranked(run, search.query, documents)
-        failed = failed or why
+        lost = lost or why
         right += bool(known) and _finds(search.relevant, known)
         for name, others in (
             (checks.REPEAT, documents),
@@ -114,11 +115,11 @@ async def _rankings(run: Embedder) -> Document:
             (checks.BATCH, [search.relevant]),
         ):
             scores, why = await _ranked(run, search.query, others)
-            failed = failed or why
+            failed[name] = failed[name] or why
             pairs[name] += [Pair(known[one], scores.get(one)) for one in others if known]
-    found = [checks.same(name, some, failed) for name, some in pairs.items()]
+    found = [checks.same(name, some, failed[name] or lost) for name, some in pairs.items()]
     chance = 1 / (1 + len(SEARCHES[0].others))
-    relevance = checks.ordered(checks.RELEVANCE, right, len(SEARCHES), chance, failed)
+    relevance = checks.ordered(checks.RELEVANCE, right, len(SEARCHES), chance, lost)
     return {"vectors": None, "checks": [*found, relevance]}
 
 

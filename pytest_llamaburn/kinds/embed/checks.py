@@ -34,7 +34,10 @@ class Pair(NamedTuple):
 
 
 def same(name: str, pairs: Sequence[Pair], reason: str | None = None) -> Document:
-    """Return how many pairs are the same, their largest difference and their smallest cosine."""
+    """Return how many pairs are the same, their largest difference and their smallest cosine.
+
+    It passes if all pairs are; it is not known if a `reason` says that some were not compared.
+    """
     known = [(pair.first, pair.second) for pair in pairs if pair.second is not None]
     differences = [difference(*pair) for pair in known]
     cosines = [cosine(*pair) for pair in known]
@@ -44,7 +47,7 @@ def same(name: str, pairs: Sequence[Pair], reason: str | None = None) -> Documen
         **_counted(name, right, len(pairs)),
         "difference": max(differences, default=None),
         "cosine": None if scores else min(cosines, default=None),
-        "passed": right == len(pairs) if pairs else None,
+        "passed": False if right < len(pairs) else None if reason or not pairs else True,
         "reason": reason,
     }
 
@@ -52,7 +55,8 @@ def same(name: str, pairs: Sequence[Pair], reason: str | None = None) -> Documen
 def ordered(name: str, right: int, n: int, chance: float, reason: str | None = None) -> Document:
     """Return how often what belongs together came first; by chance it would in a share `chance`.
 
-    It passes if the 95 % interval of the share is above chance.
+    It passes if the 95 % interval of the share is above chance. What a request that failed would
+    have shown counts as wrong; if that may decide, it is not known whether it passes.
     """
     found = _counted(name, right, n)
     low = found["ci95"][0] if found["ci95"] else None
@@ -60,7 +64,7 @@ def ordered(name: str, right: int, n: int, chance: float, reason: str | None = N
         **found,
         "difference": None,
         "cosine": None,
-        "passed": None if low is None else low > chance,
+        "passed": True if low is not None and low > chance else None if reason or not n else False,
         "reason": reason,
     }
 

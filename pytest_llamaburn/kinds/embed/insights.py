@@ -35,8 +35,9 @@ def vectors_differ(document: Document) -> Finding | None:
         check = check_of(document, name)
         if check is not None and check["passed"] is False:
             why = f" ({check['reason']})" if check["reason"] else ""
+            what = "scores" if document["results"]["task"] == "rerank" else "vectors"
             text = (
-                f"Do not trust the vectors of this server: {check['n'] - check['right']} of "
+                f"Do not trust the {what} of this server: {check['n'] - check['right']} of "
                 f"{check['n']} failed the check '{name}'{why}. "
                 f"{_CURES.get(document['server']['kind'], 'Send single texts, or update it.')}"
             )
@@ -67,8 +68,8 @@ def not_normalised(document: Document) -> Finding | None:
     if vectors is None or vectors["normalised"]:
         return None
     text = (
-        f"The vectors are not normalised: they are {number(vectors['shortest'])} to "
-        f"{number(vectors['longest'])} long. Compare them by cosine, not by their dot product."
+        f"The vectors are not normalised: they are {vectors['shortest']:.4g} to "
+        f"{vectors['longest']:.4g} long. Compare them by cosine, not by their dot product."
     )
     return text, {"shortest": vectors["shortest"], "longest": vectors["longest"]}
 

@@ -38,6 +38,7 @@ from pytest_llamaburn.option import model_of
 from pytest_llamaburn.progress import Silent
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 BACKENDS = {"openai": openai.Backend, "ollama": ollama.Backend}
@@ -176,6 +177,53 @@ def test_vectors_without_meaning_are_no_better_than_chance() -> None:
     assert similarity["passed"] is False
     assert similarity["n"] == 16
     assert "which chance could do too" in insight(found, "no_better_than_chance")
+
+
+def test_a_check_of_few_vectors_is_not_passed_for_the_others() -> None:
+    def ends(number: int, vectors: list[Any]) -> list[Any]:
+        return vectors if number <= 12 else [[0.0] * 16]
+
+    run = prepared(Embedder(fault=ends))
+    asyncio.run(run._check_vectors())
+    similarity = check_named(run.facts, "similarity")
+    assert (similarity["right"], similarity["n"], similarity["passed"]) == (4, 16, None)
+    assert similarity["reason"].startswith("failed with not_a_vector")
+
+
+@pytest.mark.parametrize(
+    ("failing", "passed"),
+    [
+        ((2,), {"repeat": False}),
+        ((3,), {"order": False}),
+        ((1,), {"repeat": None, "order": None, "batch": None}),  # nothing to compare with
+        (range(1, 29, 4), {"repeat": None, "order": None, "batch": None, "relevance": None}),
+    ],
+)
+def test_a_ranking_that_fails_is_said_of_its_own_checks(
+    failing: Sequence[int], passed: dict[str, Any]
+) -> None:
+    def fails(number: int, scores: list[Any]) -> list[Any]:
+        return ["NaN"] * len(scores) if number in failing else scores
+
+    server = Embedder()
+    run = prepared(server, rerank=True)
+    asyncio.run(run._load_model())
+    server.asked.clear()
+    server.fault = fails
+    asyncio.run(run._check_vectors())
+    found = {check["name"]: check for check in run.facts["checks"]}
+    assert {name: check["passed"] for name, check in found.items()} == {
+        **dict.fromkeys(("repeat", "order", "batch", "relevance"), True),
+        **passed,
+    }
+    for name in ("repeat", "order", "batch"):
+        assert (found[name]["reason"] is None) is (found[name]["passed"] is True)
+
+
+@pytest.mark.parametrize(("length", "words"), [(1e-9, "1e-09 to 1e-09"), (1e149, "1e+149 to")])
+def test_vectors_of_any_length_are_said_to_be_that_long(length: float, words: str) -> None:
+    found = measured(Embedder(length=length), batch="1", isl="4", iterations=1)
+    assert words in insight(found, "not_normalised")
 
 
 def test_a_server_that_counts_no_tokens_has_no_rate_but_a_reason(tmp_path: Path) -> None:
@@ -380,7 +428,7 @@ def test_insights_say_what_batches_bring() -> None:
     assert insight(little, "worth_of_batches").startswith(
         "Batches bring little: a request with 8 texts handles 1.0 times as many texts/s"
     )
-    assert "they are 3.00 to 3.00 long" in insight(measured(Embedder(length=3.0)), "not_normalised")
+    assert "they are 3 to 3 long" in insight(measured(Embedder(length=3.0)), "not_normalised")
 
 
 def test_table_has_a_row_for_each_cell_and_a_warning_for_a_failed_check(tmp_path: Path) -> None:
