@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn.kinds import _comparable
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 _NONE_IN_COMMON = "the files have no place in common"
 _NO_DIVERGENCE = "the baseline has no divergence, so there is no ratio"
+_FIELDS = {"kl_divergence": "kl", "changed_tokens": "changed"}  # of a place
 _COMPARED = ("kl_divergence", "changed_tokens", "perplexity_ratio", "speed_ratio")
 
 
@@ -52,7 +54,10 @@ class Comparison(_comparable.Comparison):
     evidence = "the places of both files, text by text; else the intervals of each file"
 
     def estimate(self, other: Damaged, column: Column) -> Estimate:
-        """Return the change of a column; both files have the same places, so these are paired."""
+        """Return the change of a column, from the places that both files have.
+
+        A file of a run that was cut has fewer of them.
+        """
         change = {"kl_divergence": _of_divergence, "changed_tokens": _of_changed}
         plain = super().estimate(other, column)
         if column.metric not in change or None in (plain.baseline, plain.value):
@@ -62,9 +67,18 @@ class Comparison(_comparable.Comparison):
         pairs = [(known[place["id"]], place) for place in theirs if place["id"] in known]
         if not pairs:
             return plain._replace(interval=None, reason=_NONE_IN_COMMON)
-        found = change[column.metric](pairs)
+        found, unit = change[column.metric](pairs), self.measures[column.metric].unit
         ends = found.ci95 and found.value is not None and self._wider(found)
-        return plain._replace(interval=ends or None, reason=None if ends else found.reason)
+        field = _FIELDS[column.metric]
+        before, after = (fmean(pair[side][field] for pair in pairs) for side in (0, 1))
+        reason = None if ends else found.reason
+        return plain._replace(
+            baseline=before,
+            value=after,
+            change=changes.difference(before, after, unit),
+            interval=ends or None,
+            reason=reason,
+        )
 
     def _wider(self, figure: Figure) -> list[float]:
         """Return the interval of a figure, widened from 95 % as a normal's would be."""
@@ -87,9 +101,7 @@ def _of_divergence(pairs: Places) -> Figure:
         texts[before["passage"]] = (sums[0] + after["kl"] - before["kl"], sums[1] + before["kl"])
     known = [sums for sums in texts.values() if sums != (0, 0)]
     if not any(before for _, before in known):
-        return figures.Figure(
-            None, 0, reason="the baseline has no divergence, so there is no ratio"
-        )
+        return figures.Figure(None, 0, reason=_NO_DIVERGENCE)
     return skewed.ratio(known)
 
 

@@ -21,9 +21,11 @@ from support.telling import Tellers, Told, ranked
 from pytest_llamaburn import grids
 from pytest_llamaburn.errors import ServerError, SettingsError
 from pytest_llamaburn.kinds import _several
+from pytest_llamaburn.kinds._comparable import Choice
 from pytest_llamaburn.kinds.damage import (
     KIND,
     charts,
+    comparable,
     divergence,
     insights,
     places,
@@ -60,6 +62,9 @@ def kl(p: Likely, q: Likely) -> float:
     return divergence.gap(p, q).kl
 
 
+DAMAGES = [
+    comparable.Comparison.column(name, "--metric") for name in ("kl_divergence", "changed_tokens")
+]
 counts = st.integers(1, len(TOKENS))
 
 
@@ -340,6 +345,20 @@ def test_tokens_that_are_never_the_same_texts_have_no_divergence_but_a_sentence(
     assert f"{words[0].upper()}{words[1:]}." in made
     (sheet, _) = table.sheets(file_of(found), Path("x.json"))
     assert sheet.rows[0][1] == "–"
+
+
+def test_a_cut_run_is_compared_at_the_places_that_both_files_have(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    whole = measured(pair(), monkeypatch, prefixes=texts(tmp_path / "t.json"))
+    rows = [row for row in whole["runs"] if row["category"] == "even"]
+    cut = result.found(rows, [whole["reference"], whole["other"]], {})
+    files = [("a", file_of(whole)), ("b", file_of({**cut, "runs": rows}))]
+    compared = comparable.Comparison(files, Choice((*DAMAGES,)))
+    for column in DAMAGES:
+        found = compared.change(compared.others[0], column).estimate
+        assert found.change == 0  # although the mean of the whole file is another one
+        assert found.baseline == found.value
 
 
 def test_perplexity_ratio_is_that_of_the_given_texts(
