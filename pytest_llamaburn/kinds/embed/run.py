@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pytest_llamaburn.backends._http import Wire
     from pytest_llamaburn.backends._vectors import Dialect
     from pytest_llamaburn.documents import Document
+    from pytest_llamaburn.store.journal import Record
     from pytest_llamaburn.trace import Trace
 
 _REFUSALS = ("bad_request", "not_found", "unsupported", "empty_answer")
@@ -63,6 +64,11 @@ class EmbedRun(SingleRun):
         self._dimension: int | None = None
         self._words: prompts.Ruler | None = None  # None if the server counts no tokens
         self._speed: Speed | None = None
+
+    def _continue(self, record: Record) -> None:
+        """Take over the rows, and what the checks found: they are not made again."""
+        super()._continue(record)
+        self.facts = {**record.facts.get("embedding", {})}
 
     async def measure(self, key: str) -> list[Document]:
         """Check the vectors, then embed or rerank texts of all lengths; return the rows.

@@ -339,13 +339,14 @@ def test_a_model_that_does_not_embed_is_told_by_its_first_refusal(
 
 
 def test_a_resumed_run_sends_only_what_is_missing() -> None:
-    first = measured(Embedder())["runs"]
+    first = measured(Embedder(fault=lambda _, vectors: vectors[::-1]))
     server = Embedder()
     run = prepared(server)
-    run.facts = {"task": "embed"}
-    run._continue(record(first[:-2]))
-    assert len(asyncio.run(run.measure("k"))) == len(first)
+    journal = first["run"].journal.facts()
+    run._continue(record(first["runs"][:-2], facts=journal))
+    assert len(asyncio.run(run.measure("k"))) == len(first["runs"])
     assert len(server.asked) == 2
+    assert check_named(run.facts, "batch")["passed"] is False  # as it was found before
 
 
 @pytest.mark.parametrize("asked", [{}, {"batch": "1"}, {"rerank": True}])
