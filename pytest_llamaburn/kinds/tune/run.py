@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pytest_llamaburn.documents import Document
 
 _MANY = 10**9  # failures in a row: none ends the run
+_NUMBERS = ("num_", "main_gpu")  # how options begin that are whole numbers
 _OPTIONS = {
     "ollama": RUNNER_OPTIONS,
     "embedded": tuple(name for name in _embedded_server.OPTIONS if name != "log_level"),
@@ -150,7 +151,7 @@ class TuneRun(SingleRun):
         return conversation(text(max(1, words), luck), None)
 
     def _check(self) -> None:
-        """Raise SettingsError for an option that this server would ignore."""
+        """Raise SettingsError for an option that this server would ignore, or for its values."""
         if self._own is not None:
             return
         known = _OPTIONS.get(self.server.kind)
@@ -159,10 +160,15 @@ class TuneRun(SingleRun):
                 f"--option: {self.server.kind} takes its options at its start: let the run start "
                 "it, with --server-command 'llama-server -m model.gguf {args}'"
             )
-        for option in plan.options(self.settings.option):
+        for option, values in plan.options(self.settings.option).items():
             if option not in known:
                 words = registry.unknown(f"option of {self.server.kind}", option, list(known))
                 raise SettingsError(f"--option: {words}")
+            odd = [value for value in values if type(value) is not int]
+            if option.startswith(_NUMBERS) and odd:
+                raise SettingsError(
+                    f"--option: '{option}={odd[0]}' is refused: write whole numbers, as {option}=1,2"
+                )
 
     async def _warm_up(self) -> None:
         """Load with the first setting and warm up, to know how long a visit takes."""

@@ -306,6 +306,13 @@ def test_bad_input_is_one_sentence(asked: dict[str, Any], words: str) -> None:
     assert "\n" not in str(refused.value)
 
 
+@pytest.mark.parametrize("word", ["a", "1.5", "true"])
+def test_a_value_that_is_no_number_is_refused_before_a_load(word: str) -> None:
+    run = run_of(Tuned(), option=(f"num_batch=128,{word}",))
+    with pytest.raises(SettingsError, match="is refused: write whole numbers, as num_batch=1,2"):
+        run._check()
+
+
 def test_an_option_that_the_server_would_ignore_is_refused() -> None:
     run = run_of(Tuned(), option=("num_threads=1,2",))
     with pytest.raises(SettingsError, match="--option: unknown option of ollama 'num_threads'"):
