@@ -114,10 +114,12 @@ async def _count(words: int, ask: Callable[[str], Awaitable[Trace]]) -> int:
 
 def _tokens(trace: Trace, who: str) -> int:
     """Return the server's count of a prompt's tokens; raises ServerError if there is none."""
-    if not trace.usage.prompt:  # 0 is not a count
-        why = trace.failure.message if trace.failure else "it sends no token counts"
-        raise ServerError(f"{who} needs a server that counts tokens: {why}")
-    return int(trace.usage.prompt)
+    if trace.usage.prompt:  # 0 is not a count
+        return int(trace.usage.prompt)
+    if trace.failure:
+        words = " ".join(trace.failure.message.split())
+        raise ServerError(f"{who} needs a count of tokens, but the request for it failed: {words}")
+    raise ServerError(f"{who} needs a server that counts tokens: it sends no token counts")
 
 
 def conversation(asked: str, fresh: random.Random | None) -> list[Message]:

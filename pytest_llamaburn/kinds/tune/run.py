@@ -166,9 +166,8 @@ class TuneRun(SingleRun):
                 raise SettingsError(f"--option: {words}")
             odd = [value for value in values if type(value) is not int]
             if option.startswith(_NUMBERS) and odd:
-                raise SettingsError(
-                    f"--option: '{option}={odd[0]}' is refused: write whole numbers, as {option}=1,2"
-                )
+                words = f"'{option}={odd[0]}' is refused: write whole numbers, as {option}=1,2"
+                raise SettingsError(f"--option: {words}")
 
     async def _warm_up(self) -> None:
         """Load with the first setting and warm up, to know how long a visit takes."""

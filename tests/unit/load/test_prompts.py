@@ -91,5 +91,5 @@ def test_a_server_that_fails_is_told_in_its_own_words() -> None:
     async def ask(_: str) -> Trace:
         return failed_trace(message="no memory left")
 
-    with pytest.raises(ServerError, match="counts tokens: no memory left"):
+    with pytest.raises(ServerError, match="the request for it failed: no memory left"):
         asyncio.run(prompts.prompts(64, GIVEN, ask))
