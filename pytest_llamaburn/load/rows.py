@@ -35,7 +35,8 @@ class Row(msgspec.Struct, gc=False):
     `step` is the step of the load that it belongs to, `attempt` counts the run's resumptions.
     `values` are the metrics, `gaps_ms` the times between pieces of the answer (written as a list,
     read as an array), `error` how it failed. `burst` says that it was sent by a burst on top of the
-    step's own load. `doubts` say why metrics are null that such a server normally gives.
+    step's own load. `doubts` say why metrics are null that such a server normally gives. `server`
+    is the place of its server in the list of the run's servers.
     """
 
     step: int
@@ -52,6 +53,7 @@ class Row(msgspec.Struct, gc=False):
     error: Failure | None = None
     burst: bool = False
     doubts: dict[str, str] | None = None
+    server: int = 0
 
 
 class Request(NamedTuple):
@@ -134,7 +136,13 @@ def request_of(row: Row) -> Request:
 
 
 def row_of(
-    place: tuple[int, int, int], prompt_id: str, due_ns: int, trace: Trace, *, burst: bool = False
+    place: tuple[int, int, int],
+    prompt_id: str,
+    due_ns: int,
+    trace: Trace,
+    *,
+    burst: bool = False,
+    server: int = 0,
 ) -> Row:
     """Return the row of a finished request; `place` is its step, attempt and number."""
     values, reasons = metrics.compute(trace)
@@ -153,6 +161,7 @@ def row_of(
         trace.error,
         burst,
         doubts or None,
+        server,
     )
 
 

@@ -27,6 +27,7 @@ from pytest_llamaburn.errors import LlamaBurnError
 from pytest_llamaburn.load.loop import loop_factory
 from pytest_llamaburn.load.rows import Rows
 from pytest_llamaburn.load.sender import Health, RequestRange, Sender
+from pytest_llamaburn.load.servers import Servers
 from pytest_llamaburn.load.step import CLIENTS, Step
 
 if TYPE_CHECKING:
@@ -41,12 +42,13 @@ _LONGEST_LINE = 1 << 26  # bytes; the lags of a minute exceed the default limit 
 class Setup(msgspec.Struct):
     """What a worker is told first: what to send to whom, and where its rows go."""
 
-    connection: dict[str, str]
+    connections: list[dict[str, str]]  # to each server
     settings: dict[str, Any]
     model: Model
     prompts: list[Prompt]
     folder: str
     worker: str
+    number: int = 0  # of the worker
 
 
 class Task(msgspec.Struct):
@@ -71,9 +73,9 @@ class Report(msgspec.Struct):
 class Workers:
     """The workers, seen from the process that leads them; sends as a Sender does."""
 
-    def __init__(self, backend: Backend, model: Model, prompts: Sequence[Prompt]) -> None:
+    def __init__(self, servers: Servers, model: Model, prompts: Sequence[Prompt]) -> None:
         """Take what to send to; the workers start in `start`."""
-        self._backend, self._model, self._prompts = backend, model, prompts
+        self._servers, self._model, self._prompts = servers, model, prompts
         self._workers: list[asyncio.subprocess.Process] = []
         self._reports: dict[int, Report] = {}  # the last of each worker
         self._gone = self._sending = False
@@ -95,7 +97,7 @@ class Workers:
 
     async def start(self, count: int, folder: Path, worker: str) -> None:
         """Start so many workers; their rows go into `folder`."""
-        settings: dict[str, Any] = self._backend.settings.model_dump(mode="json")  # type: ignore[attr-defined]
+        settings: dict[str, Any] = self._servers.settings.model_dump(mode="json")
         for number in range(count):
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", __spec__.name),
@@ -105,12 +107,13 @@ class Workers:
             )
             self._workers.append(process)
             setup = Setup(
-                connection=self._backend.connection_info(),
+                connections=[one.connection_info() for one in self._servers.backends],
                 settings=settings,
                 model=self._model,
                 prompts=[*self._prompts],
                 folder=str(folder),
                 worker=f"{worker}-{number}",
+                number=number,
             )
             await _write(process, setup)
 
@@ -144,7 +147,7 @@ class Workers:
 
     async def _share(self, step: Step, wanted: RequestRange, start_ns: int) -> Health:
         process = self._workers[wanted.worker]
-        await _write(process, Task(step, wanted, start_ns, self._backend.deadlines))
+        await _write(process, Task(step, wanted, start_ns, self._servers.deadlines))
         while True:
             report = self._reports[wanted.worker] = await _read(process)
             if report.health is not None:
@@ -176,12 +179,11 @@ class _Worker:
     def __init__(self, setup: Setup) -> None:
         self._leader = os.getppid()
         asked: Any = SimpleNamespace(**setup.settings)  # the process that leads us checked them
-        module = registry.load("backends", setup.connection["backend"])
-        self._backend: Backend = module.Backend(asked)
-        self._backend.connect_to(setup.connection)
+        backends = [_connected(connection, asked) for connection in setup.connections]
+        self._servers = Servers(backends, asked.balance, setup.number)
         self._folder = Path(setup.folder)
         self._rows = Rows(self._folder, setup.worker)
-        self._sender = Sender(self._backend, setup.model, setup.prompts, self._rows)
+        self._sender = Sender(self._servers, setup.model, setup.prompts, self._rows)
 
     async def take(self, task: Task) -> None:
         """Send this worker's share of a step, reporting meanwhile, or let the load end."""
@@ -189,7 +191,7 @@ class _Worker:
             await self._sender.leave()
             _report(Report())
             return
-        self._backend.deadlines = task.deadlines
+        self._servers.deadlines = task.deadlines
         reporting = asyncio.create_task(self._keep_reporting())
         try:
             health = await self._sender.send(task.step, task.wanted, task.start_ns)
@@ -209,6 +211,12 @@ class _Worker:
     def _now(self, health: Health | None = None) -> Report:
         sender = self._sender
         return Report(sender.counts, sender.recent_ms, sender.gone, health)
+
+
+def _connected(connection: dict[str, str], asked: Any) -> Backend:
+    backend: Backend = registry.load("backends", connection["backend"]).Backend(asked)
+    backend.connect_to(connection)
+    return backend
 
 
 def _report(report: Report) -> None:

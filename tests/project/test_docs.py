@@ -40,6 +40,7 @@ GUIDES = (
     "eval_sets.md",
     "fit.md",
     "judging.md",
+    "nodes.md",
     "power.md",
     "stress.md",
     "trend.md",

@@ -22,6 +22,7 @@ from pytest_llamaburn.errors import LlamaBurnError
 from pytest_llamaburn.kinds.stress.settings import Stress
 from pytest_llamaburn.load import rows
 from pytest_llamaburn.load.sender import RequestRange
+from pytest_llamaburn.load.servers import Servers
 from pytest_llamaburn.load.step import CLIENTS, RATE, Step
 from pytest_llamaburn.load.workers import Setup, Task, Workers
 from pytest_llamaburn.option import model_of
@@ -60,7 +61,7 @@ def led(
     """Lead some workers through some work; return the (step, number) of each request."""
 
     async def main() -> None:
-        workers = Workers(backend(host, kind, **asked), MODEL, PROMPTS)
+        workers = Workers(Servers([backend(host, kind, **asked)]), MODEL, PROMPTS)
         await workers.start(count, folder, "main-0")
         try:
             await asyncio.wait_for(work(workers), LIMIT_S)
@@ -212,6 +213,6 @@ def messages(folder: Path, host: str) -> list[Any]:
     """Return what a leader tells a worker at first and for its first step."""
     own = backend(host)
     settings = own.settings.model_dump(mode="json")  # type: ignore[attr-defined]
-    setup = Setup(own.connection_info(), settings, MODEL, [*PROMPTS], str(folder), "main-0-0")
+    setup = Setup([own.connection_info()], settings, MODEL, [*PROMPTS], str(folder), "main-0-0")
     task = Task(Step(2, CLIENTS, 4), RequestRange(1), perf_counter_ns(), own.deadlines)
     return [msgspec.to_builtins(message) for message in (setup, task)]

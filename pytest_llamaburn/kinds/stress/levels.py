@@ -103,7 +103,7 @@ def summarize(
     failed = len(counted) - len(good)
     whole = stretches(found)
     seconds = sum(one.end_ns - one.start_ns for _, one in whole) / 1e9
-    rate = _rate(whole, _share_in, seconds)
+    rate = requests_per_sec(whole, seconds)
     uncounted = without_counts(_lengths(good))
     return {
         axis.AXES[load.unit]: load.level,
@@ -287,6 +287,11 @@ def tokens(whole: Sequence[tuple[Visit, Stretch]]) -> float | None:
     if without_counts(_lengths([row for row, _ in good])):
         return None
     return sum(_tokens_in(row, one.start_ns, one.end_ns) for row, one in good)
+
+
+def requests_per_sec(whole: Sequence[tuple[Visit, Stretch]], seconds: float) -> float | None:
+    """Return the successful requests per second inside the stretches, which last `seconds`."""
+    return _rate(whole, _share_in, seconds)
 
 
 def _rate(

@@ -24,7 +24,7 @@ from pytest_llamaburn.kinds._file import (
     without_counts,
 )
 from pytest_llamaburn.kinds._kind import naming
-from pytest_llamaburn.kinds.stress import findings, insights, levels, measures, plan
+from pytest_llamaburn.kinds.stress import findings, hosts, insights, levels, measures, plan
 from pytest_llamaburn.kinds.stress.comparable import Comparison
 from pytest_llamaburn.kinds.stress.levels import Visit
 from pytest_llamaburn.load import rows
@@ -74,6 +74,9 @@ class Level(Part):
     output_tokens_per_joule: float | None = None
     energy_reason: str | None = None
     client_health: Document
+    hosts: list[Document] | None = None
+    worst_host_error_rate: float | None = None
+    host_latency_ratio: float | None = None
     began_busy: bool | None = None
     state: Literal["idle", "optimal", "degraded", "failure"] | None = None
     evidence: str | None = None
@@ -101,6 +104,7 @@ class StressResults(Part):
     errors: dict[str, int]
     client_health: Document
     stop_reason: str | None
+    hosts: list[Document] | None = None
     gates: list[GateVerdict]
 
 
@@ -194,6 +198,7 @@ def _load(visits: Sequence[Visit], record: Record) -> tuple[findings.Load, list[
     All visits to the same load are one level.
     """
     config = record.opened["config"]
+    names = [host["host"] for host in _hosts(record)]
     excluded = levels.Excluded(
         plan.window(config["warmup_window"], "--warmup-window"),
         plan.window(config["cooldown_window"], "--cooldown-window"),
@@ -212,6 +217,7 @@ def _load(visits: Sequence[Visit], record: Record) -> tuple[findings.Load, list[
         whole = levels.stretches(pieces)
         stretches = [stretch for _, stretch in whole]
         summary |= _energy.level(lines, stretches, levels.tokens(whole))
+        summary |= hosts.of_level(names, pieces, whole)
         left_out = sum(len(visit.rows) for visit in every) - sum(len(v.rows) for v in kept)
         summary["requests"] += left_out
         summary["excluded"] += left_out
@@ -224,6 +230,13 @@ def _load(visits: Sequence[Visit], record: Record) -> tuple[findings.Load, list[
     unit = sent[0].load.unit if sent else CLIENTS
     load = findings.Load(found, baseline, config, deadline_s, unit, _cut(record))
     return load, summaries
+
+
+def _hosts(record: Record) -> list[Document]:
+    """Return the servers of a load that went to several; empty for one."""
+    header: Any = record.opened
+    found: list[Document] = header.get("hosts", [])
+    return found
 
 
 def _baseline(visits: Iterable[Visit]) -> list[Visit]:
@@ -281,7 +294,13 @@ def _results(
         "errors": by_kind(errors),
         "client_health": {"calibration": record.facts.get("calibration")},
         "stop_reason": found.get("stop_reason"),
+        **_by_host(record, everything),
     }
+
+
+def _by_host(record: Record, everything: Sequence[Row]) -> Document:
+    found = hosts.of_run(_hosts(record), everything)
+    return {} if found is None else {"hosts": found}
 
 
 def _recovery(visits: Iterable[Visit]) -> Document | None:

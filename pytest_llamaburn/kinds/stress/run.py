@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 from collections import Counter
 from statistics import median
 from time import perf_counter, perf_counter_ns
@@ -10,20 +11,22 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_llamaburn import datasets, metrics, registry
 from pytest_llamaburn.capacity import measuring_window
-from pytest_llamaburn.errors import NothingMeasuredError
-from pytest_llamaburn.kinds._run import Run
-from pytest_llamaburn.kinds.stress import KIND, levels, plan
+from pytest_llamaburn.errors import NothingMeasuredError, ServerError
+from pytest_llamaburn.kinds._run import WARMUP_PROMPT, Run
+from pytest_llamaburn.kinds.stress import KIND, levels, plan, replicas
 from pytest_llamaburn.kinds.stress.plan import Ending
 from pytest_llamaburn.load import clock_error, prompts, rows
 from pytest_llamaburn.load.sender import RequestRange, Sender
 from pytest_llamaburn.load.status import LoadStatus
 from pytest_llamaburn.load.step import CLIENTS, SERVER_GONE, Step, StepHealth
 from pytest_llamaburn.load.workers import Workers
+from pytest_llamaburn.option import changed
 from pytest_llamaburn.store import journal, results
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pytest_llamaburn.backends._base import Backend
     from pytest_llamaburn.documents import Document
     from pytest_llamaburn.kinds.stress.plan import Plan
     from pytest_llamaburn.load.rows import Request
@@ -112,9 +115,35 @@ class StressRun(Run):
 
     async def _warm_up(self) -> None:
         """Warm up, and make prompts of the requested length, before anything is written."""
+        first, *others = self._servers.backends
+        for other in others:  # all have the model in memory before a prompt is sent to any
+            await other.load(self.model)
         await super()._warm_up()
+        for self.backend in others:
+            for _ in range(self.settings.warmup):
+                await self.send_untimed(WARMUP_PROMPT)
+        self.backend = first
         given = datasets.load_prompts(self.settings.prompts)
         self._prompts = await prompts.prompts(self.settings.isl, given, self._ask_briefly)
+
+    async def _meet(self, model: str | None) -> None:
+        """Connect to all servers, and learn which they are and that they have one model."""
+        found = await replicas.met(self.settings, model)
+        self._replicas, self._servers = found, found.servers
+        self.backend = found.servers.backends[0]
+        self.server, self.model = found.identity, found.model
+
+    def _about(self) -> Document:
+        return self._replicas.facts()
+
+    async def _slots(self) -> int | None:
+        """Return how many requests all servers process at once, or None if one does not tell."""
+        try:
+            slots = [await backend.slots() for backend in self._servers.backends]
+        except ServerError:
+            return None
+        known = [count for count in slots if count is not None]
+        return sum(known) if len(known) == len(slots) else None
 
     async def _start_sending(self) -> None:
         streams, rate = self._expected()
@@ -126,10 +155,10 @@ class StressRun(Run):
         if self.settings.workers == 1:
             self._own = rows.Rows(self.folder, worker)
             self._sender: Sender | Workers = Sender(
-                self.backend, self.model, self._prompts, self._own
+                self._servers, self.model, self._prompts, self._own
             )
             return
-        self._sender = Workers(self.backend, self.model, self._prompts)
+        self._sender = Workers(self._servers, self.model, self._prompts)
         await self._sender.start(self.settings.workers, self.folder, worker)
 
     async def _baseline(self) -> Baseline:
@@ -142,9 +171,9 @@ class StressRun(Run):
         total_s = median((r.end_ns - r.sent_ns) / 1e9 for r in good)
         ttft_s = median(((r.first_ns or 0) - r.sent_ns) / 1e9 for r in good)
         deadline_s = self.settings.timeout_total or max(LEAST_DEADLINE_S, DEADLINE_TIMES * total_s)
-        limits = self.backend.deadlines
+        limits = self._servers.deadlines
         first_s = min(limits.first_token, deadline_s)
-        self.backend.deadlines = limits._replace(total=deadline_s, first_token=first_s)
+        self._servers.deadlines = limits._replace(total=deadline_s, first_token=first_s)
         self._progress.say(f"baseline {total_s:.3g} s per request, deadline {deadline_s:.3g} s")
         about = {"total_s": total_s, "ttft_s": ttft_s, "deadline_s": deadline_s}
         self.write("facts", {"baseline": about})
@@ -258,15 +287,16 @@ class StressRun(Run):
         """Return the TTFT of a short request in seconds, or None if it failed.
 
         It may be longer than that of the baseline, if the server has the baseline's prompts in its
-        cache.
+        cache. With several servers it is that of the slowest one.
         """
-        trace = await self._ask_briefly("Hello.")
-        if trace.failure or trace.first_ns is None:
-            return None
-        return (trace.first_ns - trace.sent_ns) / 1e9
+        backends = [self._servers.backends[place] for place in self._servers.alive]
+        traces = [await self._ask_briefly("Hello.", backend) for backend in backends]
+        known = [(t.first_ns - t.sent_ns) / 1e9 for t in traces if not t.failure and t.first_ns]
+        return max(known, default=None)
 
-    async def _ask_briefly(self, text: str) -> Trace:
-        brief = self._backend_with({"max_tokens": 2, "osl": None})
+    async def _ask_briefly(self, text: str, backend: Backend | None = None) -> Trace:
+        brief = copy.copy(backend or self.backend)
+        brief.settings = changed(brief.settings, {"max_tokens": 2, "osl": None})
         wire = brief.wire()
         try:
             return await brief.stream(wire, brief.payload(self.model, self.messages(text)))

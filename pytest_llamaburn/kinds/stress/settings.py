@@ -17,6 +17,10 @@ def _arrivals() -> tuple[str, ...]:
     return tuple(registry.load("load", "arrivals").PATTERNS)
 
 
+def _balances() -> tuple[str, ...]:
+    return tuple(registry.load("load", "servers").BALANCES)
+
+
 class Stress(Prompted):
     """Settings of `llamaburn stress`."""
 
@@ -167,6 +171,12 @@ class Stress(Prompted):
         10.0, "length of the burst of a spike", modes=("spike",), unit="s", bounds={"gt": 0}
     )
     spikes: int = opt(3, "number of bursts", modes=("spike",), bounds={"ge": 1, "le": 10_000})
+    balance: str = opt(
+        "round_robin",
+        "which of several servers (--host) gets the next request: round_robin or "
+        "least_outstanding (the one with the fewest requests in flight)",
+        choices=_balances,
+    )
     workers: int = opt(
         1,
         "number of processes that send, if one process is too slow to time the load correctly",

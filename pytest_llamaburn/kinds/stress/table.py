@@ -39,6 +39,11 @@ _LEAST = (
     *("total p99 ms", "from schedule p95 ms", "requests", "TTFT p95 ms", "ITL p50 ms"),
     *("goodput %", "requests/s", "goodput/s"),
 )
+_HOST_COLUMNS = (
+    *("level", "server", "requests", "failed", "requests/s"),
+    *("TTFT p50 ms", "TTFT p95 ms", "ITL p50 ms", "total p50 ms", "total p95 ms"),
+)
+_HOST_LEAST = ("ITL p50 ms", "TTFT p95 ms", "total p95 ms")
 _GOODPUT = ("goodput/s", "goodput %")
 _STATISTICS = ("n", "mean", "p50", "p90", "p95", "p99", "p99_9")
 _ADJUSTED = tuple(f"adj_{name}" for name in _STATISTICS[2:])
@@ -55,6 +60,40 @@ def sheets(document: Document, path: Path) -> Iterator[Sheet]:
     chart = _chart.lines(found["levels"], [axis.place(level) or 0.0 for level in found["levels"]])
     about = (title(document), facts, rows, notes, columns, _WORDS, tuple(chart), _LEAST)
     yield Sheet(*about, empty="no level was measured")
+    if found.get("hosts"):
+        yield _by_host(found)
+
+
+def _by_host(found: Document) -> Sheet:
+    """Return the table of each server, level by level."""
+    rows = [_host_row(level, host) for level in found["levels"] for host in level["hosts"]]
+    facts = [_host_facts(host) for host in found["hosts"]]
+    return Sheet("by server", facts, rows, [], _HOST_COLUMNS, _WORDS, (), _HOST_LEAST)
+
+
+def _host_row(level: Level, host: Document) -> tuple[str, ...]:
+    ttft, total = host["time_to_first_token_ms"], host["total_generation_ms"]
+    return (
+        axis.name(level),
+        host["host"],
+        str(host["requests"]),
+        str(host["failed"]),
+        number(host["requests_per_sec"]),
+        number(ttft["p50"]),
+        _marked(ttft, "p95"),
+        number(host["inter_token_latency_ms"]["p50"]),
+        number(total["p50"]),
+        _marked(total, "p95"),
+    )
+
+
+def _host_facts(host: Document) -> str:
+    sent = f"{counted(host['requests'], 'request')}, {host['failed']} failed"
+    kinds = ", ".join(f"{kind} × {count}" for kind, count in host["errors"].items())
+    last = counted(host["not_reached"], "request")
+    gone = f": it is gone, its last {last} found no server" if host["gone"] else ""
+    version = f" {host['version']}" if host["version"] else ""
+    return f"{host['host']} ({host['kind']}{version}): {sent}{f' ({kinds})' if kinds else ''}{gone}"
 
 
 def rows(document: Document) -> Iterator[Document]:
