@@ -20,7 +20,7 @@ from pytest_llamaburn.store.ledger import Ledger
 from pytest_llamaburn.trace import CLIENT_FILES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from pytest_llamaburn.trace import Trace
@@ -36,7 +36,7 @@ class Row(msgspec.Struct, gc=False):
     `values` are the metrics, `gaps_ms` the times between pieces of the answer (written as a list,
     read as an array), `error` how it failed. `burst` says that it was sent by a burst on top of the
     step's own load. `doubts` say why metrics are null that such a server normally gives. `server`
-    is the place of its server in the list of the run's servers.
+    and `node` are the places of its server and of the machine that sent it, in the run's lists.
     """
 
     step: int
@@ -54,6 +54,7 @@ class Row(msgspec.Struct, gc=False):
     burst: bool = False
     doubts: dict[str, str] | None = None
     server: int = 0
+    node: int = 0
 
 
 class Request(NamedTuple):
@@ -175,7 +176,10 @@ class Reader:
 
     def new(self) -> Iterator[Row]:
         """Yield the new rows, file by file; an incomplete last line is left for the next call."""
-        decode = msgspec.json.Decoder(Row).decode
+        return decoded(self.lines())
+
+    def lines(self) -> Iterator[bytes]:
+        """Yield the lines of the new rows."""
         for path in sorted(self._folder.glob(f"*{SUFFIX}")):
             with path.open("rb") as file:
                 file.seek(self._read.get(path, 0))
@@ -183,12 +187,19 @@ class Reader:
                     if not line.endswith(b"\n"):
                         break  # it is being written, or its process was killed meanwhile
                     self._read[path] = self._read.get(path, 0) + len(line)
-                    try:
-                        row = decode(line)
-                    except (msgspec.DecodeError, msgspec.ValidationError):
-                        continue  # it was cut by a kill, and a resumed run appended to it
-                    row.gaps_ms = array("d", row.gaps_ms)  # a fifth of the memory of a list
-                    yield row
+                    yield line
+
+
+def decoded(lines: Iterable[bytes]) -> Iterator[Row]:
+    """Yield the rows of lines."""
+    decode = msgspec.json.Decoder(Row).decode
+    for line in lines:
+        try:
+            row = decode(line)
+        except (msgspec.DecodeError, msgspec.ValidationError):
+            continue  # it was cut by a kill, and a resumed run appended to it
+        row.gaps_ms = array("d", row.gaps_ms)  # a fifth of the memory of a list
+        yield row
 
 
 def read(folder: Path) -> Iterator[Row]:

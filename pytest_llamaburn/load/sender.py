@@ -22,8 +22,11 @@ from pytest_llamaburn.trace import answered
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    import numpy as np
+    from numpy.typing import NDArray
+
     from pytest_llamaburn.backends._base import Model
-    from pytest_llamaburn.backends._http import Payload
+    from pytest_llamaburn.backends._http import Deadlines, Payload
     from pytest_llamaburn.datasets import Prompt
     from pytest_llamaburn.load.rows import Rows
     from pytest_llamaburn.load.servers import Line, Servers
@@ -137,6 +140,8 @@ class _Visit:
 class Sender:
     """Sends a run's prompts to a model, on one or more servers, from one process."""
 
+    lead_ns = 20_000_000  # a step starts so much later, so that every sender is ready
+
     def __init__(
         self, servers: Servers, model: Model, prompts: Sequence[Prompt], rows: Rows
     ) -> None:
@@ -147,6 +152,15 @@ class Sender:
         self._visit: _Visit | None = None
         self.counts = Counter[str]()  # of the current step: in_flight, done, failed, tokens
         self._ended: deque[tuple[int, float]] = deque(maxlen=_MOST_RECENT)
+
+    @property
+    def deadlines(self) -> Deadlines:
+        """The time limits of the requests."""
+        return self._servers.deadlines
+
+    @deadlines.setter
+    def deadlines(self, limits: Deadlines) -> None:
+        self._servers.deadlines = limits
 
     @property
     def gone(self) -> bool:
@@ -270,12 +284,7 @@ class Sender:
         self, step: Step, visit: _Visit, start_ns: int, *, burst: bool
     ) -> Iterator[tuple[int, PendingRequest]]:
         """Yield an open loop's requests, each with the time at which it is due."""
-        wanted = visit.wanted
-        seed = self._settings.seed + wanted.step + (_BURST_SEED if burst else 0)
-        pattern = self._settings.arrival or "poisson"
-        limit: dict[str, Any] = {"seconds": step.seconds, "count": step.requests}
-        times = arrivals.schedule(pattern, step.level, **limit, seed=seed)
-        for offset in arrivals.share(times, wanted.worker, wanted.workers):
+        for offset in due_times(self._settings, step, visit.wanted, burst=burst):
             if self.gone:
                 return
             due_ns = start_ns + int(offset * 1e9)
@@ -317,6 +326,16 @@ class Sender:
         """Pause between two requests; at first a client is somewhere in the middle of a pause."""
         shortest, longest = think_seconds(self._settings.think_time)
         await asyncio.sleep(self._pauses.uniform(0.0 if first else shortest, longest))
+
+
+def due_times(
+    settings: Any, step: Step, wanted: RequestRange, *, burst: bool = False
+) -> NDArray[np.float64]:
+    """Return when a process sends its share of a schedule, in seconds after the step's start."""
+    seed = settings.seed + wanted.step + (_BURST_SEED if burst else 0)
+    limit: dict[str, Any] = {"seconds": step.seconds, "count": step.requests}
+    times = arrivals.schedule(settings.arrival or "poisson", step.level, **limit, seed=seed)
+    return arrivals.share(times, wanted.worker, wanted.workers)
 
 
 async def _watch(lags: array[float]) -> None:

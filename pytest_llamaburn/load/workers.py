@@ -9,6 +9,7 @@ of JSON, and ends when its standard input closes.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import signal
 import sys
@@ -46,8 +47,8 @@ class Setup(msgspec.Struct):
     settings: dict[str, Any]
     model: Model
     prompts: list[Prompt]
-    folder: str
-    worker: str
+    folder: str = ""
+    worker: str = ""
     number: int = 0  # of the worker
 
 
@@ -70,12 +71,27 @@ class Report(msgspec.Struct):
     error: str | None = None
 
 
-class Workers:
-    """The workers, seen from the process that leads them; sends as a Sender does."""
+def setup_of(servers: Servers, model: Model, prompts: Sequence[Prompt]) -> Setup:
+    """Return what workers are told first."""
+    return Setup(
+        connections=[one.connection_info() for one in servers.backends],
+        settings=servers.settings.model_dump(mode="json"),
+        model=model,
+        prompts=[*prompts],
+    )
 
-    def __init__(self, servers: Servers, model: Model, prompts: Sequence[Prompt]) -> None:
+
+class Workers:
+    """The workers, seen from the process that leads them; sends as a Sender does.
+
+    `deadlines` are those of the next step.
+    """
+
+    lead_ns = Sender.lead_ns
+
+    def __init__(self, setup: Setup) -> None:
         """Take what to send to; the workers start in `start`."""
-        self._servers, self._model, self._prompts = servers, model, prompts
+        self._setup, self.deadlines = setup, Deadlines()
         self._workers: list[asyncio.subprocess.Process] = []
         self._reports: dict[int, Report] = {}  # the last of each worker
         self._gone = self._sending = False
@@ -97,7 +113,6 @@ class Workers:
 
     async def start(self, count: int, folder: Path, worker: str) -> None:
         """Start so many workers; their rows go into `folder`."""
-        settings: dict[str, Any] = self._servers.settings.model_dump(mode="json")
         for number in range(count):
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", __spec__.name),
@@ -106,29 +121,21 @@ class Workers:
                 limit=_LONGEST_LINE,
             )
             self._workers.append(process)
-            setup = Setup(
-                connections=[one.connection_info() for one in self._servers.backends],
-                settings=settings,
-                model=self._model,
-                prompts=[*self._prompts],
-                folder=str(folder),
-                worker=f"{worker}-{number}",
-                number=number,
-            )
-            await _write(process, setup)
+            own = {"folder": str(folder), "worker": f"{worker}-{number}", "number": number}
+            await _write(process, msgspec.structs.replace(self._setup, **own))
 
     async def send(self, step: Step, wanted: RequestRange, start_ns: int) -> Health:
         """Send a step's load, each worker its share; return the health of the worst of them."""
+        shares = shares_of(step, wanted, len(self._workers))
+        return await self.send_shares(Task(step, wanted, start_ns, self.deadlines), shares)
+
+    async def send_shares(self, task: Task, shares: Sequence[RequestRange]) -> Health:
+        """Send these shares of a step's load, one by each worker; return the worst health."""
         self._reports, self._sending = {}, True
-        count = len(self._workers)
-        if step.unit == CLIENTS:
-            count = min(count, int(step.level))  # a worker without a client has nothing to send
-        shares = [wanted._replace(worker=n, workers=count) for n in range(count)]
-        found = await asyncio.gather(*(self._share(step, mine, start_ns) for mine in shares))
+        tasks = [msgspec.structs.replace(task, wanted=mine) for mine in shares]
+        found = await asyncio.gather(*itertools.starmap(self._share, enumerate(tasks)))
         self._sending = False
-        lags = [lag for health in found for lag in health.loop_lag_ms]
-        longest = max(health.wall_s for health in found)
-        return Health(max(health.cpu_s for health in found), longest, lags)
+        return worst(found)
 
     async def leave(self) -> None:
         """Let the load end, and wait for what is in flight."""
@@ -145,14 +152,31 @@ class Workers:
                 process.stdin.close()
             await process.wait()
 
-    async def _share(self, step: Step, wanted: RequestRange, start_ns: int) -> Health:
-        process = self._workers[wanted.worker]
-        await _write(process, Task(step, wanted, start_ns, self._servers.deadlines))
+    async def _share(self, number: int, task: Task) -> Health:
+        process = self._workers[number]
+        await _write(process, task)
         while True:
-            report = self._reports[wanted.worker] = await _read(process)
+            report = self._reports[number] = await _read(process)
             if report.health is not None:
                 self._gone |= report.gone
                 return report.health
+
+
+def shares_of(step: Step, wanted: RequestRange, count: int) -> list[RequestRange]:
+    """Return the shares of a step for at most `count` processes: together they are the step.
+
+    A process without a client would have nothing to send.
+    """
+    if step.unit == CLIENTS:
+        count = min(count, int(step.level))
+    return [wanted._replace(worker=number, workers=count) for number in range(count)]
+
+
+def worst(found: Sequence[Health]) -> Health:
+    """Return the health of several processes as that of the worst of them."""
+    lags = [lag for health in found for lag in health.loop_lag_ms]
+    longest = max(health.wall_s for health in found)
+    return Health(max(health.cpu_s for health in found), longest, lags)
 
 
 async def _write(process: asyncio.subprocess.Process, message: Setup | Task) -> None:
@@ -178,9 +202,8 @@ class _Worker:
 
     def __init__(self, setup: Setup) -> None:
         self._leader = os.getppid()
-        asked: Any = SimpleNamespace(**setup.settings)  # the process that leads us checked them
-        backends = [_connected(connection, asked) for connection in setup.connections]
-        self._servers = Servers(backends, asked.balance, setup.number)
+        backends = [connected(connection, setup.settings) for connection in setup.connections]
+        self._servers = Servers(backends, setup.settings["balance"], setup.number)
         self._folder = Path(setup.folder)
         self._rows = Rows(self._folder, setup.worker)
         self._sender = Sender(self._servers, setup.model, setup.prompts, self._rows)
@@ -213,7 +236,9 @@ class _Worker:
         return Report(sender.counts, sender.recent_ms, sender.gone, health)
 
 
-def _connected(connection: dict[str, str], asked: Any) -> Backend:
+def connected(connection: dict[str, str], settings: dict[str, Any]) -> Backend:
+    """Return a backend for a server that another process is connected to."""
+    asked: Any = SimpleNamespace(**settings)  # the process that leads us checked them
     backend: Backend = registry.load("backends", connection["backend"]).Backend(asked)
     backend.connect_to(connection)
     return backend

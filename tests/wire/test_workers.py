@@ -24,7 +24,7 @@ from pytest_llamaburn.load import rows
 from pytest_llamaburn.load.sender import RequestRange
 from pytest_llamaburn.load.servers import Servers
 from pytest_llamaburn.load.step import CLIENTS, RATE, Step
-from pytest_llamaburn.load.workers import Setup, Task, Workers
+from pytest_llamaburn.load.workers import Setup, Task, Workers, setup_of
 from pytest_llamaburn.option import model_of
 
 if TYPE_CHECKING:
@@ -61,7 +61,8 @@ def led(
     """Lead some workers through some work; return the (step, number) of each request."""
 
     async def main() -> None:
-        workers = Workers(Servers([backend(host, kind, **asked)]), MODEL, PROMPTS)
+        servers = Servers([backend(host, kind, **asked)])
+        workers = Workers(setup_of(servers, MODEL, PROMPTS))
         await workers.start(count, folder, "main-0")
         try:
             await asyncio.wait_for(work(workers), LIMIT_S)

@@ -26,7 +26,7 @@ from pytest_llamaburn.measures import CHUNK_GAP
 from pytest_llamaburn.stats import clustered, samples
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from pytest_llamaburn.capacity.measuring_window import Stretch
     from pytest_llamaburn.documents import Distribution, Document
@@ -47,6 +47,7 @@ class Visit(NamedTuple):
     """One visit to a level: its load, its rows in the order of sending, and the client's health.
 
     `number` is that of its first step. `began_busy` says that the server was not idle before it.
+    `nodes` and `losses` are the health of the machines that sent it, and those that were lost.
     """
 
     load: Step
@@ -55,6 +56,8 @@ class Visit(NamedTuple):
     health: StepHealth = StepHealth()
     number: int = 0
     began_busy: bool = False
+    nodes: Mapping[int, StepHealth] = {}
+    losses: Sequence[Document] = ()
 
     @property
     def own(self) -> Visit:
@@ -346,7 +349,8 @@ def _health(visits: Sequence[Visit], kept: Sequence[Row]) -> Document:
     late_p99_ms = samples.percentile(late, 99)
     missing = sum(unsent(row) for visit in visits for row in visit.rows)
     first = [v for r in kept if (v := r.values["time_to_first_token_ms"]) is not None]
-    reasons = _limits(worst, late_p99_ms, first)
+    reasons = limits(worst, late_p99_ms, first)
+    reasons += dict.fromkeys(loss["words"] for visit in visits for loss in visit.losses)
     if missing:
         unsent_words = texts.counted(missing, "request")
         reasons.append(f"it had too few open files to send {unsent_words}: raise ulimit -n")
@@ -371,10 +375,10 @@ def client_limited(
     ] or seen
     late = [(one.sent_ns - one.scheduled_ns) / 1e6 for one in held]
     first = [(one.first_ns - one.sent_ns) / 1e6 for one in held if one.first_ns is not None]
-    return bool(_limits(health, samples.percentile(late, 99), first))
+    return bool(limits(health, samples.percentile(late, 99), first))
 
 
-def _limits(health: StepHealth, late_p99_ms: float | None, first: Sequence[float]) -> list[str]:
+def limits(health: StepHealth, late_p99_ms: float | None, first: Sequence[float]) -> list[str]:
     """Return why the client was too slow; empty if it was not. `first` are TTFT in ms."""
     allowed = max(LATE_MS, LATE_SHARE * float(np.median(first))) if first else LATE_MS
     delays = {

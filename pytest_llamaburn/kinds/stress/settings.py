@@ -179,8 +179,22 @@ class Stress(Prompted):
     )
     workers: int = opt(
         1,
-        "number of processes that send, if one process is too slow to time the load correctly",
+        "number of processes that send, if one process is too slow to time the load correctly; "
+        "with --ray on each machine",
         bounds={"ge": 1, "le": 256},
+    )
+    ray: str | None = opt(
+        None,
+        "send from the machines of a Ray cluster: its HOST:PORT, auto (the one of this machine) or "
+        "local (a new one on this machine)",
+        bare="auto",
+        example="10.0.0.5:6379",
+    )
+    nodes: int | None = opt(
+        None,
+        "number of machines of the Ray cluster that send (default: all; 2 for local)",
+        bounds={"ge": 1, "le": 10_000},
+        example=2,
     )
     compare: str | None = compared("stress", "the model and mode")
     fail_if: tuple[str, ...] = gates_on_change("requests_per_sec@8:-5%", "stress")
