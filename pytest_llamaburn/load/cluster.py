@@ -104,7 +104,7 @@ class Cluster:
         if address == LOCAL:
             address = self._started(count or _LOCAL_NODES)
         elif address != AUTO:
-            _check_listens(address)
+            check_listens(address)
         quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
         try:
             ray.init(address=address, **quiet)
@@ -125,28 +125,37 @@ class Cluster:
         self._own.wait_for_nodes(_START_S)
         return str(self._own.address)
 
+    def choose(self, address: str, count: int | None) -> list[tuple[str, str]]:
+        """Return the name and the id in Ray of so many machines, by default of all.
+
+        Raises SettingsError if there are fewer.
+        """
+        import ray
+
+        alive = [node for node in ray.nodes() if node["Alive"]]
+        shown = names([str(node["NodeManagerAddress"]) for node in alive])
+        wanted = count or len(alive)
+        if wanted > len(alive):
+            have = f"{counted(len(alive), 'machine')}: {', '.join(shown)}"
+            raise SettingsError(
+                f"--nodes {wanted} is refused: the cluster at {address} has {have}: start more "
+                "with ray start, or ask for fewer"
+            )
+        return [(name, node["NodeID"]) for name, node in zip(shown, alive, strict=True)][:wanted]
+
     def _place(self, address: str, count: int | None) -> None:
         """Start a Node on each machine."""
         import ray
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-        alive = [node for node in ray.nodes() if node["Alive"]]
-        names = _names([str(node["NodeManagerAddress"]) for node in alive])
-        wanted = count or len(alive)
-        if wanted > len(alive):
-            have = f"{counted(len(alive), 'machine')}: {', '.join(names)}"
-            raise SettingsError(
-                f"--nodes {wanted} is refused: the cluster at {address} has {have}: start more "
-                "with ray start, or ask for fewer"
-            )
         made = ray.remote(Node)
-        for name, node in zip(names[:wanted], alive, strict=False):
-            there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+        for name, node_id in self.choose(address, count):
+            there = NodeAffinitySchedulingStrategy(node_id, soft=False)
             handle = made.options(num_cpus=0, scheduling_strategy=there).remote()
             self.actors.append(Actor(name, handle))
 
 
-def _names(addresses: Sequence[str]) -> list[str]:
+def names(addresses: Sequence[str]) -> list[str]:
     """Return the names of machines: their addresses, with a number where several are equal."""
     return [
         f"{address}#{addresses[: place + 1].count(address)}"
@@ -156,7 +165,7 @@ def _names(addresses: Sequence[str]) -> list[str]:
     ]
 
 
-def _check_listens(address: str) -> None:
+def check_listens(address: str) -> None:
     """Raise SettingsError if nothing listens there: Ray itself would wait for a minute."""
     host, colon, port = address.rpartition(":")
     if not colon or not port.isdigit() or "/" in host:

@@ -181,12 +181,10 @@ class Nodes:
         ]
 
     def _split(self, step: Step, wanted: RequestRange) -> None:
-        """Split a visit among the machines that are left; a machine's processes are far apart."""
+        """Split a visit among the machines that are left."""
         live = self._live
-        every = shares_of(step, wanted, self._count * len(live))
-        for order, one in enumerate(live):
-            one.shares, one.finished = every[order :: len(live)], set()
-            one.report = NodeReport()
+        for one, shares in zip(live, split(step, wanted, len(live), self._count), strict=True):
+            one.shares, one.finished, one.report = shares, set(), NodeReport()
 
     async def _share(
         self, one: _Member, step: Step, wanted: RequestRange, start_ns: int
@@ -226,6 +224,14 @@ class Nodes:
         for row in rows.decoded(lines.splitlines(keepends=True)):
             one.finished.add(row.number)
             self._files[one.place].write(moved(row, one.track, one.place))
+
+
+def split(
+    step: Step, wanted: RequestRange, machines: int, processes: int
+) -> list[list[RequestRange]]:
+    """Return the shares of each machine's processes; few clients are spread over all machines."""
+    every = shares_of(step, wanted, machines * processes)
+    return [every[order::machines] for order in range(machines)]
 
 
 def moved(row: Row, track: clocks.Track, place: int) -> Row:

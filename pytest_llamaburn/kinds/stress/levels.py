@@ -9,6 +9,7 @@ exact start of a stretch.
 from __future__ import annotations
 
 import functools
+import math
 from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -289,7 +290,7 @@ def tokens(whole: Sequence[tuple[Visit, Stretch]]) -> float | None:
     good = [(row, one) for visit, one in whole for row in visit.rows if row.error is None]
     if without_counts(_lengths([row for row, _ in good])):
         return None
-    return sum(_tokens_in(row, one.start_ns, one.end_ns) for row, one in good)
+    return math.fsum(_tokens_in(row, one.start_ns, one.end_ns) for row, one in good)
 
 
 def requests_per_sec(whole: Sequence[tuple[Visit, Stretch]], seconds: float) -> float | None:
@@ -306,7 +307,7 @@ def _rate(
     if seconds <= 0:
         return None
     good = ((row, one) for visit, one in whole for row in visit.rows if not row.error)
-    return sum(count(row, one.start_ns, one.end_ns) for row, one in good) / seconds
+    return math.fsum(count(row, one.start_ns, one.end_ns) for row, one in good) / seconds
 
 
 def _lengths(good: Sequence[Row]) -> list[float | None]:

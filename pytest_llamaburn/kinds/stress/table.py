@@ -22,7 +22,7 @@ from pytest_llamaburn.tables import (
 from pytest_llamaburn.texts import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
     from typing import TypeAlias
 
@@ -356,6 +356,17 @@ def energy(document: Document) -> Iterator[str]:
         yield from power.source(document["telemetry"])
 
 
+def _machines(nodes: Sequence[Document]) -> Iterator[str]:
+    """Yield how well the clocks of several machines are known, and which machines were lost."""
+    bounds = [node["offset_bound_ms"] for node in nodes if "offset_bound_ms" in node]
+    if bounds:
+        known = f"known to {number(max(bounds))} ms"
+        yield f"clocks of {counted(len(nodes), 'machine')}: {known}; times of requests are corrected"
+    for node in nodes:
+        if node.get("lost"):
+            yield f"{node['node']} was lost: {node['lost']}"
+
+
 def _client(found: Document) -> Iterator[str]:
     """Yield the levels at which a slow client or a busy server affects the numbers."""
     for level in found["levels"]:
@@ -364,13 +375,15 @@ def _client(found: Document) -> Iterator[str]:
             yield f"{where}: the server was not idle before this level"
         if health["client_limited"]:
             reasons = "; ".join(health["reasons"])
-            yield f"{where}: the client was too slow ({reasons}): use --workers"
+            more = "more --nodes or --workers" if "nodes" in health else "--workers"
+            yield f"{where}: the client was too slow ({reasons}): use {more}"
         if health.get("not_counted"):
             few = counted(health["not_counted"], "request does", "requests do")
             yield (
                 f"{where}: {few} not count: the client was too slow "
                 "when it sent them, and the level was measured again"
             )
+    yield from _machines(found.get("nodes", ()))
     calibration = found["client_health"]["calibration"]
     if calibration and calibration.get("ttft_error_ms"):
         ttft, itl = calibration["ttft_error_ms"], calibration["itl_error_ms"]
