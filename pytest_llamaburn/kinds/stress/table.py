@@ -360,8 +360,8 @@ def _machines(nodes: Sequence[Document]) -> Iterator[str]:
     """Yield how well the clocks of several machines are known, and which machines were lost."""
     bounds = [node["offset_bound_ms"] for node in nodes if "offset_bound_ms" in node]
     if bounds:
-        known = f"known to {number(max(bounds))} ms"
-        yield f"clocks of {counted(len(nodes), 'machine')}: {known}; times of requests are corrected"
+        known = f"known to {number(max(bounds))} ms, times of requests are corrected"
+        yield f"clocks of {counted(len(nodes), 'machine')}: {known}"
     for node in nodes:
         if node.get("lost"):
             yield f"{node['node']} was lost: {node['lost']}"

@@ -74,12 +74,15 @@ def test_rows_that_are_merged_in_any_order_give_the_same_numbers(order: list[int
 
 
 def seen(name: str = "b", wall_ms: float = 0, **facts: Any) -> Seen:
-    own = {"python": platform.python_version(), "llamaburn": version("pytest-llamaburn")}
+    own: dict[str, Any] = {
+        "python": platform.python_version(),
+        "llamaburn": version("pytest-llamaburn"),
+    }
     own |= {"machine": machine(), "has_key": False, **facts}
     return Seen(name, own, Reading(0, 0, 1, int(wall_ms * 1e6)))
 
 
-REFUSED = {
+REFUSED: dict[str, dict[str, Any]] = {
     "b has python 3.9.1, this machine has": {"python": "3.9.1"},
     "b has llamaburn 0.0.1, this machine has": {"llamaburn": "0.0.1"},
     "the clock of b is 500 ms ahead of this machine's": {"wall_ms": 500},
