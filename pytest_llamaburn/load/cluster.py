@@ -101,17 +101,20 @@ class Cluster:
     def _connect(self, address: str, count: int | None) -> None:
         import ray
 
-        if address == LOCAL:
-            address = self._started(count or _LOCAL_NODES)
-        elif address != AUTO:
+        if address not in (LOCAL, AUTO):
             check_listens(address)
         quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
         try:
-            ray.init(address=address, **quiet)
-        except (ConnectionError, RuntimeError, ValueError) as err:
+            if address == LOCAL:
+                ray.init(address=self._started(count or _LOCAL_NODES), **quiet)
+            else:
+                ray.init(address=address, **quiet)
+        except (OSError, RuntimeError, ValueError) as err:
             first = str(err).strip().splitlines() or [type(err).__name__]
             reason = " ".join(line.strip() for line in first[:4]).rstrip(". ")
-            raise SettingsError(f"--ray: the cluster at {address} is refused: {reason}") from None
+            raise SettingsError(
+                f"--ray: the cluster at {address} cannot be used: {reason}"
+            ) from None
 
     def _started(self, count: int) -> str:
         """Start a cluster of so many nodes on this machine; return its address."""

@@ -48,18 +48,14 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Done]:
     """Yield a sweep that two nodes of Ray sent, with an API key in the environment."""
     pytest.importorskip("ray", reason="it needs the extra [ray]")
     cwd = tmp_path_factory.mktemp("nodes")
-    temporary = cwd / "tmp"
-    temporary.mkdir()
-    own = {
-        "TMPDIR": str(temporary),
-        "XDG_CONFIG_HOME": str(cwd / "no"),
-        "LLAMABURN_API_KEY": SECRET,
-    }
+    logs = tempfile.mkdtemp(prefix="r-", dir="/tmp")  # the paths of its sockets must be short
+    own = {"TMPDIR": str(cwd), "RAY_TMPDIR": logs, "XDG_CONFIG_HOME": str(cwd / "no")}
+    own["LLAMABURN_API_KEY"] = SECRET
     load = ("--mode=sweep", "--levels=2,4", "--requests=24", "--no-profile", "--save-requests")
     with SlotServer(8, lambda _: 0.02) as server:
         words = ("stress", "tiny", f"--host={server.host}", *load, "--ray=local", "--nodes=2")
-        words = (*words, "--allow-parallel", "--output=table")
-        ended = run_cli(*words, cwd=cwd, check=0, **own)
+        shown = ("--allow-parallel", "--output=table")
+        ended = run_cli(*words, *shown, cwd=cwd, check=0, **own)
     (path,) = (cwd / "results" / "stress").glob("*.json")
     document = json.loads(path.read_text())
     assert results.check(document) is None
