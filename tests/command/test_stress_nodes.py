@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shutil
+import tempfile
 from pathlib import Path
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
@@ -44,11 +44,17 @@ class Done(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def swept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Done]:
-    """Yield a sweep that two nodes of Ray sent, with an API key in the environment."""
+def logs() -> Iterator[str]:
+    """Yield a folder for what Ray writes; the paths of its sockets must be short."""
+    with tempfile.TemporaryDirectory(prefix="r-", dir="/tmp") as folder:
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory: pytest.TempPathFactory, logs: str) -> Done:
+    """Return a sweep that two nodes of Ray sent, with an API key in the environment."""
     pytest.importorskip("ray", reason="it needs the extra [ray]")
     cwd = tmp_path_factory.mktemp("nodes")
-    logs = tempfile.mkdtemp(prefix="r-", dir="/tmp")  # the paths of its sockets must be short
     own = {"TMPDIR": str(cwd), "RAY_TMPDIR": logs, "XDG_CONFIG_HOME": str(cwd / "no")}
     own["LLAMABURN_API_KEY"] = SECRET
     load = ("--mode=sweep", "--levels=2,4", "--requests=24", "--no-profile", "--save-requests")
@@ -59,8 +65,7 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Done]:
     (path,) = (cwd / "results" / "stress").glob("*.json")
     document = json.loads(path.read_text())
     assert results.check(document) is None
-    yield Done(ended, cwd, document, logs)
-    shutil.rmtree(logs)
+    return Done(ended, cwd, document, logs)
 
 
 def test_both_nodes_send_and_their_requests_are_one_level(swept: Done) -> None:
@@ -92,8 +97,11 @@ def test_a_key_is_in_no_argument_log_or_file(swept: Done) -> None:
     assert all(node["has_key"] for node in swept.document["results"]["nodes"])
 
 
-def test_a_node_that_is_killed_loses_no_request_of_the_others(tmp_path: Path) -> None:
+def test_a_node_that_is_killed_loses_no_request_of_the_others(
+    tmp_path: Path, logs: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pytest.importorskip("ray", reason="it needs the extra [ray]")
+    monkeypatch.setenv("RAY_TMPDIR", logs)
     from pytest_llamaburn.load.cluster import Cluster
 
     def told(host: str) -> Any:
