@@ -23,7 +23,7 @@ from pytest_llamaburn.backends._secrets import KEY_VARIABLE
 from pytest_llamaburn.errors import LlamaBurnError
 from pytest_llamaburn.load import clocks, rows
 from pytest_llamaburn.load.sender import Health
-from pytest_llamaburn.load.workers import Workers, connected
+from pytest_llamaburn.load.workers import WorkerEndedError, Workers, connected
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,7 +38,8 @@ _BOOT = Path("/proc/sys/kernel/random/boot_id")
 class NodeReport(msgspec.Struct):
     """How a machine is getting on: what its processes count, and its new rows as bytes.
 
-    `health` ends a step, `error` ends the run.
+    `health` ends a step, `error` ends the run. `ended` says that a process ended by itself: the
+    machine cannot send its share.
     """
 
     counts: dict[str, int] = {}
@@ -47,6 +48,7 @@ class NodeReport(msgspec.Struct):
     rows: bytes = b""
     health: Health | None = None
     error: str | None = None
+    ended: str | None = None
 
 
 class Node:
@@ -97,17 +99,19 @@ class Node:
     async def poll(self, wait_s: float) -> NodeReport:
         """Return how the step goes, at the latest after `wait_s`; sooner if it has ended."""
         assert self._workers is not None  # noqa: S101 - `start` was called
-        health, error = None, None
+        health, error, ended = None, None, None
         if self._sending is not None:
             await asyncio.wait({self._sending}, timeout=wait_s)
             if self._sending.done():
                 try:
                     health = self._sending.result()
+                except (WorkerEndedError, OSError) as err:
+                    ended = str(err)
                 except LlamaBurnError as err:
                     error = str(err)
         workers = self._workers
         found = (dict(workers.counts), workers.recent_ms, workers.gone)
-        return NodeReport(*found, self._new_rows(), health, error)
+        return NodeReport(*found, self._new_rows(), health, error, ended)
 
     async def leave(self) -> bytes:
         """Let the load end; return the rows that came meanwhile."""

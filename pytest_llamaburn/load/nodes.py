@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from contextlib import suppress
 from time import perf_counter_ns
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -195,19 +196,32 @@ class Nodes:
             await one.refresh_clock()
             their_ns = start_ns + one.track.offset_ns
             await one.remote.call("begin", Task(step, wanted, their_ns, self.deadlines), shares)
-            while True:
-                report: NodeReport = await one.remote.call("poll", _POLL_S)
-                one.report = report
-                await one.refresh_clock()
-                self._write(one, report.rows)
-                if report.error is not None:
-                    raise LlamaBurnError(f"{one.remote.name}: {report.error}")
-                if report.health is not None:
-                    return report.health
+            while (health := await self._progress(one)) is None:
+                pass
         except NodeLostError as err:
             one.lost = str(err)
             self.losses.append(Loss(one.place, one.lost, self._unsent(step, shares, one.finished)))
             return None
+        return health
+
+    async def _progress(self, one: _Member) -> Health | None:
+        """Take a machine's next report and its rows; return its health at the end of a step.
+
+        Raises NodeLostError if it is lost, LlamaBurnError for an error there.
+        """
+        report: NodeReport = await one.remote.call("poll", _POLL_S)
+        one.report = msgspec.structs.replace(report, rows=b"")
+        try:
+            await one.refresh_clock()
+        finally:
+            self._write(one, report.rows)
+        if report.ended is not None:
+            with suppress(NodeLostError, LlamaBurnError):  # end its other processes
+                self._write(one, await one.remote.call("close"))
+            raise NodeLostError(report.ended)
+        if report.error is not None:
+            raise LlamaBurnError(f"{one.remote.name}: {report.error}")
+        return report.health
 
     def _unsent(self, step: Step, shares: Sequence[RequestRange], finished: set[int]) -> int | None:
         """Return how many requests of a step a lost machine did not finish, or None."""

@@ -40,6 +40,10 @@ _REPORT_EVERY_S = 0.5
 _LONGEST_LINE = 1 << 26  # bytes; the lags of a minute exceed the default limit of asyncio
 
 
+class WorkerEndedError(LlamaBurnError):
+    """A sending process ended by itself, or was killed."""
+
+
 class Setup(msgspec.Struct):
     """What a worker is told first: what to send to whom, and where its rows go."""
 
@@ -186,11 +190,11 @@ async def _write(process: asyncio.subprocess.Process, message: Setup | Task) -> 
 
 
 async def _read(process: asyncio.subprocess.Process) -> Report:
-    """Return a worker's next report; raises LlamaBurnError for its error or its end."""
+    """Return a worker's next report; raises WorkerEndedError, or LlamaBurnError for its error."""
     assert process.stdout is not None  # noqa: S101 - it is a pipe
     line = await process.stdout.readline()
     if not line:
-        raise LlamaBurnError(f"a sending process ended with {await process.wait()}")
+        raise WorkerEndedError(f"a sending process ended with {await process.wait()}")
     report = msgspec.json.decode(line, type=Report)
     if report.error is not None:
         raise LlamaBurnError(report.error)

@@ -122,6 +122,25 @@ def test_a_machine_that_dies_leaves_its_requests_unsent_and_the_others_go_on(
     assert Counter((row.step, row.node) for row in found)[2, 0] == 8
 
 
+def test_a_machine_whose_process_is_killed_is_lost(tmp_path: Path) -> None:
+    async def work(nodes: Nodes) -> None:
+        start_ns = perf_counter_ns() + nodes.lead_ns
+        sending = asyncio.create_task(nodes.send(Step(2, CLIENTS, 40), RequestRange(1), start_ns))
+        while server.served < 8:  # noqa: ASYNC110 - a server in a thread has no event for it
+            await asyncio.sleep(0.01)
+        workers: Any = machines[1].node._workers
+        workers._workers[0].kill()
+        await sending
+        (loss,) = nodes.losses
+        assert (loss.node, loss.reason) == (1, "a sending process ended with -9")
+
+    machines = [NearNode("a"), NearNode("b")]
+    with SlotServer(8, lambda _: 0.05) as server:
+        found = led(tmp_path, setup(server.host), machines, work)
+    assert {row.number for row in found if row.node == 0} == {*range(0, 40, 2)}
+    assert any(row.node == 1 for row in found)
+
+
 def test_the_unsent_requests_of_a_schedule_are_known(tmp_path: Path) -> None:
     async def work(nodes: Nodes) -> None:
         start_ns = perf_counter_ns() + nodes.lead_ns
