@@ -30,6 +30,7 @@ _STORE_BYTES = 80 * 2**20  # of the objects of a local node: the least that Ray 
 _START_S = 90.0
 _CONNECT_S = 5.0
 _ANSWER_S = 60.0  # a machine that is silent so long is lost
+_HEAD = "node:__internal_head__"  # a resource that Ray gives the first machine
 _PATIENT = ("leave", "start", "close")  # these may take as long as a request
 
 
@@ -75,6 +76,7 @@ class Cluster:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         self._own: Any = None
         self.actors: list[Actor] = []
+        self.node_ids: list[str] = []  # in Ray, of the machine of each actor
         with _same_signals():
             try:
                 self._connect(address, count)
@@ -95,8 +97,8 @@ class Cluster:
 
     def kill(self, place: int) -> None:
         """End a machine of our own cluster as a crash does; for tests."""
-        nodes = [self._own.head_node, *self._own.worker_nodes]
-        self._own.remove_node(nodes[place], allow_graceful=False)
+        (node,) = [n for n in self._own.list_all_nodes() if n.node_id == self.node_ids[place]]
+        self._own.remove_node(node, allow_graceful=False)
 
     def _connect(self, address: str, count: int | None) -> None:
         import ray
@@ -129,13 +131,14 @@ class Cluster:
         return str(self._own.address)
 
     def choose(self, address: str, count: int | None) -> list[tuple[str, str]]:
-        """Return the name and the id in Ray of so many machines, by default of all.
+        """Return the name and the id in Ray of so many machines, by default of all, the head first.
 
         Raises SettingsError if there are fewer.
         """
         import ray
 
         alive = [node for node in ray.nodes() if node["Alive"]]
+        alive.sort(key=lambda node: _HEAD not in node["Resources"])
         shown = names([str(node["NodeManagerAddress"]) for node in alive])
         wanted = count or len(alive)
         if wanted > len(alive):
@@ -156,6 +159,7 @@ class Cluster:
             there = NodeAffinitySchedulingStrategy(node_id, soft=False)
             handle = made.options(num_cpus=0, scheduling_strategy=there).remote()
             self.actors.append(Actor(name, handle))
+            self.node_ids.append(node_id)
 
 
 def names(addresses: Sequence[str]) -> list[str]:
