@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import platform
 from importlib.metadata import version
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from pytest_llamaburn.backends._secrets import KEY_VARIABLE
 from pytest_llamaburn.load import clocks
 from pytest_llamaburn.load.node import machine
+from pytest_llamaburn.load.nodes import answering
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -41,13 +43,14 @@ class Problem(NamedTuple):
 
 
 async def look(remotes: Sequence[Remote]) -> list[Seen]:
-    """Return what each machine says; raises NodeLostError if one does not answer."""
-    return [await _seen(remote) for remote in remotes]
+    """Return what each machine says; raises SettingsError if one does not answer."""
+    return [*await asyncio.gather(*map(_seen, remotes))]
 
 
 async def _seen(remote: Remote) -> Seen:
-    facts = await remote.call("facts")
-    return Seen(remote.name, facts, await clocks.read(lambda: remote.call("times")))
+    with answering(remote):
+        facts = await remote.call("facts")
+        return Seen(remote.name, facts, await clocks.read(lambda: remote.call("times")))
 
 
 def problems(seen: Sequence[Seen]) -> Iterator[Problem]:
@@ -76,7 +79,8 @@ async def unreached(remotes: Sequence[Remote], seen: Sequence[Seen], setup: Setu
     found, here = [], machine()
     for remote, one in zip(remotes, seen, strict=True):
         own = _loopback(setup) if one.facts["machine"] != here else []
-        missing = own or await remote.call("unreached", setup)
+        with answering(remote):
+            missing = own or await remote.call("unreached", setup)
         for url in missing:
             why = "which is an address of this machine only" if own else "though this machine does"
             finding = f"{remote.name} does not reach {url}, {why}"

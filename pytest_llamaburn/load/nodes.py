@@ -12,14 +12,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from time import perf_counter_ns
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import msgspec
 
-from pytest_llamaburn.errors import LlamaBurnError
+from pytest_llamaburn.errors import LlamaBurnError, SettingsError
 from pytest_llamaburn.load import clocks, rows
 from pytest_llamaburn.load.node import NodeReport
 from pytest_llamaburn.load.sender import Health, RequestRange, due_times
@@ -27,7 +27,7 @@ from pytest_llamaburn.load.step import RATE
 from pytest_llamaburn.load.workers import Task, shares_of, worst
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Iterator, Sequence
     from pathlib import Path
 
     from pytest_llamaburn.backends._http import Deadlines
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from pytest_llamaburn.load.workers import Setup
 
 _POLL_S = 0.5
+_LEAD_NS, _LEAD_EACH_NS = 400_000_000, 5_000_000
 _CLOCK_EVERY_NS = 5_000_000_000
 _TIMES = ("scheduled_ns", "sent_ns", "first_ns", "last_ns", "end_ns")
 
@@ -52,6 +53,17 @@ class Remote(Protocol):
 
     async def call(self, method: str, *given: Any) -> Any:
         """Return what a method of the Node returns; raises NodeLostError if it is lost."""
+
+
+@contextmanager
+def answering(remote: Remote) -> Iterator[None]:
+    """Raise SettingsError if a machine is lost before anything was sent."""
+    try:
+        yield
+    except NodeLostError as err:
+        raise SettingsError(
+            f"--ray: {remote.name} does not answer: {err}: read the log of Ray there"
+        ) from None
 
 
 class Loss(NamedTuple):
@@ -89,23 +101,26 @@ class _Member:
 class Nodes:
     """The machines of a load; sends as a Sender does."""
 
-    lead_ns = 400_000_000  # a step starts so much later: calls to all machines take their time
-
     def __init__(self, remotes: Sequence[Remote], setup: Setup, folder: Path) -> None:
         """Take the machines, what they are told, and where their rows are written."""
         self._members = [_Member(place, remote) for place, remote in enumerate(remotes)]
         self._setup, self._folder = setup, folder
         self._files: dict[int, rows.Rows] = {}
-        self._worker = ""
+        self._count = 1  # of the processes of each machine
         self.deadlines: Deadlines = Task().deadlines
         self.losses: list[Loss] = []  # of the last step
         self.healths: dict[int, Health] = {}  # of the last step, by machine
 
     @property
+    def lead_ns(self) -> int:
+        """How much later a step starts, so that all machines have been told."""
+        return _LEAD_NS + _LEAD_EACH_NS * len(self._members)
+
+    @property
     def gone(self) -> bool:
         """Whether the machines no longer reach the server."""
-        live = self._live
-        return bool(live) and all(one.report.gone for one in live if one.shares)
+        sharing = [one for one in self._live if one.shares]
+        return bool(sharing) and all(one.report.gone for one in sharing)
 
     @property
     def counts(self) -> Counter[str]:
@@ -122,14 +137,22 @@ class Nodes:
         return [one for one in self._members if one.lost is None]
 
     async def start(self, count: int, worker: str) -> None:
-        """Start so many sending processes on each machine, and compare the clocks."""
-        self._worker, name = worker, self._folder.name
-        for one in self._members:
-            self._files[one.place] = rows.Rows(self._folder, f"{worker}-node{one.place}")
-            setup = {"folder": name, "worker": f"{worker}-node{one.place}"}
-            await one.remote.call("start", msgspec.structs.replace(self._setup, **setup), count)
-            await one.read_clock()
+        """Start so many sending processes on each machine, and compare the clocks.
+
+        Raises SettingsError if a machine does not answer.
+        """
         self._count = count
+
+        async def begin(one: _Member) -> None:
+            own = f"{worker}-node{one.place}"
+            self._files[one.place] = rows.Rows(self._folder, own)
+            setup = {"folder": self._folder.name, "worker": own}
+            told = msgspec.structs.replace(self._setup, **setup)
+            with answering(one.remote):
+                await one.remote.call("start", told, count)
+                await one.read_clock()
+
+        await asyncio.gather(*map(begin, self._members))
 
     async def send(self, step: Step, wanted: RequestRange, start_ns: int) -> Health:
         """Send a step's load, each machine its share; return the health of the worst of them."""
@@ -146,21 +169,21 @@ class Nodes:
 
     async def leave(self) -> None:
         """Let the load end, and wait for what is in flight."""
-        for one in self._live:
-            try:
-                self._write(one, await one.remote.call("leave"))
-            except NodeLostError as err:
-                one.lost = str(err)
+
+        async def leave(one: _Member) -> None:
+            self._write(one, await one.remote.call("leave"))
+
+        await self._with_all(leave)
 
     async def close(self) -> None:
         """End the processes of all machines, also in the middle of a step."""
-        for one in self._live:
-            try:
-                if one.track.readings:
-                    await one.read_clock()
-                self._write(one, await one.remote.call("close"))
-            except NodeLostError as err:
-                one.lost = str(err)
+
+        async def close(one: _Member) -> None:
+            if one.track.readings:
+                await one.read_clock()
+            self._write(one, await one.remote.call("close"))
+
+        await self._with_all(close)
 
     def forget(self) -> None:
         """Close the files of rows, which can still be moved after `close`."""
@@ -180,6 +203,17 @@ class Nodes:
             for one in self._members
             if one.track.readings
         ]
+
+    async def _with_all(self, work: Callable[[_Member], Awaitable[None]]) -> None:
+        """Do something with all machines that are left, at once."""
+
+        async def with_one(one: _Member) -> None:
+            try:
+                await work(one)
+            except NodeLostError as err:
+                one.lost = str(err)
+
+        await asyncio.gather(*map(with_one, self._live))
 
     def _split(self, step: Step, wanted: RequestRange) -> None:
         """Split a visit among the machines that are left."""

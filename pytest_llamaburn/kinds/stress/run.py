@@ -191,7 +191,8 @@ class StressRun(Run):
         good = [r for r in seen if r.failure is None and r.first_ns is not None]
         if not good:
             kinds = ", ".join(Counter(r.failure for r in seen if r.failure))
-            raise NothingMeasuredError(f"a single client got no answer: {kinds}")
+            why = kinds or "the machine that sends was lost"
+            raise NothingMeasuredError(f"a single client got no answer: {why}")
         total_s = median((r.end_ns - r.sent_ns) / 1e9 for r in good)
         ttft_s = median(((r.first_ns or 0) - r.sent_ns) / 1e9 for r in good)
         deadline_s = self.settings.timeout_total or max(LEAST_DEADLINE_S, DEADLINE_TIMES * total_s)

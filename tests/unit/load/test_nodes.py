@@ -23,7 +23,7 @@ from pytest_llamaburn.load import arrivals, cluster, node_checks
 from pytest_llamaburn.load.clocks import Reading
 from pytest_llamaburn.load.node import machine
 from pytest_llamaburn.load.node_checks import Seen
-from pytest_llamaburn.load.nodes import split
+from pytest_llamaburn.load.nodes import NodeLostError, split
 from pytest_llamaburn.load.sender import RequestRange, due_times
 from pytest_llamaburn.load.step import CLIENTS, RATE, Step
 from pytest_llamaburn.load.workers import Setup
@@ -121,6 +121,18 @@ def test_an_address_of_this_machine_means_another_server_on_another_machine() ->
     url = "http://127.0.0.1:11434/v1"
     found = found_servers(url, NearNode("b", unreached=[]), machine="elsewhere")
     assert found == [f"b does not reach {url}, which is an address of this machine only"]
+
+
+def test_a_machine_that_does_not_answer_is_named() -> None:
+    silent = NearNode("b", dies=lambda: True)
+    asyncio.run(_lost(silent))
+    with pytest.raises(SettingsError, match="--ray: b does not answer: it died"):
+        asyncio.run(node_checks.look([NearNode("a"), silent]))
+
+
+async def _lost(machine: NearNode) -> None:
+    with pytest.raises(NodeLostError):
+        await machine.call("poll", 0)
 
 
 def test_without_ray_the_install_line_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
