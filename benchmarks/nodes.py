@@ -66,6 +66,10 @@ class Sent(NamedTuple):
         """The processor time of all senders for a chunk."""
         return 1e6 * sum(health.cpu_s for health in self.healths.values()) / self.chunks
 
+    def late_ms(self) -> np.ndarray:
+        """Return how late each request was sent."""
+        return np.array([(row.sent_ns - row.scheduled_ns) / 1e6 for row in self.rows])
+
     def ttft_ms(self) -> np.ndarray:
         """Return the time to the first token of each request."""
         return np.array([row.values["time_to_first_token_ms"] for row in self.rows], dtype=float)
@@ -106,8 +110,9 @@ def union() -> int:
     """Show how late and how even the requests of two nodes are together."""
     step = Step(500.0, RATE, seconds=8.0)
     with Server(Schedule(0.02, 100.0, 2)) as server:
+        alone = by_process(server.url, step)
         found = with_nodes(2, server.url, step, "static")
-    late_ms = np.array([(row.sent_ns - row.scheduled_ns) / 1e6 for row in found.rows])
+    late_ms = found.late_ms()
     due_ns = np.sort([row.scheduled_ns for row in found.rows])
     uneven_ms = np.abs(np.diff(due_ns) / 1e6 - 2.0)
     return report(
@@ -115,6 +120,11 @@ def union() -> int:
         [
             Line("lateness, median", float(np.median(late_ms)), "ms"),
             Line("lateness, p99", float(np.percentile(late_ms, 99)), "ms", 2.0),
+            Line(
+                "lateness, p99, of one process just before",
+                float(np.percentile(alone.late_ms(), 99)),
+                "ms",
+            ),
             Line("gap between due times, largest error", float(uneven_ms.max()), "ms"),
             Line("requests of the schedule", float(len(found.rows)), "", 4000.0, False),
         ],

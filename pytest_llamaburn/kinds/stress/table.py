@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pytest_llamaburn import gates
 from pytest_llamaburn.energy import words as power
-from pytest_llamaburn.kinds.stress import axis
+from pytest_llamaburn.kinds.stress import axis, several
 from pytest_llamaburn.kinds.stress import chart as _chart
 from pytest_llamaburn.kinds.stress.measures import POINTS
 from pytest_llamaburn.tables import (
@@ -22,7 +22,7 @@ from pytest_llamaburn.tables import (
 from pytest_llamaburn.texts import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
     from typing import TypeAlias
 
@@ -67,7 +67,7 @@ def sheets(document: Document, path: Path) -> Iterator[Sheet]:
 def _by_host(found: Document) -> Sheet:
     """Return the table of each server, level by level."""
     rows = [_host_row(level, host) for level in found["levels"] for host in level["hosts"]]
-    facts = [_host_facts(host) for host in found["hosts"]]
+    facts = [several.facts(host) for host in found["hosts"]]
     return Sheet("by server", facts, rows, [], _HOST_COLUMNS, _WORDS, (), _HOST_LEAST)
 
 
@@ -85,15 +85,6 @@ def _host_row(level: Level, host: Document) -> tuple[str, ...]:
         number(total["p50"]),
         _marked(total, "p95"),
     )
-
-
-def _host_facts(host: Document) -> str:
-    sent = f"{counted(host['requests'], 'request')}, {host['failed']} failed"
-    kinds = ", ".join(f"{kind} × {count}" for kind, count in host["errors"].items())
-    last = counted(host["not_reached"], "request")
-    gone = f": it is gone, its last {last} found no server" if host["gone"] else ""
-    version = f" {host['version']}" if host["version"] else ""
-    return f"{host['host']} ({host['kind']}{version}): {sent}{f' ({kinds})' if kinds else ''}{gone}"
 
 
 def rows(document: Document) -> Iterator[Document]:
@@ -172,6 +163,7 @@ def _notes(document: Document) -> Iterator[tuple[str, str]]:
     yield from under("findings", _findings(found))
     yield from under("insights", (insight["text"] for insight in document["insights"]))
     yield from under("failures", (f"failed: {k} × {n}" for k, n in found["errors"].items()))
+    yield from under("failures", several.gone(found.get("hosts") or ()))
     yield from under("client", _client(found))
     yield from under("baseline", _baseline(found))
     yield from under("energy and cost", energy(document))
@@ -356,17 +348,6 @@ def energy(document: Document) -> Iterator[str]:
         yield from power.source(document["telemetry"])
 
 
-def _machines(nodes: Sequence[Document]) -> Iterator[str]:
-    """Yield how well the clocks of several machines are known, and which machines were lost."""
-    bounds = [node["offset_bound_ms"] for node in nodes if "offset_bound_ms" in node]
-    if bounds:
-        known = f"known to {number(max(bounds))} ms, times of requests are corrected"
-        yield f"clocks of {counted(len(nodes), 'machine')}: {known}"
-    for node in nodes:
-        if node.get("lost"):
-            yield f"{node['node']} was lost: {node['lost']}"
-
-
 def _client(found: Document) -> Iterator[str]:
     """Yield the levels at which a slow client or a busy server affects the numbers."""
     for level in found["levels"]:
@@ -383,7 +364,7 @@ def _client(found: Document) -> Iterator[str]:
                 f"{where}: {few} not count: the client was too slow "
                 "when it sent them, and the level was measured again"
             )
-    yield from _machines(found.get("nodes", ()))
+    yield from several.machines(found.get("nodes", ()))
     calibration = found["client_health"]["calibration"]
     if calibration and calibration.get("ttft_error_ms"):
         ttft, itl = calibration["ttft_error_ms"], calibration["itl_error_ms"]
