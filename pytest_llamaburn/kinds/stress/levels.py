@@ -40,6 +40,8 @@ FROM_SCHEDULE = {
     "total_generation_from_schedule_ms": "total_generation_ms",
     "time_to_first_token_from_schedule_ms": "time_to_first_token_ms",
 }
+# How the reasons of `limits` begin.
+OF_SPEED = ("schedule_lateness_p99_ms is", "loop_lag_p99_ms is", "it used")
 BUSY_SHARE = 0.9  # share of one processor at which the sending process is too busy
 LATE_MS, LATE_SHARE = 5.0, 0.1  # significant lateness: in ms, and as a share of the median TTFT
 

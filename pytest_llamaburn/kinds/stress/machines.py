@@ -102,29 +102,43 @@ def _words(loss: Mapping[str, Any]) -> str:
     return f"{loss['node']} was lost ({loss['reason']}): {words}"
 
 
-def of_level(names: Sequence[str], visits: Sequence[Visit], rows: Sequence[Row]) -> Document:
+def of_level(
+    names: Sequence[str],
+    visits: Sequence[Visit],
+    rows: Sequence[Row],
+    losses: Sequence[Document] = (),
+) -> Document:
     """Return what several machines add to the client's health; empty for one machine.
 
-    `rows` are those that count at the level.
+    `visits` and `rows` are those that count at the level, `losses` are of all its visits.
     """
     if len(names) < 2:
         return {}
     entries = [_of_node(place, name, visits, rows) for place, name in enumerate(names)]
-    losses = [loss for visit in visits for loss in visit.losses]
     known = [loss["unsent"] for loss in losses]
     return {
         "nodes": entries,
-        "lost": losses,
+        "lost": [*losses],
         "unsent": None if None in known else sum(known),
-        "reasons": [f"{one['node']}: {why}" for one in entries for why in one["reasons"]],
+        "reasons": [
+            f"{one['node']}: {', '.join(one['reasons'])}" for one in entries if one["reasons"]
+        ],
     }
 
 
 def add(summary: Document, found: Document) -> None:
-    """Add what several machines say to the client's health of a level."""
+    """Add what several machines say to the client's health of a level.
+
+    If machines were too slow, their reasons stand for those of all requests together.
+    """
     if found:
         health = summary["client_health"]
-        reasons = [*dict.fromkeys([*health["reasons"], *found["reasons"]])]
+        together = [
+            why
+            for why in health["reasons"]
+            if not (found["reasons"] and why.startswith(levels.OF_SPEED))
+        ]
+        reasons = [*together, *found["reasons"]]
         more = {"reasons": reasons, "client_limited": bool(reasons)}
         summary["client_health"] = {**health, **found, **more}
 

@@ -247,7 +247,8 @@ def _load(visits: Sequence[Visit], record: Record) -> tuple[findings.Load, list[
         summary["excluded"] += left_out
         summary["client_health"]["not_counted"] = left_out
         counted = [row for piece in pieces for row in piece.kept]
-        machines.add(summary, machines.of_level(senders, every, counted))
+        losses = [loss for visit in every for loss in visit.losses]
+        machines.add(summary, machines.of_level(senders, kept, counted, losses))
         summary["began_busy"] = any(visit.began_busy for visit in every)
         runs = [[request_of(row) for row in piece.kept] for piece in pieces]
         found.append(findings.level(summary, runs, baseline))
