@@ -3,7 +3,7 @@
 Each worker takes its share of the clients, or every k-th request of the one schedule, and writes
 its own rows; only those raw rows are ever merged. A worker is started by
 `python -m pytest_llamaburn.load.workers`. It reads its tasks as lines of JSON, answers with lines
-of JSON, and ends when its standard input closes.
+of JSON, the first of which says that it is ready, and ends when its standard input closes.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ class Workers:
         return [latency_ms for one in self._reports.values() for latency_ms in one.recent_ms]
 
     async def start(self, count: int, folder: Path, worker: str) -> None:
-        """Start so many workers; their rows go into `folder`."""
+        """Start so many workers, and wait until they can send; their rows go into `folder`."""
         for number in range(count):
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", __spec__.name),
@@ -127,6 +127,7 @@ class Workers:
             self._workers.append(process)
             own = {"folder": str(folder), "worker": f"{worker}-{number}", "number": number}
             await _write(process, msgspec.structs.replace(self._setup, **own))
+        await asyncio.gather(*map(_read, self._workers))
 
     async def send(self, step: Step, wanted: RequestRange, start_ns: int) -> Health:
         """Send a step's load, each worker its share; return the health of the worst of them."""
@@ -257,7 +258,11 @@ async def _work() -> None:
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader(limit=_LONGEST_LINE)
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    # A schedule needs numpy: its import, or ours, would make the first requests late.
+    import numpy as np  # noqa: F401
+
     worker = _Worker(msgspec.json.decode(await reader.readline(), type=Setup))
+    _report(Report())
     decode = msgspec.json.Decoder(Task).decode
     while line := await reader.readline():
         try:

@@ -205,6 +205,7 @@ worker = subprocess.Popen(
 print(worker.pid, flush=True)
 worker.stdin.write(b"\\n".join([*lines, b""]))
 worker.stdin.flush()
+worker.stdout.readline()  # it is ready
 print(worker.stdout.readline().decode(), flush=True)
 worker.wait()
 """
