@@ -154,8 +154,9 @@ class Cluster:
         import ray
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+        chosen = self.choose(address, count)
         made = ray.remote(Node)
-        for name, node_id in self.choose(address, count):
+        for name, node_id in chosen:
             there = NodeAffinitySchedulingStrategy(node_id, soft=False)
             handle = made.options(num_cpus=0, scheduling_strategy=there).remote()
             self.actors.append(Actor(name, handle))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import platform
+import sys
 from importlib.metadata import version
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -139,6 +140,48 @@ def test_without_ray_the_install_line_is_told(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(cluster, "find_spec", lambda _: None)
     with pytest.raises(MissingExtraError, match=r"--ray needs the extra \[ray\].*pytest-llamaburn"):
         cluster.Cluster("auto", 2)
+
+
+MISMATCH = """\
+Version mismatch: The cluster was started with:
+    Ray: 2.9.0
+    Python: 3.9.1
+This process was started with another one.
+"""
+
+
+def ray_module(monkeypatch: pytest.MonkeyPatch, **said: Any) -> None:
+    """Put a module in the place of Ray, with a cluster of one machine."""
+    here = {"Alive": True, "NodeManagerAddress": "10.0.0.1", "NodeID": "1", "Resources": {}}
+    made: Any = ModuleType("ray")
+    made.init, made.shutdown, made.nodes = (lambda **_: None), (lambda: None), (lambda: [here])
+    for name, value in said.items():
+        setattr(made, name, value)
+    strategies: Any = ModuleType("ray.util.scheduling_strategies")
+    strategies.NodeAffinitySchedulingStrategy = SimpleNamespace
+    monkeypatch.setattr(cluster, "find_spec", lambda _: made)
+    monkeypatch.setitem(sys.modules, "ray", made)
+    monkeypatch.setitem(sys.modules, "ray.util.scheduling_strategies", strategies)
+
+
+def test_other_versions_in_the_cluster_are_told_in_one_sentence(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def init(**_: Any) -> None:
+        raise RuntimeError(MISMATCH)
+
+    ray_module(monkeypatch, init=init)
+    words = "cannot be used: Version mismatch: .* Ray: 2.9.0 Python: 3.9.1"
+    with pytest.raises(SettingsError, match=words):
+        cluster.Cluster("auto", None)
+
+
+def test_a_cluster_with_fewer_machines_than_asked_for_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ray_module(monkeypatch)
+    with pytest.raises(SettingsError, match=r"--nodes 3 is refused: .* has 1 machine: 10\.0\.0\.1"):
+        cluster.Cluster("auto", 3)
 
 
 @pytest.mark.parametrize(
