@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from pytest_llamaburn.commands._checks import CheckResult, Context, check
 from pytest_llamaburn.errors import LlamaBurnError
-from pytest_llamaburn.load import node_checks
 from pytest_llamaburn.texts import counted
 
 if TYPE_CHECKING:
@@ -40,6 +39,7 @@ def cluster(context: Context) -> CheckResult:
 
 async def _survey(remotes: Sequence[Remote], context: Context) -> tuple[list[Seen], list[Problem]]:
     from pytest_llamaburn.backends._base import Model
+    from pytest_llamaburn.load import node_checks
     from pytest_llamaburn.load.servers import Servers
     from pytest_llamaburn.load.workers import setup_of
 
@@ -59,7 +59,7 @@ def _check_of(about: str, well: Callable[[Sequence[Seen]], str]) -> None:
     def checked(context: Context) -> CheckResult:
         if not context.machines:
             return CheckResult("ok", "not checked: no cluster")
-        if about == node_checks.SERVERS and context.seen.server is None:
+        if about == "servers" and context.seen.server is None:
             return CheckResult("ok", "not checked: no server")
         wrong = [one for one in context.machines["problems"] if one.about == about]
         if not wrong:
@@ -80,7 +80,7 @@ def _keys(seen: Sequence[Seen]) -> str:
     return f"{have} of {counted(len(seen), 'machine')} have LLAMABURN_API_KEY in their environment"
 
 
-_check_of(node_checks.VERSIONS, lambda seen: f"Python {seen[0].facts['python']} on all machines")
-_check_of(node_checks.CLOCKS, _clocks)
-_check_of(node_checks.KEYS, _keys)
-_check_of(node_checks.SERVERS, lambda _: "all machines reach the server")
+_check_of("versions", lambda seen: f"Python {seen[0].facts['python']} on all machines")
+_check_of("clocks", _clocks)
+_check_of("keys", _keys)
+_check_of("servers", lambda _: "all machines reach the server")

@@ -67,7 +67,7 @@ def _check_same(first: str, model: Model, host: str, other: Model) -> None:
     """Raise ModelError if two servers have different models of one name."""
     for what in ("id", "digest"):
         wanted, has = getattr(model, what), getattr(other, what)
-        if wanted != has:
+        if None not in (wanted, has) and wanted != has:
             raise ModelError(
                 f"--host: {host} has another model than {first}: its {what} is {has}, not {wanted}:"
                 " give all servers the same model"
