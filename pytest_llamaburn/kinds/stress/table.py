@@ -44,6 +44,7 @@ _HOST_COLUMNS = (
     *("TTFT p50 ms", "TTFT p95 ms", "ITL p50 ms", "total p50 ms", "total p95 ms"),
 )
 _HOST_LEAST = ("ITL p50 ms", "TTFT p95 ms", "total p95 ms")
+_OF_HOSTS = ("worst_host_error_rate", "host_latency_ratio")
 _GOODPUT = ("goodput/s", "goodput %")
 _STATISTICS = ("n", "mean", "p50", "p90", "p95", "p99", "p99_9")
 _ADJUSTED = tuple(f"adj_{name}" for name in _STATISTICS[2:])
@@ -100,6 +101,8 @@ def rows(document: Document) -> Iterator[Document]:
                 flat |= {f"goodput.{word}": value[word] for word in ("requests_per_sec", "share")}
             elif not isinstance(value, dict | list):
                 flat[name] = value
+        for name in _OF_HOSTS:
+            flat.setdefault(name)  # a load that went to one server has none
         yield {**about, **flat, "energy_of": power.of(document)}
 
 
