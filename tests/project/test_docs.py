@@ -41,6 +41,7 @@ GUIDES = (
     "eval_sets.md",
     "fit.md",
     "judging.md",
+    "nodes.md",
     "power.md",
     "quantization.md",
     "stress.md",
