@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from pytest_llamaburn.backends._exchange import Exchange
     from pytest_llamaburn.backends._framing import Framing
     from pytest_llamaburn.backends._gguf import Header
-    from pytest_llamaburn.documents import LoadedModel
+    from pytest_llamaburn.documents import Document, LoadedModel
     from pytest_llamaburn.settings import Run
 
 _ERROR_BODY_LIMIT = 64_000  # bytes of an error reply that are searched for a message
@@ -180,6 +180,13 @@ class Backend(ABC):
     @abstractmethod
     def body(self, model: Model, messages: Sequence[Message]) -> Body:
         """Return the request body; all of it except the messages is recorded as `config.sent`."""
+
+    def structure(self, tools: Sequence[Document], schema: Document | None) -> Body:  # noqa: ARG002
+        """Return the fields of a request with tools, and with a schema that the answer must keep.
+
+        Raises ServerError if the server's API has neither.
+        """
+        raise ServerError(f"{self.address.url} takes no tools and no schema")
 
     @abstractmethod
     def _answer(self, exchange: Exchange) -> Generator[Event, None, Event | None]:

@@ -26,7 +26,8 @@ _ABORTED = frozenset(
 _TITLE = re.compile(rb"<title[^>]*>(.*?)</title", re.DOTALL | re.IGNORECASE)
 _SHOWN = 200  # most bytes of an unreadable answer in a message
 # Failures that are not the model's: no server, a broken connection, no access, media that a server
-# does not take or that do not fit into its context, or a failed search before the request.
+# does not take or that do not fit into its context, tools and schemas that a server does not take,
+# or a failed search before the request.
 NOT_THE_MODELS = frozenset(
     (
         "auth",
@@ -45,8 +46,10 @@ NOT_THE_MODELS = frozenset(
         "not_found",
         "queue_full",
         "reset",
+        "schema_refused",
         "search_failed",
         "server_crash",
+        "tools_refused",
     )
 )
 

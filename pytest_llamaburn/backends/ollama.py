@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from pytest_llamaburn.backends._address import Address
     from pytest_llamaburn.backends._exchange import Exchange
-    from pytest_llamaburn.documents import LoadedModel
+    from pytest_llamaburn.documents import Document, LoadedModel
     from pytest_llamaburn.settings import Run
 
 DEFAULT_NUM_CTX = 4096  # Ollama's own default varies with the machine's memory
@@ -230,6 +230,11 @@ class Backend(_base.Backend):
             "keep_alive": _keep_alive(s.keep_alive),
             "options": options,
         }
+
+    def structure(self, tools: Sequence[Document], schema: Document | None) -> _base.Body:
+        """Return the fields with tools, and with a schema as `format`."""
+        fields: _base.Body = {"tools": [*tools]} if tools else {}
+        return fields if schema is None else {**fields, "format": schema}
 
     def _not_found(self, name: str, known: list[str]) -> str:
         near = difflib.get_close_matches(name, known, n=3, cutoff=0.4)

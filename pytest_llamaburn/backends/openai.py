@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
 
     from pytest_llamaburn.backends._exchange import Exchange
+    from pytest_llamaburn.documents import Document
     from pytest_llamaburn.settings import Run
 
 _THINKS = re.compile(r"enable_thinking|</?think>|reasoning_effort")  # in a chat template
@@ -199,6 +200,14 @@ class Backend(_base.Backend):
         if self._kind in _TAKES_MORE:
             body.update(self._more())
         return body
+
+    def structure(self, tools: Sequence[Document], schema: Document | None) -> _base.Body:
+        """Return the fields with tools, of which several may be called at once, and a schema."""
+        fields: _base.Body = {"tools": [*tools], "parallel_tool_calls": True} if tools else {}
+        if schema is not None:
+            asked = {"name": "answer", "schema": schema, "strict": True}
+            fields["response_format"] = {"type": "json_schema", "json_schema": asked}
+        return fields
 
     def _more(self) -> _base.Body:
         more: _base.Body = {}

@@ -126,7 +126,7 @@ def test_a_question_s_digest_changes_with_what_counts_as_its_answer(field: str) 
         (eval_set(entry(), "Who?"), 'questions[1]: "Who?" is not an object with fields'),
         (eval_set(entry(id=True)), "questions[0]: id: input should be a valid string"),
         (eval_set(entry(refrence="x")), "questions[0] (id 'one'): refrence: extra inputs are"),
-        (eval_set(entry(reference=[4])), "questions[0] (id 'one'): reference: input should be a"),
+        (eval_set(entry(reference=True)), "questions[0] (id 'one'): reference: input should be a"),
         (
             eval_set(entry(criteria=["beauty"])),
             "questions[0] (id 'one'): criteria: unknown criterion",

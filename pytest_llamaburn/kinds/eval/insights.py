@@ -162,7 +162,7 @@ def self_preference(document: Document) -> Found | None:
 
 def unbegun(answer: Mapping[str, Any]) -> bool:
     """Return whether the limit of tokens cut an answer before it began."""
-    return _is_cut(answer) and not answer["answer"]
+    return _is_cut(answer) and not answer["answer"] and not answer.get("tool_calls")
 
 
 def cut_answers(

@@ -1,0 +1,69 @@
+"""What the answers of an eval cost: time, tokens, speed and energy of each, compared by question.
+
+They are compared only within a session, where the same machine answers with one setting changed.
+Between sessions a speed also differs by chance, which the answers of one run cannot show.
+"""
+
+from __future__ import annotations
+
+from statistics import fmean
+from typing import TYPE_CHECKING, Any, Final
+
+from pytest_llamaburn import metrics
+from pytest_llamaburn.kinds._comparable import Column, Estimate
+from pytest_llamaburn.kinds.eval import scores
+from pytest_llamaburn.measures import REASONS
+from pytest_llamaburn.stats import figures
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from pytest_llamaburn.documents import Document
+
+NAMES: Final = ("total_generation_ms", "output_sequence_length", "tokens_per_sec", "energy_wh")
+_MARGINS = 5  # of 1 %: changes of up to 5 % of the baseline are called the same
+
+
+def columns(sides: Sequence[Document], pairs: Sequence[tuple[Any, Any]]) -> Iterator[Column]:
+    """Yield the costs to compare of two files; none unless they are of one session.
+
+    `pairs` are the items of the questions that both have.
+    """
+    fresh = any(not one["cached"] for pair in pairs for one in scores.samples(pair[0]))
+    if sides[0]["session_id"] != sides[1]["session_id"] or not fresh:
+        return
+    for name in NAMES:
+        measure = metrics.MEASURES[name]
+        known = [value for before, _ in pairs if (value := _mean(before, name)) is not None]
+        width = _MARGINS * fmean(known) if known else 1
+        yield Column(name, measure.unit, measure.better, width=width)
+
+
+def estimate(name: str, pairs: Sequence[tuple[Any, Any]]) -> Estimate:
+    """Return the mean change of a cost over the questions where both have it.
+
+    Its interval is Student's of the differences.
+    """
+    means = [(_mean(before, name), _mean(after, name)) for before, after in pairs]
+    both = [(a, b) for a, b in means if a is not None and b is not None]
+    facts = {"questions": len(both), "shared": len(pairs)}
+    if not both:
+        return Estimate(reason=_reason(name, pairs), facts=facts)
+    found = figures.mean([b - a for a, b in both])
+    values = fmean(a for a, _ in both), fmean(b for _, b in both)
+    return Estimate(*values, found.value, found.ci95, found.reason, facts)
+
+
+def _mean(item: Any, name: str) -> float | None:
+    """Return the mean over the answers to a question that were made in this run."""
+    made = [one for one in scores.samples(item) if not one["cached"]]
+    known = [one["timing"][name] for one in made if one["timing"].get(name) is not None]
+    return fmean(known) if known else None
+
+
+def _reason(name: str, pairs: Sequence[tuple[Any, Any]]) -> str:
+    answers: Iterator[Mapping[str, Any]]
+    answers = (one for pair in pairs for item in pair for one in scores.samples(item))
+    codes = (one["null_reasons"].get(name) for one in answers)
+    code = next(filter(None, codes), "no question has an answer in both")
+    return REASONS.get(code, code)
