@@ -6,7 +6,7 @@ from pytest_llamaburn.measures import Measure
 
 _STRUCTURE = {
     "right_tools": "answers that call the right tools and no others / all answers",
-    "right_arguments": "answers whose calls are all right / answers with right calls due and named",
+    "right_arguments": "answers whose calls are all right / answers that name the right tools where calls are due",
     "schema_valid": "answers with JSON that keeps its schema / all answers",
 }
 STRUCTURE = tuple(

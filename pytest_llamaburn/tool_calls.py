@@ -10,26 +10,20 @@ import json
 import re
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn.texts import dumps
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from pytest_llamaburn.documents import ToolCall
+
 _TAGGED = re.compile(r"<tool_call>(.*?)(?:</tool_call>|\Z)", re.DOTALL)
 _FENCED = re.compile(r"```(?:json)?\s*\n?(.*?)```", re.DOTALL)
 _BEGINNING = re.compile(r"[{\[]")
 _MOST_TRIES = 1000  # braces of a text to try; each one costs a parse
 _ARGUMENTS = ("arguments", "parameters", "args", "input")  # the names that models use
-
-
-class ToolCall(TypedDict):
-    """A call: the tool and its arguments. `fault` says why a part of it could not be read."""
-
-    name: str | None
-    arguments: dict[str, Any] | None
-    fault: str | None
 
 
 @dataclass

@@ -16,8 +16,7 @@ from pytest_llamaburn import tool_calls
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from pytest_llamaburn.documents import Failure
-    from pytest_llamaburn.tool_calls import ToolCall
+    from pytest_llamaburn.documents import Failure, ToolCall
 
 
 CLIENT_FILES = "client_files"  # the client's own failure: the request never reached the server

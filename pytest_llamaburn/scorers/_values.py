@@ -20,7 +20,8 @@ def difference(right: Any, given: Any, schema: Any = None) -> str:
 
     Numbers are equal by value, but a number is not a text. Texts are equal apart from case, white
     space and compatible characters; a choice of the schema's `enum` must be exact. A field that is
-    left out is the same as null and as the schema's default. Lists must have the same order.
+    left out is the same as null, an empty text or list, and the schema's default. Lists must have
+    the same order.
     """
     return next(_differences(right, given, schema if isinstance(schema, dict) else {}, "$"), "")
 
@@ -47,18 +48,19 @@ def _of_fields(
     for name in dict.fromkeys((*right, *given)):
         kind = kinds.get(name)
         inner: Document = kind if isinstance(kind, dict) else {}
-        usual = inner.get("default")
-        wanted, found = (side.get(name, usual) for side in (right, given))
-        if wanted is None and found == usual:
-            continue
-        if found is None and wanted == usual:
-            continue
-        if found is None and name not in given:
-            yield f"{place}.{name} is missing"
-        elif wanted is None and name not in right:
+        wanted, found = (_given(side.get(name), inner.get("default")) for side in (right, given))
+        if wanted is None and found is not None:
             yield f"{place}.{name} is {_shown(found)}, and nobody asked for it"
-        else:
+        elif found is None and wanted is not None:
+            yield f"{place}.{name} is missing"
+        elif wanted is not None:
             yield from _differences(wanted, found, inner, f"{place}.{name}")
+
+
+def _given(value: Any, usual: Any) -> Any:
+    """Return a field's value; None for one that says nothing: null, empty, or the default."""
+    says_nothing = value is None or value in ("", [])
+    return None if says_nothing or _same(usual, value, exact=True) else value
 
 
 def _same(right: Any, given: Any, *, exact: bool) -> bool:

@@ -16,8 +16,8 @@ from pytest_llamaburn.scorers import _base, _text, _values
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from pytest_llamaburn.documents import ToolCall
     from pytest_llamaburn.scorers._base import Question, Score
-    from pytest_llamaburn.tool_calls import ToolCall
 
 NEEDS = ("reference", "tools")
 RATES = ("right_tools", "right_arguments")

@@ -57,7 +57,7 @@ def estimate(name: str, pairs: Sequence[tuple[Any, Any]]) -> Estimate:
 def _mean(item: Any, name: str) -> float | None:
     """Return the mean over the answers to a question that were made in this run."""
     made = [one for one in scores.samples(item) if not one["cached"]]
-    known = [one["timing"][name] for one in made if one["timing"].get(name) is not None]
+    known = [value for one in made if (value := one["timing"].get(name)) is not None]
     return fmean(known) if known else None
 
 

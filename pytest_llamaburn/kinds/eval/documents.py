@@ -11,10 +11,9 @@ from typing import NotRequired
 from typing_extensions import TypedDict
 
 from pytest_llamaburn.criteria import Definition
-from pytest_llamaburn.documents import Clock, Document, Failure, Outcome, RequestRow
+from pytest_llamaburn.documents import Clock, Document, Failure, Outcome, RequestRow, ToolCall
 from pytest_llamaburn.judges._documents import ComparisonFields, ScoreFields
 from pytest_llamaburn.search._record import SearchRecord
-from pytest_llamaburn.tool_calls import ToolCall
 
 
 class QuestionFields(TypedDict):

@@ -15,11 +15,10 @@ from pytest_llamaburn.scorers._base import Score
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_llamaburn.documents import Document
+    from pytest_llamaburn.documents import Document, ToolCall
     from pytest_llamaburn.evalsets import Question
     from pytest_llamaburn.judges import Case, Pair, Shown
     from pytest_llamaburn.kinds.eval.documents import AnswerRow, Verdict
-    from pytest_llamaburn.tool_calls import ToolCall
 
 _LONGEST_REASON = 500  # characters of an error of another distribution's scorer
 

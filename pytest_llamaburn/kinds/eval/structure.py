@@ -17,10 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
 
     from pytest_llamaburn.backends._base import Backend, Body, Message, Model, Server
-    from pytest_llamaburn.documents import Document
+    from pytest_llamaburn.documents import Document, ToolCall
     from pytest_llamaburn.evalsets import Question
     from pytest_llamaburn.kinds.eval.settings import Eval
-    from pytest_llamaburn.tool_calls import ToolCall
     from pytest_llamaburn.trace import Trace
 
 _REFUSED: Final = ("bad_request", "unsupported")  # failures of a request that a server rejects
