@@ -6,7 +6,7 @@ from pytest_llamaburn.measures import Measure
 
 _STRUCTURE = {
     "right_tools": "answers that call the right tools and no others / all answers",
-    "right_arguments": "answers whose calls are all right / answers that name the right tools where calls are due",
+    "right_arguments": "answers with right arguments / answers with the right tools, of calls due",
     "schema_valid": "answers with JSON that keeps its schema / all answers",
 }
 STRUCTURE = tuple(

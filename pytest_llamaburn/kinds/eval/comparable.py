@@ -235,9 +235,13 @@ class Comparison(_comparable.Comparison):
 
     def method(self) -> Document:
         """Return how the intervals were computed."""
+        words = (
+            "95 % over questions, by Gaffke's method for means on a scale; of an F-score by MOVER"
+        )
+        metrics = (column.metric for columns in self.planned.values() for column in columns)
+        spent = not set(costs.NAMES).isdisjoint(metrics)
         return {
-            "interval": "95 % over questions, by Gaffke's method for means on a scale; of an "
-            "F-score by MOVER",
+            "interval": f"{words}; of times, tokens and energy by Student's" if spent else words
         }
 
     def _shared(self, other: ScoredEval) -> list[tuple[Any, ...]]:
