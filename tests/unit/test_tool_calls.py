@@ -105,7 +105,7 @@ def test_two_calls_are_kept_apart(pieces: list[Any]) -> None:
         ([None], "the call is not an object"),
         (
             [[part("f", '{"a": NaN}')]],
-            "the arguments have a number that is not JSON, or are nested",
+            "the arguments have a number",
         ),
     ],
 )
@@ -132,8 +132,10 @@ def test_half_a_surrogate_pair_can_be_written() -> None:
     assert json.dumps(call).encode()
 
 
-leaves = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
-values = st.recursive(leaves, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner))
+leaves = st.none() | st.booleans() | st.integers() | st.floats(-1e9, 1e9) | st.text()
+values = st.recursive(
+    leaves, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=6
+)
 arguments = st.dictionaries(st.text(), values, max_size=4)
 
 

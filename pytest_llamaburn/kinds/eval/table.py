@@ -231,6 +231,8 @@ def _asked(config: Document) -> Iterator[str]:
         yield f"a system prompt of {len(system_prompt)} characters"
     if config.get("choice_by") == "logprob":
         yield "choices read by the probability of their letters"
+    if config.get("structured", "auto") != "auto":
+        yield f"tools and schemas given by {config['structured']}"
 
 
 def _spent(cost: Document) -> str:
