@@ -58,12 +58,12 @@ def once(steps: Steps) -> Answers:
 
 def wrong_tool(prompt: str) -> Said:
     right = perfect(prompt)
-    return right if isinstance(right, str) else [{**call, "name": "nap"} for call in right]  # type: ignore[dict-item,union-attr]
+    return right if isinstance(right, str) else [{**call, "name": "nap"} for call in right]  # type: ignore[dict-item]
 
 
 def wrong_arguments(prompt: str) -> Said:
     right = perfect(prompt)
-    return right if isinstance(right, str) else [{**call, "arguments": {"x": 1}} for call in right]  # type: ignore[dict-item,union-attr]
+    return right if isinstance(right, str) else [{**call, "arguments": {"x": 1}} for call in right]  # type: ignore[dict-item]
 
 
 def always_calls(prompt: str) -> Said:
@@ -93,16 +93,16 @@ def mean(document: Any, name: str) -> float | None:
 
 
 @pytest.mark.parametrize(
-    ("says", "scores"),
+    ("server", "says", "scores"),
     [
         # correct, right tools, right arguments: four of ten tasks need no call
-        (perfect, (1.0, 1.0, 1.0)),
-        (wrong_tool, (0.4, 0.4, None)),
-        (wrong_arguments, (0.4, 1.0, 0.0)),
-        (always_calls, (0.6, 0.6, 1.0)),
+        (ToolOllama, perfect, (1.0, 1.0, 1.0)),
+        (ToolLlama, perfect, (1.0, 1.0, 1.0)),
+        (ToolOllama, wrong_tool, (0.4, 0.4, None)),
+        (ToolLlama, wrong_arguments, (0.4, 1.0, 0.0)),
+        (ToolOllama, always_calls, (0.6, 0.6, 1.0)),
     ],
 )
-@pytest.mark.parametrize("server", [ToolOllama, ToolLlama])
 def test_a_server_of_known_behaviour_has_known_scores(
     server: Callable[..., Any], says: Answers, scores: tuple[float | None, ...], tmp_path: Path
 ) -> None:
@@ -163,7 +163,7 @@ def test_a_server_without_tools_is_told_once_before_anything_is_asked(
 
 def as_text(prompt: str) -> Said:
     said = perfect(prompt)
-    tags = "".join(f"<tool_call>{json.dumps(call)}</tool_call>\n" for call in said)  # type: ignore[union-attr]
+    tags = "".join(f"<tool_call>{json.dumps(call)}</tool_call>\n" for call in said)
     return said if isinstance(said, str) else f"I call these.\n{tags}"
 
 

@@ -1,7 +1,7 @@
 """What the answers of an eval cost: time, tokens, speed and energy of each, compared by question.
 
-They are compared only within a session, where the same machine answers with one setting changed.
-Between sessions a speed also differs by chance, which the answers of one run cannot show.
+They are compared only between the runs of --vary, which differ in one setting and are of one
+session. Between sessions a speed also differs by chance, which the answers of one run cannot show.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ _MARGINS = 5  # of 1 %: changes of up to 5 % of the baseline are called the same
 
 
 def columns(sides: Sequence[Document], pairs: Sequence[tuple[Any, Any]]) -> Iterator[Column]:
-    """Yield the costs to compare of two files; none unless they are of one session.
+    """Yield the costs to compare of two files; none unless --vary made both in one session.
 
     `pairs` are the items of the questions that both have.
     """
-    fresh = any(not one["cached"] for pair in pairs for one in scores.samples(pair[0]))
-    if sides[0]["session_id"] != sides[1]["session_id"] or not fresh:
+    sessions = [side["config"].get("vary") and side["session_id"] for side in sides]
+    if not sessions[0] or sessions[0] != sessions[1]:
         return
     for name in NAMES:
         measure = metrics.MEASURES[name]
