@@ -17,7 +17,7 @@ from pytest_llamaburn.backends._base import Held, Model, Server
 from pytest_llamaburn.backends._failures import classify
 from pytest_llamaburn.backends._lenient import NO_CALLS, ServerFields
 from pytest_llamaburn.errors import ModelError, ServerError
-from pytest_llamaburn.trace import Delta, Event, Failed, ServerTimings, Usage
+from pytest_llamaburn.trace import Delta, Event, ServerTimings, Usage
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Generator, Iterator, Sequence
@@ -33,7 +33,6 @@ RUNNER_OPTIONS = ("num_ctx", "num_batch", "num_gpu", "main_gpu", "num_thread", "
 UNLOAD_WITHIN_S = 30.0
 _SHOW_WITHIN_S = 30.0
 _PULL_SILENCE_S = 300.0
-_GUARD_CHUNKS = 30  # Ollama ends a stream after this many equal chunks, without an error
 _REGISTRY, _NAMESPACE = "registry.ollama.ai", "library"  # the defaults in a model's name
 
 
@@ -245,7 +244,7 @@ class Backend(_base.Backend):
         )
 
     def _answer(self, exchange: Exchange) -> Generator[Event, None, Event | None]:
-        recent: deque[str] = deque(maxlen=_GUARD_CHUNKS)
+        recent: deque[str] = deque(maxlen=_failures.GUARD_CHUNKS)
         begun = False
         for stamp, line in exchange.lines():
             if not line.strip():
@@ -266,7 +265,7 @@ class Backend(_base.Backend):
                 streamed = begun or not deltas
                 return _failures.ended(stamp, chunk.done_reason, streamed=streamed)
             begun = begun or bool(deltas)
-        return exchange.failure or _guarded(exchange, recent)
+        return exchange.failure or _failures.guarded(exchange.ended_ns, recent)
 
     def _likeliest(self, exchange: Exchange) -> _base.Likely:
         """Return the tokens of the first line with log probabilities."""
@@ -352,15 +351,6 @@ def _counts(line: _Line) -> Iterator[Event]:
 def _ms(nanoseconds: float | None) -> float | None:
     """Return milliseconds, or None for 0: Ollama sends a missing duration as 0 or not at all."""
     return nanoseconds / 1e6 if nanoseconds else None
-
-
-def _guarded(exchange: Exchange, recent: deque[str]) -> Failed | None:
-    if len(recent) < _GUARD_CHUNKS or len(set(recent)) > 1:
-        return None
-    message = f"the stream ended without done:true after {_GUARD_CHUNKS} equal chunks"
-    return Failed(
-        exchange.ended_ns, "truncated_stream", "stream", 200, message, flag="repetition_guard"
-    )
 
 
 def _think(word: str | None, model: Model) -> bool | str:

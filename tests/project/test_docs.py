@@ -42,6 +42,7 @@ GUIDES = (
     "judging.md",
     "power.md",
     "stress.md",
+    "tools.md",
     "trend.md",
     "tune.md",
     "web.md",
