@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 NEEDS = ("reference", "tools")
 RATES = ("right_tools", "right_arguments")
-ADVICE = "A call in the text of an answer does not count; --structured prompt reads such calls"
+ADVICE = "Raise --max-tokens if calls are cut"
 READS_CALLS = True  # `score` takes the calls of an answer besides its text
 
 
@@ -41,6 +41,7 @@ def score(answer: str, question: Question, calls: Sequence[ToolCall] | None = No
         "tools_right": int(named),
         "arguments_due": int(named and is_due),
         "arguments_right": int(named and is_due and "" in faults),
+        "calls_in_text": int(bool(written and not made)),
     }
     unreadable = next((call["fault"] for call in made if call["fault"]), None)
     if unreadable:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.command_line import run_cli
 from support.eval_servers import evals_in
-from support.scripted import ScriptedServer, ollama_stream
+from support.scripted import Pause, ScriptedServer, ollama_stream
+from support.sensors import Fakes
 from support.tool_servers import (
     Answers,
     Said,
@@ -29,6 +32,15 @@ if TYPE_CHECKING:
 
     from support.scripted import Request, Steps
 
+VALUES = "00000000:01:00.0, Example RTX, 595.10, 8.9, 150, 148, 3, 10, 20, 60, 350, 1800"
+CHANGING = """
+n=0
+while :; do
+  n=$(( (n + 1) % 7 ))
+  echo "00000000:01:00.0, $((150 + n)), 148, 3, 8000, 24000, 60, 350, 1800"
+  /bin/sleep 0.1
+done
+"""
 ASKED = {
     q.prompt: q for name in ("tool_calls", "structured_output") for q in load_eval_set(name)[2]
 }
@@ -172,6 +184,8 @@ def test_calls_in_the_text_count_only_if_the_text_was_asked_for_them(tmp_path: P
     assert mean(strict, "correct") == 0.4  # of tasks where no call is due
     reasons = {item["verdict"]["reason"] for item in strict["results"]["items"]}
     assert any(why.startswith("the call stands in the text of the answer") for why in reasons)
+    (insight,) = [one for one in strict["insights"] if one["id"] == "calls_in_text"]
+    assert insight["evidence"] == {"in_text": 6, "of": 10}
     server = incapable(as_text)
     asked, _ = played(server, tmp_path / "b", "--structured=prompt")
     assert mean(asked, "correct") == 1.0
@@ -221,6 +235,35 @@ def test_what_thinking_buys_and_costs_is_one_table(tmp_path: Path) -> None:
     assert (energy["value"], energy["reason"]) == (None, "no power sensor is read")
     assert "B: think is on, off in the baseline" in done.stdout
     assert "output_sequence_length" in done.stdout
+
+
+@dataclass
+class Slow(Thinker):
+    """A thinker whose answers take a second, or two if it thinks."""
+
+    def __call__(self, request: Request) -> Steps:
+        steps = super().__call__(request)
+        if request.path != "/api/chat" or not request.json["messages"]:
+            return steps
+        return [Pause(2.0 if request.json["think"] else 1.0), *steps]
+
+
+def test_thinking_costs_energy_where_a_sensor_is_read(tmp_path: Path) -> None:
+    fakes = Fakes(tmp_path)
+    fakes.nvidia_smi([VALUES], CHANGING)
+    options = ("--set=structured_output", "--limit=2", "--no-cache-answers", "--warmup=0")
+    with ScriptedServer(Slow(capabilities=("completion", "thinking"))) as where:
+        host = f"--host={where.host}"
+        vary = ("--vary=think=off,on", "--gpu-provider=nvidia-smi")
+        path = f"{fakes.home / 'bin'}:{os.environ['PATH']}"
+        run_cli("eval", "tiny", host, *options, *vary, cwd=tmp_path, PATH=path)
+    (file,) = (tmp_path / "results" / "eval_comparisons").glob("*.json")
+    found = json.loads(file.read_text(encoding="utf-8"))["results"]["differences"]
+    energy = next(one for one in found if one["mark"] == "energy_wh")
+    assert energy["reason"] is None
+    assert energy["questions"] == 2
+    low, high = (watts * 1.0 / 3600 for watts in (75, 600))  # 150 W; a busy machine waits
+    assert low < energy["difference"] < high
 
 
 class Grammarian(ToolOllama):

@@ -98,6 +98,7 @@ def test_a_call_in_the_text_does_not_count_as_a_call() -> None:
     assert found.reason.startswith(
         "the call stands in the text of the answer, which does not count"
     )
+    assert found.details["calls_in_text"] == 1
     assert tool_call.score(text, asked(OSLO)).correct  # where calls are read from the text
 
 
