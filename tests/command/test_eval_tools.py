@@ -230,8 +230,8 @@ def test_what_thinking_buys_and_costs_is_one_table(tmp_path: Path) -> None:
     assert (by_name["correct"]["difference"], by_name["correct"]["verdict"]) == (1.0, "better")
     tokens = by_name["output_sequence_length"]
     assert (tokens["baseline"], tokens["value"], tokens["difference"]) == (10, 210, 200)
-    assert {"total_generation_ms", "tokens_per_sec", "energy_wh"} <= by_name.keys()
-    energy = by_name["energy_wh"]
+    assert {"total_generation_ms", "tokens_per_sec", "joules_per_answer"} <= by_name.keys()
+    energy = by_name["joules_per_answer"]
     assert (energy["value"], energy["reason"]) == (None, "no power sensor is read")
     assert "B: think is on, off in the baseline" in done.stdout
     assert "output_sequence_length" in done.stdout
@@ -259,11 +259,10 @@ def test_thinking_costs_energy_where_a_sensor_is_read(tmp_path: Path) -> None:
         run_cli("eval", "tiny", host, *options, *vary, cwd=tmp_path, PATH=path)
     (file,) = (tmp_path / "results" / "eval_comparisons").glob("*.json")
     found = json.loads(file.read_text(encoding="utf-8"))["results"]["differences"]
-    energy = next(one for one in found if one["mark"] == "energy_wh")
+    energy = next(one for one in found if one["mark"] == "joules_per_answer")
     assert energy["reason"] is None
     assert energy["questions"] == 2
-    low, high = (watts * 1.0 / 3600 for watts in (75, 600))  # 150 W; a busy machine waits
-    assert low < energy["difference"] < high
+    assert 75 < energy["difference"] < 600  # 150 W for a second; a busy machine waits
 
 
 class Grammarian(ToolOllama):

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
     from pytest_llamaburn.documents import Document
 
-NAMES: Final = ("total_generation_ms", "output_sequence_length", "tokens_per_sec", "energy_wh")
+_ENERGY: Final = "joules_per_answer"
+NAMES: Final = ("total_generation_ms", "output_sequence_length", "tokens_per_sec", _ENERGY)
+_JOULES: Final = 3600  # of a watt hour: an answer takes some thousandths of one
 _MARGINS = 5  # of 1 %: changes of up to 5 % of the baseline are called the same
 
 
@@ -33,10 +35,11 @@ def columns(sides: Sequence[Document], pairs: Sequence[tuple[Any, Any]]) -> Iter
     if not sessions[0] or sessions[0] != sessions[1]:
         return
     for name in NAMES:
-        measure = metrics.MEASURES[name]
+        measure = metrics.MEASURES[_metric(name)]
+        unit = "J" if name == _ENERGY else measure.unit
         known = [value for before, _ in pairs if (value := _mean(before, name)) is not None]
         width = _MARGINS * fmean(known) if known else 1
-        yield Column(name, measure.unit, measure.better, width=width)
+        yield Column(name, unit, measure.better, width=width)
 
 
 def estimate(name: str, pairs: Sequence[tuple[Any, Any]]) -> Estimate:
@@ -54,16 +57,23 @@ def estimate(name: str, pairs: Sequence[tuple[Any, Any]]) -> Estimate:
     return Estimate(*values, found.value, found.ci95, found.reason, facts)
 
 
+def _metric(name: str) -> str:
+    """Return the metric of an answer that a cost is made of."""
+    return "energy_wh" if name == _ENERGY else name
+
+
 def _mean(item: Any, name: str) -> float | None:
     """Return the mean over the answers to a question that were made in this run."""
     made = [one for one in scores.samples(item) if not one["cached"]]
-    known = [value for one in made if (value := one["timing"].get(name)) is not None]
+    scale = _JOULES if name == _ENERGY else 1
+    every = (one["timing"].get(_metric(name)) for one in made)
+    known = [scale * value for value in every if value is not None]
     return fmean(known) if known else None
 
 
 def _reason(name: str, pairs: Sequence[tuple[Any, Any]]) -> str:
     answers: Iterator[Mapping[str, Any]]
     answers = (one for pair in pairs for item in pair for one in scores.samples(item))
-    codes = (one["null_reasons"].get(name) for one in answers)
+    codes = (one["null_reasons"].get(_metric(name)) for one in answers)
     code = next(filter(None, codes), "no question has an answer in both")
     return REASONS.get(code, code)
