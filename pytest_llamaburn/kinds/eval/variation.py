@@ -53,7 +53,7 @@ def check(settings: Any) -> None:
 
     name, values = parse(settings.vary)
     usual = next(option.default for option in options_of(_settings()) if option.name == name)
-    if getattr(settings, name) != usual:
+    if getattr(settings, name) != usual and not settings.resume:  # of a resumed run it is known
         raise SettingsError(f"--{name} and --vary {settings.vary} exclude each other: give one")
     for other in ("rescore", "compare_to"):
         if getattr(settings, other):
