@@ -184,10 +184,7 @@ class Backend(ABC):
         """Return the request body; all of it except the messages is recorded as `config.sent`."""
 
     def structure(self, tools: Sequence[Document], schema: Document | None) -> Body:  # noqa: ARG002
-        """Return the fields of a request with tools, and with a schema that the answer must keep.
-
-        Raises ServerError if the server's API has neither.
-        """
+        """Return a request's fields with tools, and a schema of the answer; raises ServerError."""
         raise ServerError(f"{self.address.url} takes no tools and no schema")
 
     @abstractmethod
