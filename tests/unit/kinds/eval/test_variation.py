@@ -60,6 +60,20 @@ def test_a_resumed_run_has_its_value_and_may_vary_it() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("think=on", "--vary: think=on is refused: give at least two values, such as think="),
+        ("think=on,on", "give at least two values"),
+        ("think=on,maybe", "--vary: unknown value of think 'maybe'"),
+        ("seed=1,2", "--vary: unknown setting 'seed'"),
+    ],
+)
+def test_a_variation_needs_a_known_setting_and_two_of_its_values(text: str, words: str) -> None:
+    with pytest.raises(SettingsError, match=words):
+        variation.check(settings(vary=text))
+
+
+@pytest.mark.parametrize(
     ("more", "words"),
     [
         ({"rescore": "x.json"}, "--vary is refused with --rescore"),
