@@ -85,6 +85,14 @@ def api_root(path: str) -> str:
     return _CALL.sub("", path.rstrip("/"))
 
 
+def api_roots(address: Address) -> list[Address]:
+    """Return where the root of the API may be: the address itself, and `/v1` below it."""
+    path = address.path
+    below = [] if path.endswith("/v1") else [f"{path}/v1"]
+    found = [path, *below] if path else [*below, ""]
+    return [address._replace(path=one) for one in found]
+
+
 def _with_scheme(text: str) -> str:
     if "://" in text:
         return text

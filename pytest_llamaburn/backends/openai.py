@@ -1,7 +1,6 @@
 """Any OpenAI-compatible server: llama.cpp, vLLM, LM Studio, SGLang and others.
 
-An answer streams as server-sent events from `/chat/completions` below the API's root. llama.cpp
-adds `timings`.
+An answer streams as server-sent events from `/chat/completions`; llama.cpp adds `timings`.
 """
 
 from __future__ import annotations
@@ -17,7 +16,9 @@ from pytest_llamaburn import registry
 from pytest_llamaburn.backends import _address, _base, _failures, _gguf, _lenient, _media, _vectors
 from pytest_llamaburn.backends._base import Model, Server
 from pytest_llamaburn.backends._lenient import NO_CALLS, ServerFields
+from pytest_llamaburn.backends._plain import echoed, of_openai
 from pytest_llamaburn.backends._sse import sse
+from pytest_llamaburn.backends._structure import of_openai as _structure_of
 from pytest_llamaburn.errors import ModelError, ServerError, SettingsError
 from pytest_llamaburn.trace import Delta, Event, ServerTimings, Usage
 
@@ -25,12 +26,12 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
 
     from pytest_llamaburn.backends._exchange import Exchange
-    from pytest_llamaburn.documents import Document
     from pytest_llamaburn.settings import Run
 
 _THINKS = re.compile(r"enable_thinking|</?think>|reasoning_effort")  # in a chat template
-# Servers that accept more sampling fields than OpenAI's API; a strict server would answer 400.
 _SENSES = ("vision", "audio", "video")  # as llama.cpp calls them
+_LLAMA_CPP = ("llama.cpp", "embedded")
+# Servers that accept more sampling fields than OpenAI's API; a strict server would answer 400.
 _TAKES_MORE = ("llama.cpp", "vllm", "sglang", "lmstudio", "embedded")
 
 
@@ -100,13 +101,14 @@ class Backend(_base.Backend):
     chat_path = "/chat/completions"
     opening = re.compile(rb"(data|event|id|retry|error)?:")
     can_unload = False
+    structure = staticmethod(_structure_of)
     embeds, reranks = _vectors.OPENAI, _vectors.RANKING
 
     def __init__(self, settings: Run) -> None:
         """Take the address and the paths at which the API may be."""
         super().__init__(settings)
         self._kind = "openai"
-        self._roots = [self.address._replace(path=path) for path in _roots(self.address.path)]
+        self._roots = _address.api_roots(self.address)
         self.address = self._roots[0]
 
     def connection_info(self) -> dict[str, str]:
@@ -149,7 +151,7 @@ class Backend(_base.Backend):
 
         It is `completion` at least if they tell of media, and nothing if they are unknown.
         """
-        if self._kind not in ("llama.cpp", "embedded"):
+        if self._kind not in _LLAMA_CPP:
             return ()
         try:
             props = await self._props()
@@ -180,7 +182,7 @@ class Backend(_base.Backend):
 
     async def slots(self) -> int | None:
         """Return llama.cpp's number of slots; None for other servers."""
-        if self._kind not in ("llama.cpp", "embedded"):
+        if self._kind not in _LLAMA_CPP:
             return None
         return (await self._props()).count("total_slots")
 
@@ -202,14 +204,6 @@ class Backend(_base.Backend):
             body.update(self._more())
         return body
 
-    def structure(self, tools: Sequence[Document], schema: Document | None) -> _base.Body:
-        """Return the fields with tools, of which several may be called at once, and a schema."""
-        fields: _base.Body = {"tools": [*tools], "parallel_tool_calls": True} if tools else {}
-        if schema is not None:
-            asked = {"name": "answer", "schema": schema, "strict": True}
-            fields["response_format"] = {"type": "json_schema", "json_schema": asked}
-        return fields
-
     def _more(self) -> _base.Body:
         more: _base.Body = {}
         if getattr(self.settings, "osl", None):
@@ -219,6 +213,19 @@ class Backend(_base.Backend):
         if self.settings.think is not None:
             more["chat_template_kwargs"] = {"enable_thinking": self.settings.think != "off"}
         return more
+
+    def completion(self, model: Model, text: str, count: int) -> tuple[str, _base.Body]:
+        """Return a request of the older API, without chat."""
+        llama_cpp, seed = self._kind in _LLAMA_CPP, self.settings.seed
+        return "/completions", of_openai(model, text, count, seed, llama_cpp=llama_cpp)
+
+    async def text_logprobs(self, model: Model, text: str) -> list[float] | None:
+        """Return those of the prompt if the server echoes it, as vLLM does."""
+        path, body = self.completion(model, text, 1)
+        try:
+            return echoed(await self.post(path, {**body, "echo": True}), text)
+        except ServerError:  # llama.cpp may refuse to echo
+            return None
 
     async def _find_root(self) -> None:
         """Set `address` to the first candidate root that lists models, else to the first one."""
@@ -285,7 +292,9 @@ class Backend(_base.Backend):
         for _, data in _payloads(exchange):
             with suppress(ValueError, RecursionError):
                 for choice in ServerFields(_lenient.parse(data), "", {}).each("choices"):
-                    if tokens := _lenient.likeliest(choice.part("logprobs").each("content")):
+                    told = choice.part("logprobs")
+                    tokens = _lenient.likeliest(told.each("content"))
+                    if tokens := tokens or _lenient.likeliest_by_text(told):
                         return tokens
         return []
 
@@ -313,12 +322,6 @@ class Backend(_base.Backend):
                 # llama.cpp sends the head when a slot is free
                 queue_ms=_ms(exchange.headers_ns, exchange.sent_ns),
             )
-
-
-def _roots(path: str) -> list[str]:
-    """Return the candidate root paths of the API: the path itself and `/v1` below it."""
-    below = [] if path.endswith("/v1") else [f"{path}/v1"]
-    return [path, *below] if path else [*below, ""]
 
 
 def _payloads(exchange: Exchange) -> Iterator[tuple[int, bytes]]:

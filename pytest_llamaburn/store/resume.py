@@ -122,7 +122,8 @@ def settled(kind: Any, settings: Any, origins: Mapping[str, str]) -> tuple[Any, 
     settings = options.of_mode(kind.settings_class, settings, origins)
     _check_names(settings)
     with options.blaming(origins):
-        kind.check(settings)
+        if settings.resume is None:
+            kind.check(settings)
         _check_sensors(settings)
         parse_host(settings.host or "")
     if settings.resume is None:
@@ -132,6 +133,7 @@ def settled(kind: Any, settings: Any, origins: Mapping[str, str]) -> tuple[Any, 
         words = f"{header['run_id']} is of {header['schema']}, not {kind.schema}"
         raise SettingsError(f"--resume: {words}")
     own = restored(settings, origins, header, kind.settings_class)
+    kind.check(own)
     continued = changed(own, {"resume": header["run_id"]})
     return continued, f"continuing {continued.resume}"
 
