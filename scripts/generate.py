@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_llamaburn import datasets, evalsets, metrics, registry, settings
+from pytest_llamaburn import datasets, evalset_file, metrics, registry, settings
 from pytest_llamaburn.kinds import _kind
 from pytest_llamaburn.option import Option, model_of, options_of
 from pytest_llamaburn.store import results
@@ -66,7 +66,7 @@ def schemas() -> dict[Path, str]:
     first = _kind.own()[0]
     found = {
         **{kind: results.schema(kind) for kind in results.with_comparisons(registry.own("kinds"))},
-        "eval_set": {**_DIALECT, **evalsets.eval_set_model().model_json_schema()},
+        "eval_set": {**_DIALECT, **evalset_file.eval_set_model().model_json_schema()},
         "prompts": {**_DIALECT, **datasets.prompt_set_model().model_json_schema()},
         "settings": {**_DIALECT, **model_of(first.settings_class).model_json_schema()},
     }

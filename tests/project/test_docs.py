@@ -45,6 +45,7 @@ GUIDES = (
     "power.md",
     "quantization.md",
     "stress.md",
+    "tools.md",
     "trend.md",
     "tune.md",
     "web.md",
