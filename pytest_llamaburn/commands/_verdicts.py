@@ -30,7 +30,8 @@ def keeping(work: KeptJudging, action: str) -> Iterator[None]:
             say(f"{cut}{counted(len(work.kept), 'verdict')} kept: {again}")
         raise
     if work.unfinished:
-        say(f"{counted(work.unfinished, 'verdict')} missing after failed calls: {again}")
+        why = "because the time was over" if work.left else "after failed calls"
+        say(f"{counted(work.unfinished, 'verdict')} missing {why}: {again}")
     work.finish()
 
 

@@ -63,7 +63,7 @@ class KeptJudging:
         self._base = base
         self.id = run_id or _id([c.judge.name for c in self.panel.callers], about or sorted(tasks))
         self.kept: dict[tuple[str, ...], JudgmentFields] = {}
-        self._left = 0
+        self.left = 0  # how many tasks had no verdict when the time was over
         if run_id is not None:
             rows = self._rows()
             self.kept = _final(rows)
@@ -94,7 +94,7 @@ class KeptJudging:
         finally:
             queue.close()
             book.close()
-        self._left = len(names) - len(found)
+        self.left = len(names) - len(found)
         return found
 
     def finish(self) -> None:
@@ -110,7 +110,7 @@ class KeptJudging:
     @property
     def unfinished(self) -> int:
         """How many verdicts are missing: a call failed, or money or time was used up."""
-        return self._left + sum(row["state"] in ASKED_AGAIN for row in self.kept.values())
+        return self.left + sum(row["state"] in ASKED_AGAIN for row in self.kept.values())
 
     def _known(self) -> set[str]:
         """Return the names of the tasks on which all verdicts were given before."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pytest_llamaburn.charts import Axis, Card, Chart, Entry, Forest, Line, Plot, Point, Span
 from pytest_llamaburn.criteria import SCORES
 from pytest_llamaburn.kinds.audit import material, words
-from pytest_llamaburn.tables import half, number
+from pytest_llamaburn.tables import ABSENT, half, number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,11 +19,11 @@ def cards(document: Document) -> Iterator[Card]:
     """Yield the share of texts with each kind of error that score lower than the right answer."""
     for one in document["results"]["errors"]:
         noticed = one["noticed"]
-        percent = None if noticed["value"] is None else 100 * noticed["value"]
+        share = ABSENT if noticed["value"] is None else f"{100 * noticed['value']:.0f}"
         ends = noticed["ci95"] and [100 * end for end in noticed["ci95"]]
         spread = f"± {half(ends)}" if ends else ""
         label = f"{words.ERRORS[one['kind']]} noticed"
-        yield Card(label, number(percent), "%", spread, f"{one['verdict']}, n {noticed['n']}")
+        yield Card(label, share, "%", spread, f"{one['verdict']}, n {noticed['n']}")
 
 
 def charts(document: Document) -> Iterator[Chart]:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _SCALE: Final = (float(SCORES[0]), float(SCORES[-1]))
 _WIDTH: Final = _SCALE[1] - _SCALE[0]
+_MOST: Final = 1 / 2  # of the texts
 _SMALL: Final = 1 / 8  # of the largest possible shift: half a point of a score from 1 to 5
 _WORTH: Final = {"A": 1.0, "tie": 0.5, "B": 0.0}  # A is the right answer
 _SIDE: Final = {"A": 1.0, "tie": 0.0, "B": -1.0}  # A is the answer shown first
@@ -96,7 +97,7 @@ def _error(rows: Sequence[Document], kind: str) -> Document:
         "raised": _share(falls, lambda fall: fall < 0),
         "monotone": figures.share([float(one) for one in steady], _NO_ROOM).as_dict(),
     }
-    found["verdict"] = _seen(found["slope"]["ci95"])
+    found["verdict"] = _seen(found["slope"]["ci95"], found["noticed"]["ci95"])
     return {**found, "says": words.of_error(found)}
 
 
@@ -129,7 +130,7 @@ def _slope(points: Points) -> Figure:
         return Figure(None, 0, reason=_NO_ROOM)
     weights = {q: _weights([dose for dose, _ in each]) for q, each in points.items()}
     slopes = [
-        sum(w * score for w, (_, score) in zip(weights[q], each, strict=True))
+        sum(w * (score - each[0][1]) for w, (_, score) in zip(weights[q], each, strict=True))
         for q, each in points.items()
     ]
     steepest = max(_WIDTH * sum(w for w in each if w > 0) for each in weights.values())
@@ -150,10 +151,13 @@ def _share(falls: Sequence[tuple[str, float]], counts: Callable[[float], bool]) 
     return figures.mean(values, [question for question, _ in falls], (0, 1)).as_dict()
 
 
-def _seen(interval: Sequence[float] | None) -> str:
-    if interval is None:
+def _seen(slope: Sequence[float] | None, noticed: Sequence[float] | None) -> str:
+    """Return whether an error is seen: the score surely falls with the dose, or mostly is lower."""
+    if slope is None or noticed is None:
         return "unknown"
-    return "seen" if interval[1] < 0 else "rewarded" if interval[0] > 0 else "not shown"
+    if slope[1] < 0 or noticed[0] > _MOST:
+        return "seen"
+    return "rewarded" if slope[0] > 0 else "not shown"
 
 
 def _manipulations(rows: Sequence[Document]) -> Iterator[Document]:

@@ -20,9 +20,9 @@ _ERRORS = (
     *("error", "asked for", "verdict", "right", *(f"dose {dose}" for dose in _DOSES)),
     *("each costs", "95 %", "noticed", "never rises", "questions"),
 )
-_LEAST_ERRORS = ("never rises", "asked for", "questions", "dose 2")
+_LEAST_ERRORS = ("never rises", "asked for", "dose 2", "dose 1", "questions", "dose 3")
 _SWAYS = ("manipulation", "verdict", "shift", "95 %", "changed", "n")
-_PROMISE = (
+_METHOD = (
     "scores are from 1 to 5, right is the answer without errors; noticed: texts that score lower "
     "than it; all intervals are 95 % intervals over questions"
 )
@@ -50,7 +50,7 @@ def sheets(document: Document, path: Path) -> Iterator[Sheet]:
             *under("what sways it", said),
             *under("gates", map(gates.sentence, found["gates"])),
             *under("notes", found["notes"]),
-            ("method", _PROMISE),
+            ("method", _METHOD),
             (FILE, f"file {path}"),
         ],
         _SWAYS,

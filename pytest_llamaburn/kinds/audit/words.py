@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from pytest_llamaburn.tables import number
-
 if TYPE_CHECKING:
     from pytest_llamaburn.documents import Document
 
@@ -35,7 +33,7 @@ def of_error(found: Document) -> str:
     if slope["value"] is None:
         return f"Nothing is known of {name}: {slope['reason']}."
     one = _UNITS.get(found["kind"], "each one")
-    size = number(abs(slope["value"]))
+    size = f"{abs(slope['value']):.2f}"
     share = f"{100 * noticed['value']:.0f} % of the texts with them score lower"
     if found["verdict"] == "seen":
         return f"The judge sees {name}: {one} costs {size} points, and {share}."
@@ -59,7 +57,7 @@ def of_manipulation(found: Document) -> str:
     if found["kind"] == _NOISE:
         share = f"{100 * found['changed']['value']:.0f} %"
         return f"The same text, judged again, gets another score in {share} of the cases."
-    size, (low, high) = number(abs(shift["value"])), map(signed, shift["ci95"])
+    size, (low, high) = f"{abs(shift['value']):.2f}", map(signed, shift["ci95"])
     full = f"; {found['at_top']} of {shift['n']} texts had the top score already"
     room = full if found["at_top"] and verdict != "up" else ""
     if verdict in ("up", "down"):
@@ -74,18 +72,17 @@ def of_manipulation(found: Document) -> str:
 
 
 def _of_order(value: float, verdict: str, ends: list[str]) -> str:
-    which = "first" if value > 0 else "second"
-    other = "second" if value > 0 else "first"
     if verdict in ("up", "down"):
+        which = "first" if value > 0 else "second"
         return (
-            f"The order sways the judge: it prefers the {which} answer in {100 * abs(value):.0f} % "
-            f"more of its verdicts than the {other} one."
+            f"The order sways the judge: it takes the answer shown {which} "
+            f"{100 * abs(value):.0f} percentage points more often than the other one."
         )
     if verdict == "steady":
         return "The order of two answers does not sway the judge."
     return (
-        f"It is open whether the order of two answers sways the judge: {ends[0]} to {ends[1]}, "
-        "where 1 is always the first one."
+        "It is open whether the order of two answers sways the judge: "
+        f"{ends[0]} to {ends[1]}, where +1 is always the first one."
     )
 
 
