@@ -8,8 +8,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from concurrent.futures import as_completed
-from contextlib import suppress
+from concurrent.futures import FIRST_COMPLETED, wait
+from itertools import islice
+from time import monotonic
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_llamaburn import judges
@@ -18,7 +19,7 @@ from pytest_llamaburn.store import journal
 from pytest_llamaburn.store.resume import ASKED_AGAIN, LAST
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from concurrent.futures import Future
     from pathlib import Path
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from pytest_llamaburn.judges._documents import JudgmentFields
     from pytest_llamaburn.settings import Judging
 
+_AHEAD = 4  # tasks that are begun for each call that may be sent
 Found = dict[str, "list[JudgeResult] | list[Comparison]"]  # by the name of what was judged
 
 
@@ -60,7 +62,7 @@ class KeptJudging:
         """
         self.panel = judges.Panel.of(settings)
         self.tasks = tasks
-        self._base = base
+        self._base, self._at_once = base, _AHEAD * settings.judge_concurrency
         self.id = run_id or _id([c.judge.name for c in self.panel.callers], about or sorted(tasks))
         self.kept: dict[tuple[str, ...], JudgmentFields] = {}
         self.left = 0  # how many tasks had no verdict when the time was over
@@ -83,19 +85,34 @@ class KeptJudging:
         book = journal.Journal(self._base, self.id, "main")
         book.write("header", run_id=self.id, **header)
         self.panel.note = lambda row: self._keep(book, row)
-        queue = judges.JudgeQueue(self.panel)
+        queue, found = judges.JudgeQueue(self.panel), {}
         try:
-            names = {_submit(queue, name, task): name for name, task in self.tasks.items()}
-            with suppress(TimeoutError):
-                for future in as_completed(names, seconds):
-                    if names[future] not in self.known:
-                        finished(state_of(future.result()))
-            found = {name: future.result() for future, name in names.items() if future.done()}
+            for name, verdicts in self._verdicts(queue, seconds):
+                found[name] = verdicts
+                if name not in self.known:
+                    finished(state_of(verdicts))
         finally:
             queue.close()
             book.close()
-        self.left = len(names) - len(found)
-        return found
+        self.left = len(self.tasks) - len(found)
+        return {name: found[name] for name in self.tasks if name in found}
+
+    def _verdicts(self, queue: JudgeQueue, seconds: float | None) -> Iterator[tuple[str, Any]]:
+        """Yield the verdicts on each task as they come, until the time is over.
+
+        Only some tasks are begun at a time, so that those of one question end together.
+        """
+        end = None if seconds is None else monotonic() + seconds
+        left = iter(self.tasks.items())
+        running: dict[Future[Any], str] = {}
+        while True:
+            for name, task in islice(left, self._at_once - len(running)):
+                running[_submit(queue, name, task)] = name
+            timeout = None if end is None else max(0.0, end - monotonic())
+            done, _ = wait(running, timeout, FIRST_COMPLETED)
+            if not done:
+                return
+            yield from ((running.pop(one), one.result()) for one in done)
 
     def finish(self) -> None:
         """Remove the journal, if no verdict has to be asked for again."""
