@@ -100,13 +100,18 @@ class Span(NamedTuple):
 
 
 class Forest(NamedTuple):
-    """A chart of intervals below each other; `margin` is the band around 0 that does not matter."""
+    """A chart of intervals below each other.
+
+    `margin` is the band around 0 that does not matter. Intervals that go beyond `reach` on either
+    side of 0 end there with an arrow, so that a wide one does not make the others small.
+    """
 
     title: str
     x: Axis
     spans: Sequence[Span]
     margin: float | None = None
     note: str = ""
+    reach: float | None = None
 
 
 Chart: TypeAlias = Plot | Forest

@@ -66,3 +66,14 @@ def test_bad_input_is_refused_before_anything_is_written(tmp_path: Path) -> None
         done = run_cli("bakeoff", "a", "a:latest", host, cwd=tmp_path, check=4)
     assert "bakeoff: a and a:latest are the same model: name it once" in done.stderr
     assert not (tmp_path / "results").exists()
+
+
+def test_bake_off_in_which_every_model_is_out_fails_and_says_why(tmp_path: Path) -> None:
+    with ScriptedServer(OllamaFleet()) as server:
+        host = f"--host={server.host}"
+        words = ("--require=ttft_ms.mean<0.001", "-o", "json")
+        done = run_cli("bakeoff", "a", "b", host, *ASKED, *words, cwd=tmp_path, check=1)
+    assert kept(tmp_path)["results"]["winner"] is None
+    assert "llamaburn: no model is ranked: " in done.stderr
+    assert "a: does not keep --require ttft_ms.mean<0.001" in done.stderr
+    assert "b: does not keep --require ttft_ms.mean<0.001" in done.stderr

@@ -40,6 +40,14 @@ class _Bakeoff(SingleKind):
         """Raise SettingsError for models, measures or gates that have no meaning."""
         self.load("plan.check")(settings)
 
+    def failure(self, results: Mapping[str, Any]) -> str | None:
+        """Return a sentence if no model has a rank, else None."""
+        candidates = results["candidates"]
+        if any(one["rank"] for one in candidates):
+            return None
+        why = "; ".join(f"{one['name']}: {one['out']}" for one in candidates)
+        return f"no model is ranked: {why}"
+
     def models(self, settings: Any) -> tuple[str | None, ...]:
         """Return the first model: one run measures them all."""
         first: tuple[str | None, ...] = settings.model[:1] or (None,)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pytest_llamaburn.documents import Document
 
 _LEAST_POINTS = 2
+_REACH = 4  # margins; intervals of the first rounds are wider
 
 
 def cards(document: Document) -> Iterator[Card]:
@@ -49,7 +50,8 @@ def charts(document: Document) -> Iterator[Chart]:
     if spans:
         margin = 100 * document["config"]["margin"]
         axis = Axis("how much better the first is", "%", -2 * margin, 2 * margin)
-        yield Forest("Pairs of models", axis, spans, margin)
+        reach = max(_REACH * margin, *(2 * abs(span.middle) for span in spans))
+        yield Forest("Pairs of models", axis, spans, margin, reach=reach)
     yield from _charts.sensors(document)
 
 
