@@ -191,12 +191,14 @@ def _edges(low: float, high: float, bins: int, *, log: bool) -> list[float]:
         half = abs(low) / 20 or 0.5
         return [low - half, high + half]
     if log:
-        step = math.log(high / low) / bins
+        step = (math.log(high) - math.log(low)) / bins  # their ratio may be too large
         return [low * math.exp(i * step) for i in range(bins)] + [high]
     return [low + i * (high - low) / bins for i in range(bins)] + [high]
 
 
 def _bin(value: float, edges: Sequence[float], *, log: bool) -> int:
     low, high, last = edges[0], edges[-1], len(edges) - 2
-    share = math.log(value / low) / math.log(high / low) if log else (value - low) / (high - low)
+    if log:
+        value, low, high = math.log(value), math.log(low), math.log(high)
+    share = (value - low) / (high - low)
     return min(last, int(share * (last + 1)))

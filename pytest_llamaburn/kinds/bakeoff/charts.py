@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pytest_llamaburn.charts import Axis, Card, Chart, Forest, Line, Plot, Point, Span
 from pytest_llamaburn.kinds import _charts
 from pytest_llamaburn.kinds.bakeoff.plan import ranked
-from pytest_llamaburn.kinds.bakeoff.table import rank
+from pytest_llamaburn.kinds.bakeoff.table import quality_of, rank
 from pytest_llamaburn.tables import half, number
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def _pareto(document: Document) -> Plot | None:
     if len(points) < _LEAST_POINTS:
         return None
     name = metric.label or metric.name
-    y = Axis(f"quality, {document['config']['quality']}") if by_quality else Axis("memory", "MB")
+    y = Axis(f"quality, {quality_of(document)}") if by_quality else Axis("memory", "MB")
     title = f"{name.capitalize()} against {'quality' if by_quality else 'memory'}"
     return Plot(title, Axis(name, metric.unit), y, [Line("models", points, "dots", labelled=True)])
 

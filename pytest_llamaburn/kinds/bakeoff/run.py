@@ -17,6 +17,7 @@ from pytest_llamaburn.errors import ModelError, ServerError
 from pytest_llamaburn.kinds._run import RECORDED_FIELDS, WARMUP_PROMPT
 from pytest_llamaburn.kinds._single import Question, SingleRun
 from pytest_llamaburn.kinds.bakeoff import KIND, plan, quality, ranking
+from pytest_llamaburn.kinds.bakeoff.evals import Evals
 from pytest_llamaburn.kinds.bakeoff.ranking import NOT_LOADED
 from pytest_llamaburn.trace import Failed, Sent, Trace, answered, fold
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from pytest_llamaburn.backends._http import Wire
     from pytest_llamaburn.documents import Document
+    from pytest_llamaburn.store.journal import Record
 
 _NO_LOAD: Document = {"load_ms": None, "size_mb": None, "gpu_share": None}
 
@@ -43,6 +45,7 @@ class BakeoffRun(SingleRun):
         self._loaded_name: str | None = None
         self._load: Document = {}
         self._wire: Wire | None = None
+        self._quality: dict[str, Document] = {}  # by the name of the model
 
     async def prepare(self, model: str | None, planned: dict[str, int], extra: Document) -> None:
         """Check all models, then load the first and open the journal.
@@ -70,7 +73,30 @@ class BakeoffRun(SingleRun):
         if self.settings.quality:
             known = quality.of(Path(self.settings.results_dir), self.candidates, self.settings)
             self.write("facts", {"quality": known})
+        if self.settings.set:
+            await self._evaluate()
+        elif self.settings.judge:
+            self._progress.say("--judge is not used without --set: there are no answers to judge")
         return rows
+
+    async def _evaluate(self) -> None:
+        """Hold an eval of each model that is not out, unless an earlier part of the run did."""
+        await self._leave()
+        held = Evals(self.settings, self.identity, self._progress, self._limits.over_budget)
+        for number, one in enumerate(self.candidates, 1):
+            known = self._quality.get(one["name"])
+            if known is not None and known["path"] is not None:
+                continue
+            found = quality.unknown("it is out")
+            if not self._is_out(one["name"]):
+                found = await held.score(one["name"], number)
+            self._quality[one["name"]] = found
+            self.write("facts", {"quality": self._quality})
+        self.backend = await connect(self.settings, self.settings.model[0])
+
+    def _continue(self, record: Record) -> None:
+        super()._continue(record)
+        self._quality = dict(record.facts.get("quality", {}))
 
     def _seconds(self, requests: int) -> float | None:
         """Return about how long all rounds take, if each model is as fast as the first."""
@@ -89,8 +115,10 @@ class BakeoffRun(SingleRun):
     def _about(self) -> Document:
         return {"candidates": self.candidates}
 
-    def _config(self) -> Document:
-        return {**super()._config(), "models": [*self.settings.model]}
+    def _header(self, asked: str | None, extra: Document) -> Document:
+        header = super()._header(asked, extra)
+        models = [*self.settings.model]  # a continued run takes them from here
+        return {**header, "config": {**header["config"], "model": models}}
 
     def _questions(self) -> Iterator[Question]:
         for number in range(self.settings.rounds):
