@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -15,8 +16,13 @@ from support.fleet import OllamaFleet
 from support.judge_servers import KEY, OpenAI, judge_server, verdict_json
 from support.processes import Process
 from support.scripted import Hang, Request, ScriptedServer, Steps, ollama_stream
+from support.single_runs import IDENTITY
 
 from pytest_llamaburn.commands import main
+from pytest_llamaburn.kinds.bakeoff.evals import Evals
+from pytest_llamaburn.kinds.bakeoff.settings import Bakeoff
+from pytest_llamaburn.option import model_of
+from pytest_llamaburn.progress import Silent
 from pytest_llamaburn.store.results import check
 
 if TYPE_CHECKING:
@@ -35,8 +41,10 @@ def kept(directory: Path) -> Any:
 def test_models_are_loaded_asked_and_unloaded_in_turn(tmp_path: Path) -> None:
     facade = OllamaFleet()
     with ScriptedServer(facade) as server:
-        done = run_cli("bakeoff", "a", "b", f"--host={server.host}", *ASKED, cwd=tmp_path)
+        words = (f"--host={server.host}", *ASKED, "--judge=openai:m")
+        done = run_cli("bakeoff", "a", "b", *words, cwd=tmp_path)
     document = kept(tmp_path)
+    assert "--judge is not used without --set: there are no answers to judge" in done.stderr
     assert document["status"] == "complete"
     assert document["config"]["model"] == ["a", "b"]
     assert {one["name"] for one in document["results"]["candidates"]} == {"a", "b"}
@@ -177,6 +185,27 @@ def test_cut_eval_of_a_bake_off_is_continued_with_it(tmp_path: Path) -> None:
     again = sum(event.startswith("ask") for event in facade.events) - asked
     assert again == 0, "the timed requests were sent again"
     assert not [*(tmp_path / "results" / ".journal").glob("*")]
+
+
+def test_eval_without_time_or_server_has_a_reason_and_no_score(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    sky(tmp_path, scorer="includes")
+
+    def quality(*, over: bool, **asked: Any) -> Any:
+        settings = model_of(Bakeoff)(model=("a", "b"), set="sky.json", warmup=0, **asked)
+        held = Evals(settings, IDENTITY, Silent(), lambda: over)
+        return asyncio.run(held.score("a", 1))
+
+    with ScriptedServer(Answering()) as server:
+        late = quality(over=True, host=server.host, gpu_provider="host")
+        in_time = quality(over=False, host=server.host, gpu_provider="host")
+    gone = quality(over=False, host="http://127.0.0.1:1")
+    assert late["reason"].startswith("--budget was used up before it was evaluated")
+    assert (late["value"], late["path"]) == (None, None)
+    assert (in_time["value"], in_time["measure"]) == (1, "correct")
+    assert gone["reason"].startswith("no server at http://127.0.0.1:1")
 
 
 @pytest.mark.parametrize(
