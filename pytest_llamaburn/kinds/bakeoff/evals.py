@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pytest_llamaburn.progress import Progress
 
 _EVAL = "eval"
-_NO_TIME = "--budget was used up before it was evaluated: --resume with a larger one continues"
+_NO_TIME = "--budget was used up before it was evaluated: --resume continues"
 
 
 def settings_of(settings: Any, models: Sequence[str], resume: str | None = None) -> Any:
