@@ -40,7 +40,7 @@ def slots_inferred(document: Document) -> Finding | None:
     embedded = document["server"]["kind"] == "embedded"
     names = "--slots" if embedded else "OLLAMA_NUM_PARALLEL, --parallel"
     text = (
-        f"The server serves {counted(slots, 'request')} at once; more clients wait. Raise its "
+        f"The server serves about {counted(slots, 'request')} at once; more clients wait. Raise its "
         f"number of slots ({names}) if there is memory for their contexts."
     )
     return text, {"slots": slots}
