@@ -50,7 +50,8 @@ def of_manipulation(found: Document) -> str:
     """Return whether a manipulation sways the judge, as a sentence."""
     shift, verdict = found["shift"], found["verdict"]
     if shift["value"] is None:
-        return f"Nothing is known of {MANIPULATIONS[found['kind']]}: {shift['reason']}."
+        what = "its noise" if found["kind"] == _NOISE else MANIPULATIONS[found["kind"]]
+        return f"Nothing is known of {what}: {shift['reason']}."
     if found["kind"] == _ORDER:
         return _of_order(shift["value"], verdict, [*map(signed, shift["ci95"])])
     name = MANIPULATIONS[found["kind"]].capitalize()
