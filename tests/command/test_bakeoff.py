@@ -148,7 +148,7 @@ def test_eval_without_a_judge_shows_what_scorers_find_and_leaves_out_who_is_out(
         done = run_cli("bakeoff", "a", "b", *words, cwd=tmp_path)
     first, out = kept(tmp_path)["results"]["candidates"]
     assert (first["quality"]["value"], first["quality"]["measure"]) == (1, "correct")
-    assert out["quality"]["reason"] == "it is out"
+    assert out["quality"]["reason"] == "it failed in the rounds"
     (path,) = (tmp_path / "results" / "evals").glob("*.json")
     assert len(json.loads(path.read_text())["results"]["items"]) == 2
     assert "quality (sky.json)" in done.stdout

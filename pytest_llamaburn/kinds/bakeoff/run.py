@@ -80,19 +80,18 @@ class BakeoffRun(SingleRun):
         return rows
 
     async def _evaluate(self) -> None:
-        """Hold an eval of each model that is not out, unless an earlier part of the run did."""
+        """Hold an eval of each model that did not fail, unless an earlier part of the run did."""
         await self._leave()
         held = Evals(self.settings, self.identity, self._progress, self._limits.over_budget)
         for number, one in enumerate(self.candidates, 1):
             known = self._quality.get(one["name"])
             if known is not None and known["path"] is not None:
                 continue
-            found = quality.unknown("it is out")
+            found = quality.unknown("it failed in the rounds")
             if not self._is_out(one["name"]):
                 found = await held.score(one["name"], number)
             self._quality[one["name"]] = found
             self.write("facts", {"quality": self._quality})
-        self.backend = await connect(self.settings, self.settings.model[0])
 
     def _continue(self, record: Record) -> None:
         super()._continue(record)
