@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from support.embedding_server import EmbeddingFacade
 from support.eval_servers import Assessor, Pupil, eval_set, question
 from support.fleet import OllamaFleet
 from support.gpu_server import Gpu, GpuOllama
@@ -68,6 +69,7 @@ SINGLES: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: RatedFacade(rated=Rated(context=2048)),
         "--depths=0,128,2k --isl=16,32,48 --osl=4 --iterations=2",
     ),
+    "embed": (EmbeddingFacade, "--batch=1,4 --isl=8,32 --iterations=3 --warmup=1"),
     "fit": (
         lambda: GpuOllama(gpu=Gpu(holds=9472)),
         "--edge=2048 --iterations=1 --osl=4 --max-ctx=16384",
