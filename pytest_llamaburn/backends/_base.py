@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import codecs
-import os
+import copy
 from abc import ABC, abstractmethod
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -22,8 +22,8 @@ from pytest_llamaburn.backends._http import (
     tls_context,
 )
 from pytest_llamaburn.backends._lenient import ServerFields
-from pytest_llamaburn.backends._secrets import KEY_VARIABLE
-from pytest_llamaburn.errors import ModelError, ServerError, SettingsError
+from pytest_llamaburn.backends._secrets import KEY_VARIABLE, auth_headers
+from pytest_llamaburn.errors import ModelError, ServerError
 from pytest_llamaburn.trace import Delta, Event, Failed, Headers, Sent, Trace, fold
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 _ERROR_BODY_LIMIT = 64_000  # bytes of an error reply that are searched for a message
 _SLICE = 64  # events decoded before other tasks may run: takes some tenths of a millisecond
 LONGEST_S = 600.0  # deadline of a whole answer if the settings give none
+GIVE_LOGPROBS = "llama.cpp, vLLM, SGLang, or Ollama from 0.12.11"  # servers
 Message = dict[str, Any]
 Body = dict[str, Any]  # of a request, as the dialect of the server has it
 Likely = list[tuple[str, float]]  # (token, log probability)
@@ -216,6 +217,29 @@ class Backend(ABC):
         trace, exchange = await self._exchanged(wire, self.request(body))
         return trace, self._likeliest(exchange)
 
+    async def next_token(
+        self, wire: Wire, model: Model, text: str, count: int
+    ) -> tuple[Trace, Likely]:
+        """Ask for the one token after a plain text, which no chat template surrounds.
+
+        Returns the trace and up to `count` likeliest tokens. The list is empty if the server
+        returned no log probabilities. Raises ServerError if the server takes no plain text.
+        """
+        other = copy.copy(self)
+        other.chat_path, body = self.completion(model, text, count)
+        return await other.first_token(wire, body)
+
+    def completion(self, model: Model, text: str, count: int) -> tuple[str, Body]:  # noqa: ARG002 - subclasses use it
+        """Return the path and the body of a request for one token after a text, not streamed."""
+        raise ServerError(f"{self.address.url} cannot continue a text with {model.id}")
+
+    async def text_logprobs(self, model: Model, text: str) -> list[float] | None:  # noqa: ARG002
+        """Return the log probability of each token of a text after its first.
+
+        Returns None if the server does not give those of a given text.
+        """
+        return None
+
     async def _exchanged(self, wire: Wire, payload: list[bytes]) -> tuple[Trace, Exchange]:
         exchange = await wire.send(payload, self.last_delta)
         trace = await self._trace(exchange, sum(map(len, payload)))
@@ -371,25 +395,3 @@ def refusal(reply: httpx.Response) -> str:
     """Return an error reply as one line: kind, status and message. The body must be read first."""
     kind, words = classify(reply.status_code, reply.content)
     return f"{kind} ({reply.status_code}): {' '.join(words.split())}"
-
-
-def key_of(environ: Mapping[str, str], variable: str) -> str:
-    """Return an API key from the environment, or an empty text.
-
-    Raises SettingsError if the key cannot be sent in an HTTP header; the message hides the key.
-    """
-    key = environ.get(variable, "").strip()
-    if not (key.isascii() and key.isprintable()):
-        raise SettingsError(
-            f"{variable} is not a valid key: it has characters that no header allows"
-        )
-    return key
-
-
-def auth_headers() -> dict[str, str]:
-    """Return the Authorization header for the server under test; empty if no key is set.
-
-    Raises SettingsError if the key cannot be sent in an HTTP header.
-    """
-    key = key_of(os.environ, KEY_VARIABLE)
-    return {"Authorization": f"Bearer {key}"} if key else {}

@@ -24,6 +24,7 @@ _LONGEST_NUMBER = 40  # digits; Python refuses to convert very long numbers
 _TEXTS = ("text", "content", "thinking", "reasoning", "summary")  # keys with the text of a part
 _THOUGHTS = ("thinking", "reasoning")
 _SHOWN = 60  # characters of a value in a note
+UNREADABLE = "\N{REPLACEMENT CHARACTER}"  # stands for bytes that are no whole character
 
 
 def parse(data: bytes) -> dict[str, Any]:
@@ -48,6 +49,11 @@ def number(value: Any) -> float | None:
         return float(value)
     except (ValueError, OverflowError):
         return math.nan
+
+
+def ms(nanoseconds: float | None) -> float | None:
+    """Return milliseconds, or None for 0: Ollama sends a missing duration as 0 or not at all."""
+    return nanoseconds / 1e6 if nanoseconds else None
 
 
 def text(value: Any) -> str:
@@ -112,13 +118,30 @@ def _as(kinds: tuple[Any, ...], value: Any) -> Any:
 
 
 def likeliest(tokens: Sequence[ServerFields]) -> list[tuple[str, float]]:
-    """Return the candidates for an answer's first token, with their log probabilities."""
+    """Return the candidates for an answer's first token, with their log probabilities.
+
+    The text of an end token is empty; a part of a character is spelled as its bytes: <0xE4>.
+    """
     candidates = []
     for candidate in tokens[0].each("top_logprobs") if tokens else ():
-        token, logprob = candidate.text("token"), candidate.logarithm("logprob")
+        token, logprob = _spelled(candidate), candidate.logarithm("logprob")
         if token is not None and logprob is not None:
             candidates.append((token, logprob))
     return candidates
+
+
+def _spelled(candidate: ServerFields) -> str | None:
+    token = candidate.text_or_empty("token")
+    if token and UNREADABLE not in token:
+        return token
+    spelled = "".join(f"<0x{byte:02X}>" for byte in candidate.counts("bytes"))
+    return spelled or token
+
+
+def likeliest_by_text(logprobs: ServerFields) -> list[tuple[str, float]]:
+    """Return the same from the older format, where the key of each log probability is its token."""
+    found = [(t, first.logarithm(t)) for first in logprobs.each("top_logprobs")[:1] for t in first]
+    return [(token, logprob) for token, logprob in found if logprob is not None]
 
 
 class ServerFields:
@@ -154,6 +177,10 @@ class ServerFields:
         self._note(name, value, "a text")
         return None
 
+    def text_or_empty(self, name: str) -> str | None:
+        """Return a text, which may be empty."""
+        return "" if self._fields.get(name) == "" else self.text(name)
+
     def texts(self, name: str) -> tuple[str, ...]:
         """Return a list of texts."""
         return tuple(_writable(item) for item in self._list(name) if isinstance(item, str))
@@ -175,6 +202,11 @@ class ServerFields:
         """Return the logarithm of a probability."""
         value = number(self._fields.get(name))
         return value if value is not None and value <= _ROUNDED else None
+
+    def logarithms(self, name: str) -> list[float | None]:
+        """Return a list of logarithms of probabilities; None for any other entry."""
+        values = [number(item) for item in self._list(name)]
+        return [v if v is not None and v <= _ROUNDED else None for v in values]
 
     def count(self, name: str) -> int | None:
         """Return a whole number of at least 0."""

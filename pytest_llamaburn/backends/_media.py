@@ -61,7 +61,7 @@ def json_of(body: dict[str, Any]) -> list[bytes]:
     """
     mark = secrets.token_hex(8)
     large: list[Base64] = []
-    messages = [_without(message, mark, large) for message in body["messages"]]
+    messages = [_without(message, mark, large) for message in body.get("messages", ())]
     if not large:
         return [dumps(body).encode()]
     first, *rest = re.split(f"{mark}-\\d+-", dumps({**body, "messages": messages}))

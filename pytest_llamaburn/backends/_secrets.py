@@ -1,11 +1,18 @@
-"""Remove API keys from texts that servers send, in any encoding."""
+"""API keys: reading them, and removing them from texts that servers send, in any encoding."""
 
 from __future__ import annotations
 
 import html
+import os
 import re
 from base64 import b64encode
 from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from pytest_llamaburn.errors import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 KEY_VARIABLE = "LLAMABURN_API_KEY"  # of the server under test
 HIDDEN = "[key]"
@@ -61,3 +68,25 @@ def _base64(key: str) -> list[str]:
         data = bytes(before) + key.encode()
         encoded.append(b64encode(data).decode()[begin : len(data) * 8 // 6])
     return [*encoded, *(text.replace("+", "-").replace("/", "_") for text in encoded)]
+
+
+def key_of(environ: Mapping[str, str], variable: str) -> str:
+    """Return an API key from the environment, or an empty text.
+
+    Raises SettingsError if the key cannot be sent in an HTTP header; the message hides the key.
+    """
+    key = environ.get(variable, "").strip()
+    if not (key.isascii() and key.isprintable()):
+        raise SettingsError(
+            f"{variable} is not a valid key: it has characters that no header allows"
+        )
+    return key
+
+
+def auth_headers() -> dict[str, str]:
+    """Return the Authorization header for the server under test; empty if no key is set.
+
+    Raises SettingsError if the key cannot be sent in an HTTP header.
+    """
+    key = key_of(os.environ, KEY_VARIABLE)
+    return {"Authorization": f"Bearer {key}"} if key else {}

@@ -16,6 +16,7 @@ from pytest_llamaburn.backends import _address, _base, _failures, _gguf, _lenien
 from pytest_llamaburn.backends._base import Held, Model, Server
 from pytest_llamaburn.backends._failures import classify
 from pytest_llamaburn.backends._lenient import NO_CALLS, ServerFields
+from pytest_llamaburn.backends._plain import of_ollama
 from pytest_llamaburn.errors import ModelError, ServerError
 from pytest_llamaburn.trace import Delta, Event, Failed, ServerTimings, Usage
 
@@ -232,6 +233,10 @@ class Backend(_base.Backend):
             "options": options,
         }
 
+    def completion(self, model: Model, text: str, count: int) -> tuple[str, _base.Body]:
+        """Return a raw request, with the options of a chat."""
+        return "/api/generate", of_ollama(self.body(model, []), text, count)
+
     def _not_found(self, name: str, known: list[str]) -> str:
         near = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
         have = f"similar: {', '.join(near)}" if near else f"it has: {', '.join(known) or 'none'}"
@@ -247,7 +252,7 @@ class Backend(_base.Backend):
             if not line.strip():
                 continue
             try:
-                chunk = _read(line)
+                chunk = _read(line, chat=self.chat_path == Backend.chat_path)
             except (ValueError, RecursionError) as err:  # invalid UTF-8 is a plain ValueError
                 return self._unread(exchange, stamp, line, err)
             if chunk.error is not None:
@@ -299,11 +304,11 @@ def _event(line: str) -> dict[str, Any]:
     return event if isinstance(event, dict) else {}
 
 
-def _read(line: bytes) -> _Line:
+def _read(line: bytes, *, chat: bool = True) -> _Line:
     """Return a decoded line; read it leniently if its fields have undocumented types.
 
     Only a line without a message is searched for errors. Raises ValueError or RecursionError if
-    the line is not a JSON object, or is an answer of `/api/generate`.
+    the line is not a JSON object, or is an answer of `/api/generate` to a `chat`.
     """
     try:
         chunk = _decode(line)
@@ -315,7 +320,7 @@ def _read(line: bytes) -> _Line:
         _lenient.part(fields.get("message"))
         chunk = _lenient.fit(_Line, fields)
     chunk.error = _failures.error_in(fields)
-    if chunk.message is None and chunk.error is None and "response" in fields:
+    if chat and chunk.message is None and chunk.error is None and "response" in fields:
         raise ValueError("this is an answer of /api/generate, not of /api/chat")
     return chunk
 
@@ -336,18 +341,13 @@ def _counts(line: _Line) -> Iterator[Event]:
     cached, prompt = line.prompt_eval_cached_count, line.prompt_eval_count
     yield Usage(prompt, cached, line.eval_count)
     yield ServerTimings(
-        load_ms=_ms(line.load_duration),
-        prompt_ms=_ms(line.prompt_eval_duration),
+        load_ms=_lenient.ms(line.load_duration),
+        prompt_ms=_lenient.ms(line.prompt_eval_duration),
         prompt_tokens=prompt - cached if prompt is not None and cached is not None else None,
-        eval_ms=_ms(line.eval_duration),
+        eval_ms=_lenient.ms(line.eval_duration),
         eval_tokens=line.eval_count,
-        queue_ms=_ms(line.total_duration and line.total_duration - work),
+        queue_ms=_lenient.ms(line.total_duration and line.total_duration - work),
     )
-
-
-def _ms(nanoseconds: float | None) -> float | None:
-    """Return milliseconds, or None for 0: Ollama sends a missing duration as 0 or not at all."""
-    return nanoseconds / 1e6 if nanoseconds else None
 
 
 def _guarded(exchange: Exchange, recent: deque[str]) -> Failed | None:

@@ -17,6 +17,7 @@ from pytest_llamaburn import registry
 from pytest_llamaburn.backends import _address, _base, _failures, _gguf, _lenient, _media, _vectors
 from pytest_llamaburn.backends._base import Model, Server
 from pytest_llamaburn.backends._lenient import NO_CALLS, ServerFields
+from pytest_llamaburn.backends._plain import echoed, of_openai
 from pytest_llamaburn.backends._sse import sse
 from pytest_llamaburn.errors import ModelError, ServerError, SettingsError
 from pytest_llamaburn.trace import Delta, Event, ServerTimings, Usage
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 _THINKS = re.compile(r"enable_thinking|</?think>|reasoning_effort")  # in a chat template
 # Servers that accept more sampling fields than OpenAI's API; a strict server would answer 400.
 _SENSES = ("vision", "audio", "video")  # as llama.cpp calls them
+_LLAMA_CPP = ("llama.cpp", "embedded")
 _TAKES_MORE = ("llama.cpp", "vllm", "sglang", "lmstudio", "embedded")
 
 
@@ -105,7 +107,7 @@ class Backend(_base.Backend):
         """Take the address and the paths at which the API may be."""
         super().__init__(settings)
         self._kind = "openai"
-        self._roots = [self.address._replace(path=path) for path in _roots(self.address.path)]
+        self._roots = _address.api_roots(self.address)
         self.address = self._roots[0]
 
     def connection_info(self) -> dict[str, str]:
@@ -148,7 +150,7 @@ class Backend(_base.Backend):
 
         It is `completion` at least if they tell of media, and nothing if they are unknown.
         """
-        if self._kind not in ("llama.cpp", "embedded"):
+        if self._kind not in _LLAMA_CPP:
             return ()
         try:
             props = await self._props()
@@ -179,7 +181,7 @@ class Backend(_base.Backend):
 
     async def slots(self) -> int | None:
         """Return llama.cpp's number of slots; None for other servers."""
-        if self._kind not in ("llama.cpp", "embedded"):
+        if self._kind not in _LLAMA_CPP:
             return None
         return (await self._props()).count("total_slots")
 
@@ -210,6 +212,19 @@ class Backend(_base.Backend):
         if self.settings.think is not None:
             more["chat_template_kwargs"] = {"enable_thinking": self.settings.think != "off"}
         return more
+
+    def completion(self, model: Model, text: str, count: int) -> tuple[str, _base.Body]:
+        """Return a request of the older API, without chat."""
+        llama_cpp, seed = self._kind in _LLAMA_CPP, self.settings.seed
+        return "/completions", of_openai(model, text, count, seed, llama_cpp=llama_cpp)
+
+    async def text_logprobs(self, model: Model, text: str) -> list[float] | None:
+        """Return those of the prompt if the server echoes it, as vLLM does."""
+        path, body = self.completion(model, text, 1)
+        try:
+            return echoed(await self.post(path, {**body, "echo": True}), text)
+        except ServerError:  # llama.cpp may refuse to echo
+            return None
 
     async def _find_root(self) -> None:
         """Set `address` to the first candidate root that lists models, else to the first one."""
@@ -276,7 +291,9 @@ class Backend(_base.Backend):
         for _, data in _payloads(exchange):
             with suppress(ValueError, RecursionError):
                 for choice in ServerFields(_lenient.parse(data), "", {}).each("choices"):
-                    if tokens := _lenient.likeliest(choice.part("logprobs").each("content")):
+                    told = choice.part("logprobs")
+                    tokens = _lenient.likeliest(told.each("content"))
+                    if tokens := tokens or _lenient.likeliest_by_text(told):
                         return tokens
         return []
 
@@ -304,12 +321,6 @@ class Backend(_base.Backend):
                 # llama.cpp sends the head when a slot is free
                 queue_ms=_ms(exchange.headers_ns, exchange.sent_ns),
             )
-
-
-def _roots(path: str) -> list[str]:
-    """Return the candidate root paths of the API: the path itself and `/v1` below it."""
-    below = [] if path.endswith("/v1") else [f"{path}/v1"]
-    return [path, *below] if path else [*below, ""]
 
 
 def _payloads(exchange: Exchange) -> Iterator[tuple[int, bytes]]:

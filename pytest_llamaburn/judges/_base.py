@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar
 import msgspec
 
 from pytest_llamaburn import registry
-from pytest_llamaburn.backends._base import key_of
-from pytest_llamaburn.backends._secrets import redacted, without
+from pytest_llamaburn.backends._secrets import key_of, redacted, without
 from pytest_llamaburn.errors import LlamaBurnError, MissingKeyError, SettingsError
 from pytest_llamaburn.texts import dumps, whole
 

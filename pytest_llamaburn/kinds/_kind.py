@@ -154,6 +154,7 @@ class RunKind(Kind):
     functions: dict[str, tuple[str, str]] = {}  # noqa: RUF012 - never written to
     marker_help: str
     more_markers: tuple[str, ...] = ()  # further names of the marker
+    several_servers = False  # whether --host may name several
     variant_setting: str | None = None  # the setting of which each value is a separate run
 
     @cached_property

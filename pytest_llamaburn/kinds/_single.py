@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from pytest_llamaburn.store.journal import Record
     from pytest_llamaburn.trace import Trace
 
-_MOST_FAILURES = 5  # in a row, all of one kind
-
 
 class Question(NamedTuple):
     """A request to send and time: its key in the run, its conversation, its longest answer.
@@ -54,6 +52,7 @@ class SingleRun(Run):
 
     keys: tuple[str, ...]  # the fields of a row that name its request
     counts_words = True  # whether it must know how many tokens its words are
+    most_failures = 5  # in a row, all of one kind, after which it stops
 
     def __init__(self, *args: Any) -> None:
         """Take the arguments of Run."""
@@ -62,7 +61,7 @@ class SingleRun(Run):
         self._done: dict[tuple[Any, ...], Document] = {}
         self._place: Any = None
         self._ruler: prompts.Ruler
-        self._limits = Limits(self.settings.budget, _MOST_FAILURES)
+        self._limits = Limits(self.settings.budget, self.most_failures)
 
     async def _warm_up(self) -> None:
         """Warm up, and find out how the server counts our words."""

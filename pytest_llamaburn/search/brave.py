@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import unescape
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pytest_llamaburn.backends._base import key_of
+from pytest_llamaburn.backends._secrets import key_of
 from pytest_llamaburn.errors import ServerError
 from pytest_llamaburn.search._base import Hit, Remote, base_url, hits
 

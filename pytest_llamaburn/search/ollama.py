@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pytest_llamaburn.backends._address import parse_host
-from pytest_llamaburn.backends._base import key_of
+from pytest_llamaburn.backends._secrets import key_of
 from pytest_llamaburn.backends.ollama import Backend, server_of
 from pytest_llamaburn.search._base import Hit, Remote, base_url, hits, reached
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from pytest_llamaburn.backends._base import key_of
+from pytest_llamaburn.backends._secrets import key_of
 from pytest_llamaburn.search._base import Hit, Remote, base_url, hits
 
 if TYPE_CHECKING:

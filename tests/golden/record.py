@@ -1,8 +1,8 @@
 """Records the golden journals: `python tests/golden/record.py`, from the root of a clone.
 
-Each is what one real run wrote: of every kind one that is complete; of benchmark, stress and eval
-also one whose server failed, one that was cut and one that was cut and resumed. `--render` keeps
-the journals and only makes again what is made from them: the result files, their tables, and
+Each is what one real run wrote: of every kind one that is complete; of benchmark, damage, stress
+and eval also one whose server failed, one that was cut and one that was cut and resumed. `--render`
+keeps the journals and only makes again what is made from them: the result files, their tables, and
 comparisons of them. The tests compare all of that, numbers to nine digits, so that moving code
 changes no result.
 """
@@ -21,6 +21,7 @@ import sys
 import tempfile
 import threading
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,9 +33,10 @@ from support.fleet import OllamaFleet
 from support.gpu_server import Gpu, GpuOllama
 from support.judge_servers import KEY, OpenAI, Sensitive, judge_server, worked
 from support.rated_server import Rated, RatedFacade
-from support.scripted import OllamaFacade, Request, ScriptedServer, Steps, sized
+from support.scripted import Hang, OllamaFacade, Request, ScriptedServer, Steps, sized
 from support.slot_server import SlotServer
 from support.stalling_server import Stalling
+from support.telling import OllamaTellers, Told
 from support.tuned_server import WordCounting
 
 from pytest_llamaburn import registry
@@ -52,6 +54,7 @@ COMPARISONS = {
     "benchmark-gates": ("benchmark-resumed", "benchmark-cut", "--fail-if=tps.mean:-5%"),
     "eval": ("eval-complete", "eval-resumed"),
     "eval-cut": ("eval-complete", "eval-cut"),
+    "damage": ("damage-complete", "damage-resumed"),
     "stress": ("stress-resumed", "stress-failed"),
     "stress-gates": ("stress-complete", "stress-resumed", "--fail-if=requests_per_sec@2:-5%"),
 }
@@ -196,6 +199,38 @@ class Cut(Stalling):
         return OllamaFacade.__call__(self, request) if self.going_on else super().__call__(request)
 
 
+class CutTellers(OllamaTellers):
+    """Tells this many places, then hangs until it is told to go on; a broken one fails instead."""
+
+    going_on = False
+
+    def __init__(self, most: int, *, broken: bool = False) -> None:
+        super().__init__(tell=_told, token_s=0.002)
+        self.stalled = threading.Event()
+        self._left, self._broken = most, broken
+
+    def __call__(self, request: Request) -> Steps:
+        """Return the steps for a request."""
+        if request.path == "/api/generate" and not self.going_on:
+            self._left -= 1
+            if self._left < 0 and self._broken:
+                return [sized(500, {"error": "llama runner process has terminated"})]
+            if self._left < 0:
+                self.stalled.set()
+                return [Hang()]
+        return super().__call__(request)
+
+
+def _told(model: str, text: str) -> Told:
+    """Return probabilities that depend on the text; those of the second model are flatter."""
+    size = 0.3 + 0.02 * (len(text) % 17)
+    flat = 0.7 if model == "b:latest" else 1.0
+    sizes = [size**flat, (0.9 - size) ** flat, 0.1**flat]
+    tokens = (" red", " blue", " green")
+    chances = {token: one / sum(sizes) for token, one in zip(tokens, sizes, strict=True)}
+    return Told(chances, len(text.split()))
+
+
 @contextmanager
 def directory() -> Iterator[Path]:
     """Give an empty directory for one run."""
@@ -297,6 +332,27 @@ def singles() -> None:
             save(f"{kind}-complete", cwd)
 
 
+def damages() -> None:
+    """Record the damage runs: one that is complete, one of a dead server, one cut and resumed."""
+    for name, most, is_broken in (("complete", 99, False), ("failed", 1, True), ("", 15, False)):
+        tellers = CutTellers(most, broken=is_broken)
+        with directory() as cwd, ScriptedServer(tellers) as server:
+            (cwd / "texts.json").write_text(json.dumps({"passages": [*map(_passage, range(12))]}))
+            args = ("damage", "a", "b", f"--host={server.host}", "--prefixes=texts.json")
+            few = ("--rounds=2", "--iterations=2", "--max-tokens=4", _QUIET)
+            if name:
+                keeping(cwd, *args, *few).wait()
+                save(f"damage-{name}", cwd)
+            else:
+                heal = partial(setattr, tellers, "going_on", True)
+                _cut_and_resume("damage", cwd, (*args, *few), tellers.stalled, heal)
+
+
+def _passage(number: int) -> dict[str, object]:
+    parts = [f"Text {number} begins with {number * 'a '}word", " and goes on", " to its end."]
+    return {"id": f"t{number}", "category": ("prose", "code")[number % 2], "parts": parts}
+
+
 def _eval(cwd: Path, names: tuple[str, ...], model: str, judge: str) -> tuple[str, ...]:
     asked = eval_set(cwd, *(question(name, scorer="includes") for name in names))
     return (
@@ -315,5 +371,6 @@ if __name__ == "__main__":
         loads()
         evals()
         audit()
+        damages()
         singles()
     render()

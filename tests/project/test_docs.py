@@ -42,7 +42,9 @@ GUIDES = (
     "eval_sets.md",
     "fit.md",
     "judging.md",
+    "nodes.md",
     "power.md",
+    "quantization.md",
     "stress.md",
     "trend.md",
     "tune.md",
@@ -50,7 +52,7 @@ GUIDES = (
 )
 WRITTEN = {"README.md": README, **PAGES}
 ENVIRONMENTS = {"py311", "py312", "py313", "py314", "lint", "types", "live", "docs", "pkg", "bench"}
-RUNS = ("bakeoff", "benchmark", "chat", "depth", "embed", "eval", "fit", "stress", "tune")
+RUNS = ("bakeoff", "benchmark", "chat", "damage", "depth", "embed", "eval", "fit", "stress", "tune")
 
 
 def commands(program: str) -> Iterator[str]:
@@ -88,6 +90,7 @@ def files_of_examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("mine.jsonl").write_text(json.dumps(question), encoding="utf-8")
     Path("persona.txt").write_text("Be brief.", encoding="utf-8")
     shutil.copy(ROOT / "prompts" / "coding.json", "my_prompts.json")
+    shutil.copy(ROOT / "pytest_llamaburn" / "kinds" / "damage" / "passages.json", "texts.json")
     Path("documents").mkdir()
     Path("documents/paris.txt").write_text("Paris is in France.", encoding="utf-8")
     Path("model.gguf").write_bytes(b"GGUF")

@@ -120,6 +120,7 @@ def build(record: Record) -> Document:
     powered = record._replace(rows=[profile.powered(row) for row in record.rows])
     ranked = found(powered.rows, candidates, config, record.facts.get("quality", {}))
     document = _single.content(powered, ranked)
+    # Journals of earlier versions have the first model only, and all of them in another field.
     document["config"] = {**config, "model": config.get("models", config["model"])}
     if ranked["winner"]:  # lists show its speed
         document["model"] = ranked["candidates"][0]["model"]

@@ -1,21 +1,18 @@
 """A run that measures several models in turn, round after round.
 
-Before each turn the model before is unloaded, so that every model has the machine for itself, and
-the next one is loaded and warmed up. All models of a round answer the same prompts.
+All models of a round answer the same prompts.
 """
 
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import asdict
 from pathlib import Path
-from time import perf_counter, perf_counter_ns
+from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
-from pytest_llamaburn.backends._detect import connect
 from pytest_llamaburn.errors import ModelError, ServerError
-from pytest_llamaburn.kinds._run import RECORDED_FIELDS, WARMUP_PROMPT
-from pytest_llamaburn.kinds._single import Question, SingleRun
+from pytest_llamaburn.kinds._several import SeveralRun
+from pytest_llamaburn.kinds._single import Question
 from pytest_llamaburn.kinds.bakeoff import KIND, plan, quality, ranking
 from pytest_llamaburn.kinds.bakeoff.evals import Evals
 from pytest_llamaburn.kinds.bakeoff.ranking import NOT_LOADED
@@ -31,20 +28,15 @@ if TYPE_CHECKING:
 _NO_LOAD: Document = {"load_ms": None, "size_mb": None, "gpu_share": None}
 
 
-class BakeoffRun(SingleRun):
-    """The run of a bake-off; `candidates` describes its models, in the order of the settings."""
+class BakeoffRun(SeveralRun):
+    """The run of a bake-off."""
 
     kind = KIND
     keys = ("model", "round", "prompt_id")
-    counts_words = False
 
     def __init__(self, *args: Any) -> None:
         """Take the arguments of Run."""
         super().__init__(*args)
-        self.candidates: list[Document] = []
-        self._loaded_name: str | None = None
-        self._load: Document = {}
-        self._wire: Wire | None = None
         self._quality: dict[str, Document] = {}  # by the name of the model
 
     async def prepare(self, model: str | None, planned: dict[str, int], extra: Document) -> None:
@@ -60,7 +52,7 @@ class BakeoffRun(SingleRun):
         """Warm up the first model; if it cannot be loaded, its first turn says so."""
         with suppress(ModelError, ServerError):
             await super()._warm_up()
-            self._loaded_name = self.settings.model[0]
+            self._turn = self.settings.model[0]
 
     async def hold(self, key: str) -> list[Document]:
         """Hold the rounds until the order is known; return the rows.
@@ -102,23 +94,6 @@ class BakeoffRun(SingleRun):
         token_ms = self.token_ms()
         return token_ms and requests * token_ms * self.settings.max_tokens / 1e3
 
-    async def _described(self, name: str) -> Document:
-        backend = await connect(self.settings, name)
-        try:
-            server, model = await backend.server(), asdict(await backend.describe(name))
-        finally:
-            backend.close()
-        facts = {field: model[field] for field in RECORDED_FIELDS}
-        return {"name": name, "model": facts, "server": server.kind}
-
-    def _about(self) -> Document:
-        return {"candidates": self.candidates}
-
-    def _header(self, asked: str | None, extra: Document) -> Document:
-        header = super()._header(asked, extra)
-        models = [*self.settings.model]  # a continued run takes them from here
-        return {**header, "config": {**header["config"], "model": models}}
-
     def _questions(self) -> Iterator[Question]:
         for number in range(self.settings.rounds):
             if self._is_decided():
@@ -149,55 +124,13 @@ class BakeoffRun(SingleRun):
         """Do not stop: the others go on without a model that fails."""
 
     async def _send(self, wire: Wire, question: Question) -> Trace:  # noqa: ARG002 - each model has its own
-        name, self._load = question.key["model"], {}
-        if name != self._loaded_name:
-            try:
-                self._load = await self._switch(name)
-            except (ModelError, ServerError) as err:
-                self._loaded_name = None
-                now = perf_counter_ns()
-                return fold([Sent(now), Failed(now, NOT_LOADED, "load", None, str(err))], None, 0)
-        if self._wire is None:
-            self._wire = self.backend.wire()
+        try:
+            own = await self._wire_of(question.key["model"])
+        except (ModelError, ServerError) as err:
+            now = perf_counter_ns()
+            return fold([Sent(now), Failed(now, NOT_LOADED, "load", None, str(err))], None, 0)
         payload = self.backend.payload(self.model, question.messages)
-        return answered(await self.backend.stream(self._wire, payload))
-
-    async def _switch(self, name: str) -> Document:
-        """Unload the model in memory, load another one and warm it up; return facts of the load.
-
-        Raises ModelError or ServerError if it cannot be loaded.
-        """
-        await self._leave()
-        began = perf_counter()
-        with self._profiler.phase("load"):
-            self.backend = await connect(self.settings, name)
-            self.model = await self.backend.describe(name)
-            await self.backend.load(self.model)
-        load_ms = 1e3 * (perf_counter() - began) if self.backend.can_unload else None
-        for _ in range(max(1, self.settings.warmup)):
-            self._last = await self.send_untimed(WARMUP_PROMPT)
-        self._loaded_name = name
-        entries = (one for one in await self._loaded() or () if one["name"] == self.model.id)
-        about = next(entries, None)
-        return {
-            "load_ms": load_ms,
-            "size_mb": about and about["size_mb"],
-            "gpu_share": about and about["gpu_share"],
-        }
-
-    async def _leave(self) -> None:
-        """Unload the model in memory, if its server can, and close the connections to it."""
-        if self._wire is not None:
-            self._wire.close()
-            self._wire = None
-        if self._loaded_name is not None and self.backend.can_unload and not self._ends_with_it():
-            await self.backend.unload(self.model)
-        self._loaded_name = None
-        self.backend.close()
-
-    def _ends_with_it(self) -> bool:
-        """Return whether the server is ours, and ends as its connection is closed."""
-        return "embedded" in type(self.backend).__module__
+        return answered(await self.backend.stream(own, payload))
 
     def _more(self, trace: Trace) -> Document:
         characters = len(trace.text) + len(trace.thinking)

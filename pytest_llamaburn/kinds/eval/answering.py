@@ -8,6 +8,7 @@ from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any, cast
 
 from pytest_llamaburn import modalities
+from pytest_llamaburn.backends._base import GIVE_LOGPROBS
 from pytest_llamaburn.errors import ServerError
 from pytest_llamaburn.kept_media import Keeper
 from pytest_llamaburn.kinds._run import row_of
@@ -105,7 +106,7 @@ class Answering:
         raise ServerError(
             f"--choice-by: logprob is refused: {self.server.host} gave no log probabilities with "
             f"an answer of {self.model.id}{why}: leave the option out, or use a server that gives "
-            "them: llama.cpp, vLLM, SGLang, or Ollama from 0.12.11"
+            f"them: {GIVE_LOGPROBS}"
         )
 
     async def _searched(self, question: Question) -> SearchRecord | None:

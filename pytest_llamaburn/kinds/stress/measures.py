@@ -47,12 +47,31 @@ OF_REQUESTS = (
     *("tokens_per_sec", "queue_ms", "prompt_eval_ms"),
     *("input_sequence_length", "output_sequence_length"),
 )
+_OF_HOSTS = (
+    Measure(
+        *("worst_host_error_rate", "share", "lower"),
+        "requests to a server that failed / all requests to it, of the server with the most "
+        "failures; only with several servers",
+        label="failed, worst server",
+        key="results.levels[].worst_host_error_rate",
+        of_level=True,
+    ),
+    Measure(
+        *("host_latency_ratio", "ratio", "lower"),
+        "median total latency of the slowest server / that of the fastest; only with several "
+        "servers, each with a successful request",
+        label="slowest to fastest server",
+        key="results.levels[].host_latency_ratio",
+        of_level=True,
+    ),
+)
 # The fields of a level with the reason why a number is missing; the first non-empty one counts.
 _WHY = {
     "requests_per_sec": ("rate_reason",),
     "output_tokens_per_sec": ("tokens_reason", "rate_reason"),
 }
 _WHY_ENERGY = ("energy_reason", "tokens_reason")
+_WHY_HOSTS = "the load went to one server, or one of several answered no request"
 _OTHER_AXIS = {
     "concurrency": "clients in a closed loop have no rate",
     "rate": "requests of a schedule have no clients",
@@ -121,6 +140,8 @@ def _number(
     value = level.get(measure.name)
     if value is not None:
         return Observed(value, level.get(f"{measure.name}_ci95"))
+    if measure in _OF_HOSTS:
+        return measures.missing(_WHY_HOSTS)
     places = _WHY.get(measure.name, _WHY_ENERGY)
     return measures.missing(next((level[key] for key in places if level.get(key)), "not measured"))
 
@@ -171,7 +192,7 @@ def _recovery(_measure: Measure, document: Document, *_: Any) -> Observed:
 
 
 MEASURES = {
-    **measures.readable(_number, measures.LEVEL),
+    **measures.readable(_number, (*measures.LEVEL, *_OF_HOSTS)),
     **measures.readable(
         _distribution,
         (*(metrics.MEASURES[name] for name in OF_REQUESTS), *measures.WAITS, measures.CHUNK_GAP),

@@ -170,6 +170,8 @@ def _contradictions(asked: Stress) -> Iterator[str]:
             yield "--think-time is refused: only clients pause, and a schedule has no clients"
     if asked.levels:
         named_levels(asked.levels, clients=not asked.arrival)
+    if asked.nodes and asked.ray is None:
+        yield f"--nodes {asked.nodes} is refused: it needs --ray, the cluster of the machines"
     yield from _below(asked)
     yield from _too_long(asked)
     if asked.mode == "ramp" and asked.level_requests:

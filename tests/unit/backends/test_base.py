@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from pytest_llamaburn.backends import _address
 from pytest_llamaburn.backends._address import Address, is_local, parse_host, unreachable
-from pytest_llamaburn.backends._base import auth_headers
+from pytest_llamaburn.backends._secrets import auth_headers
 from pytest_llamaburn.errors import SettingsError
 
 DEFAULT = ("127.0.0.1", 11434)

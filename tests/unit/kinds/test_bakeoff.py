@@ -19,6 +19,7 @@ from support.single_runs import document, prepared
 from pytest_llamaburn import grids
 from pytest_llamaburn.charts import Forest, Plot
 from pytest_llamaburn.errors import SettingsError
+from pytest_llamaburn.kinds import _several
 from pytest_llamaburn.kinds.bakeoff import (
     KIND,
     charts,
@@ -29,7 +30,6 @@ from pytest_llamaburn.kinds.bakeoff import (
     result,
     table,
 )
-from pytest_llamaburn.kinds.bakeoff import run as bakeoff_run
 from pytest_llamaburn.kinds.bakeoff.run import BakeoffRun
 from pytest_llamaburn.kinds.bakeoff.settings import Bakeoff
 from pytest_llamaburn.option import model_of
@@ -49,7 +49,7 @@ def held(
     fleet: Fleet, monkeypatch: pytest.MonkeyPatch, done: list[Any] | None = None, **asked: Any
 ) -> dict[str, Any]:
     """Return what a bake-off of a fleet finds; `done` are the rows of an earlier part."""
-    monkeypatch.setattr(bakeoff_run, "connect", fleet.connect)
+    monkeypatch.setattr(_several, "connect", fleet.connect)
     asked = {"model": (*fleet.speeds,), "max_tokens": 16, "iterations": 2, **asked}
     run = prepared(BakeoffRun, Rated(context=None), **asked)
     run._profiler = Phases()

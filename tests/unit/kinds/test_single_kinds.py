@@ -12,6 +12,7 @@ from pytest_llamaburn.kinds._kind import Item
 from pytest_llamaburn.option import model_of
 
 REQUESTS = {
+    "damage": 2 * (199 + 3 * 2),
     "depth": 5 * 4 * 5,
     "embed": 10 * 3 * 2,
     "chat": 3 * 15 + 2,
@@ -29,6 +30,7 @@ def test_requests_and_time_are_known_before_a_run(name: str) -> None:
     (fixture,) = kind.functions
     assert kind.planned(Item(None, (fixture,), {}, {}, None), session) == REQUESTS[name]
     assert kind.planned(Item(None, (), {}, {}, None), session) == 0
-    assert kind.expected(settings, 2.0).seconds == 2 * 2.0 * (1 + REQUESTS[name])
+    runs = len(kind.models(settings))
+    assert kind.expected(settings, 2.0).seconds == runs * 2.0 * (1 + REQUESTS[name])
     short = settings.model_copy(update={"budget": 3.0})
-    assert kind.expected(short, 2.0).seconds == 2 * 3.0
+    assert kind.expected(short, 2.0).seconds == runs * 3.0
