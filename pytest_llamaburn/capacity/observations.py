@@ -83,9 +83,9 @@ class Observations(NamedTuple):
 def answer_of(row: Row) -> Answer:
     """Return the answer of a row. A prompt without a count of tokens has one token."""
     value = row.values
-    cached = value["cached_tokens"] or 0.0
-    prompt = max((value["input_sequence_length"] or 1.0) - cached, 1.0)
-    tokens = value["output_sequence_length"] or len(row.gaps_ms) + 1.0
+    cached = value.get("cached_tokens") or 0.0
+    prompt = max((value.get("input_sequence_length") or 1.0) - cached, 1.0)
+    tokens = value.get("output_sequence_length") or len(row.gaps_ms) + 1.0
     return Answer(request_of(row), prompt, cached, tokens, row.gaps_ms)
 
 
@@ -105,19 +105,23 @@ def in_flight(runs: Iterable[Sequence[Answer]]) -> int:
     return most
 
 
+def failures(runs: Iterable[Sequence[Answer]]) -> Counter[str]:
+    """Return how many requests failed, by the kind of their failure."""
+    return Counter(a.request.failure for run in runs for a in run if a.request.failure)
+
+
 def observed(runs: Sequence[Sequence[Answer]], slots: int) -> Observations:
     """Return what runs show of a server that works on `slots` requests at once."""
     ordered = [in_order(run) for run in runs if run]
     seen = [_Run(run, slots) for run in ordered]
     every = [answer for run in ordered for answer in run]
-    kinds = Counter(a.request.failure for a in every if a.request.failure)
     return Observations(
         slots,
         _joined(run.groups() for run in seen),
         _joined(run.singles() for run in seen),
         Writes(*(np.concatenate(parts) for parts in zip(*(r.writes() for r in seen), strict=True))),
         [answer for answer in every if answer.request.failure is None],
-        kinds,
+        failures(ordered),
         in_flight(ordered),
     )
 
@@ -207,8 +211,8 @@ class _Run:
     def _step_begun(self, start: float, first: float) -> float:
         """Return when the step began that read a prompt: when the step before it gave tokens."""
         until = min(first, start + _STEP * self.step_ms)
-        stamp = float(self._stamps[max(0, np.searchsorted(self._stamps, until, side="left") - 1)])
-        return max(start, stamp)
+        before = int(np.searchsorted(self._stamps, until, side="left")) - 1
+        return max(start, float(self._stamps[max(0, before)]))
 
 
 def _joined(parts: Iterable[Reads]) -> Reads:

@@ -9,7 +9,7 @@ continuous batching work. Otherwise each slot works by itself.
 from __future__ import annotations
 
 from itertools import combinations
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 FEWEST_READS = 20  # groups of prompts
 FEWEST_TOKENS = 30  # of a batch, for a time of its own
 SHARES = 0.5  # share of a prompt's time for which the answers beside it wait, if both share
-_MOST_LENGTHS = 400  # pairs of lengths that are kept
-_QUANTILES = 41  # of the spread around a fit
-_SAMPLES = 200  # of the bootstrap
-_DRAWS = 50  # of them that are kept
+_MOST_LENGTHS = 240  # pairs of lengths that are kept
+_QUANTILES = 21  # of the spread around a fit
+_SAMPLES = 100  # of the bootstrap
+_DRAWS = 40  # of them that are kept
 _APART = 1.15  # the longest prompt / the shortest, for a rate per token
 _LONGER = 0.25  # prompts take so much longer than a step, as a share of it, to see who waits
 
@@ -51,10 +51,10 @@ class Service(NamedTuple):
     - `slots`: requests worked on at once; `filled` is False if no request ever waited for a slot.
     - `shared`: whether answers wait while a prompt is read. `stall` is the share of that time for
       which they were seen to wait, None if no prompt was read beside an answer.
-    - `fixed_ms`, `token_ms`, `beside`: the time to read prompts, see above.
+    - `reading`: `fixed_ms`, `token_ms` and `beside`, of the time to read prompts.
     - `one_length`: the prompts were about equally long, so `fixed_ms` is 0.
     - `step_ms`: the time of a step for 1, 2, … `slots` answers; `n` is 0 for interpolated ones.
-    - `lengths`: pairs (tokens of the prompt, tokens of the answer) that were seen.
+    - `lengths`: pairs (tokens of the prompt, tokens of the answer) in the order of sending.
     - `read_spread`, `write_spread`: quantiles of measured time / fitted time.
     - `cached`: the share of prompt tokens that came from the cache.
     - `most`: the highest number of requests in flight.
@@ -66,9 +66,7 @@ class Service(NamedTuple):
     filled: bool
     shared: bool
     stall: float | None
-    fixed_ms: Value
-    token_ms: Value
-    beside: Value
+    reading: tuple[Value, ...]
     one_length: bool
     step_ms: tuple[Value, ...]
     lengths: tuple[tuple[float, float], ...]
@@ -84,7 +82,7 @@ class Service(NamedTuple):
 
     def line(self) -> Floats:
         """Return what the time to read depends on: one group, one token, one step beside it."""
-        return np.array([self.fixed_ms.value, self.token_ms.value, self.beside.value])
+        return np.array([one.value for one in self.reading])
 
 
 def fit(runs: Sequence[Sequence[Answer]]) -> Service | str:
@@ -119,16 +117,16 @@ def _fitted(seen: Observations, *, filled: bool) -> Service:
         part = Reads(*_resampled(reads, rng))
         drawn_lines.append(_line(part, steps, one_length=one_length))
     tokens = (seen.writes.clean.sum(0) * (seen.writes.clean.sum(0) >= FEWEST_TOKENS)).astype(int)
-    lines = _values(line, drawn_lines, [len(reads.took_ms)] * len(line))
+    counts = [len(reads.took_ms)] * len(line)
     return Service(
         seen.slots,
         filled,
         shared,
         stall,
-        *lines,
+        _values(line, drawn_lines, counts),
         one_length,
-        tuple(_values(steps, drawn_steps, tokens.tolist())),
-        tuple((float(p), float(n)) for p, n in rng.permutation(lengths)[:_MOST_LENGTHS]),
+        _values(steps, drawn_steps, tokens.tolist()),
+        tuple((float(p), float(n)) for p, n in lengths[-_MOST_LENGTHS:]),
         _quantiles(reads.took_ms / reading_ms(reads, steps, line)),
         _quantiles(writing_ratios(seen.writes, steps)),
         cached_share(seen.answers),
@@ -152,7 +150,7 @@ def steps_ms(writes: Writes) -> Floats:
     known = np.flatnonzero(tokens >= FEWEST_TOKENS)
     if not len(known):
         return np.full(len(tokens), took.sum() / max(tokens.sum(), 1.0))
-    return np.interp(np.arange(len(tokens)), known, took[known] / tokens[known])
+    return np.asarray(np.interp(np.arange(len(tokens)), known, took[known] / tokens[known]))
 
 
 def stall_share(seen: Observations, steps: Floats) -> float | None:
@@ -226,17 +224,17 @@ def _least_squares(columns: Floats, took: Floats, allowed: Sequence[int]) -> Flo
     return best
 
 
-def _resampled(parts: Sequence[NDArray], rng: np.random.Generator) -> list[NDArray]:
+def _resampled(parts: Sequence[Any], rng: np.random.Generator) -> list[Any]:
     """Return the rows of some arrays in a bootstrap sample, the same ones of all."""
     rows = rng.integers(0, len(parts[0]), len(parts[0]))
     return [part[rows] for part in parts]
 
 
-def _values(found: Floats, drawn: Sequence[Floats], counts: Sequence[int]) -> list[Value]:
+def _values(found: Floats, drawn: Sequence[Floats], counts: Sequence[int]) -> tuple[Value, ...]:
     """Return numbers with the middle 95 % of their bootstrap samples."""
     low, high = np.percentile(drawn, [2.5, 97.5], axis=0)
     pairs = zip(found, low, high, counts, strict=True)
-    return [Value(float(v), (float(a), float(b)), int(n)) for v, a, b, n in pairs]
+    return tuple(Value(float(v), (float(a), float(b)), int(n)) for v, a, b, n in pairs)
 
 
 def _quantiles(ratios: Floats) -> tuple[float, ...]:

@@ -3,7 +3,8 @@
 Requests wait for a slot in the order of arrival. If reading and writing share the processor, the
 server works step by step: a step reads all prompts that got a slot, or writes a token of each
 answer. Otherwise each slot works by itself. A request that exceeds its deadline is dropped and
-frees its slot. Lengths, and the spread of the times, are drawn from the measured ones.
+frees its slot. The lengths come in the measured order, because a load sends its prompts in turn.
+The spread of the times is drawn from the measured one.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 REPEATS = 100
 QUANTILES = {"p50": 0.5, "p95": 0.95}
-_DRAWS = 997  # lengths and spreads of a simulation, repeated if it needs more
+_DRAWS = 997  # spreads of a simulation, repeated if it needs more
 
 
 class Users(NamedTuple):
@@ -39,7 +40,7 @@ class Users(NamedTuple):
     count. `deadline_ms` limits the whole of a request.
     """
 
-    count: int
+    number: int
     think_s: tuple[float, float] = (0.0, 0.0)
     requests: int | None = None
     seconds: float | None = None
@@ -82,14 +83,14 @@ class _Arena:
         rng = np.random.default_rng(seed)
         self.luck = random.Random(seed)  # noqa: S311 - not a secret
         self.users = users
-        known = rng.integers(0, len(service.lengths), len(service.lengths))  # of a bootstrap
-        pairs = [service.lengths[i] for i in rng.choice(known, _DRAWS)]
+        first = int(rng.integers(0, len(service.lengths)))
+        pairs = [*service.lengths[first:], *service.lengths[:first]]
         self._lengths: Iterator[tuple[float, float]] = cycle(pairs)
         self.read_spread = cycle(rng.choice(service.read_spread, _DRAWS).tolist())
         self.write_spread = cycle(rng.choice(service.write_spread, _DRAWS).tolist())
         drawn = service.draws[rng.integers(0, len(service.draws))]
         self.line, self.steps = drawn[:3], drawn[3:]
-        self._ready = [self._pause_ms(first=True) for _ in range(users.count)]
+        self._ready = [self._pause_ms(first=True) for _ in range(users.number)]
         heapify(self._ready)
         self._sent = 0
         self._most = users.requests or math.inf

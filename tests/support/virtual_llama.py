@@ -117,7 +117,7 @@ class LlamaBackend(FakeBackend):
     async def _steps(self) -> None:
         """Read and write step by step, as continuous batching does."""
         while True:
-            read = []
+            read = list[_Item]()
             while self._waiting and len(self._active) + len(read) < self._rules.slots:
                 read.append(self._waiting.popleft())
             if not read and not self._active:
