@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _TOGETHER = 0.3  # first tokens that are closer than this share of a step came in one step
 _STEP = 1.5  # a request waits for less than this many steps until the next one begins
+_IN_STEP = 0.1  # tokens that are closer than this share of a step came in one step, by a pair
 _NS = 1e6  # ns in a ms
 
 
@@ -69,12 +70,17 @@ class Writes(NamedTuple):
 
 
 class Observations(NamedTuple):
-    """All that some runs show of a server with so many slots."""
+    """All that some runs show of a server with so many slots.
+
+    `pairs` has the number of tokens of two answers that were written at once, and how many of them
+    came together with one of the other.
+    """
 
     slots: int
     groups: Reads
     singles: Reads
     writes: Writes
+    pairs: tuple[int, int]
     answers: list[Answer]
     failures: Counter[str]
     most: int
@@ -120,6 +126,7 @@ def observed(runs: Sequence[Sequence[Answer]], slots: int) -> Observations:
         _joined(run.groups() for run in seen),
         _joined(run.singles() for run in seen),
         Writes(*(np.concatenate(parts) for parts in zip(*(r.writes() for r in seen), strict=True))),
+        (sum(run.pairs()[0] for run in seen), sum(run.pairs()[1] for run in seen)),
         [answer for answer in every if answer.request.failure is None],
         failures(ordered),
         in_flight(ordered),
@@ -141,9 +148,10 @@ class _Run:
         self.lasts = np.sort(lasts)
         gaps = np.concatenate([np.zeros(1), *(np.asarray(a.gaps_ms, float) for a in self.seen)])
         self.step_ms = float(np.median(gaps[gaps > 0])) if (gaps > 0).any() else 0.0
-        self._stamps = np.sort(
-            np.concatenate([np.zeros(1), *(self._tokens(i) for i in range(len(seen)))])
-        )
+        stamps = [np.zeros(1), *(self._tokens(i) for i in range(len(seen)))]
+        owners = np.repeat(np.arange(len(stamps)), [len(times) for times in stamps])
+        order = np.argsort(np.concatenate(stamps), kind="stable")
+        self._stamps, self._owners = np.concatenate(stamps)[order], owners[order]
         self.begins = np.sort(self.starts)
         self._groups = self._read_together()
 
@@ -172,6 +180,13 @@ class _Run:
                 np.add.at(ms[row], batch[which], gaps[which])
                 np.add.at(tokens[row], batch[which], each)
         return Writes(clean_ms, clean, shared_ms, shared)
+
+    def pairs(self) -> tuple[int, int]:
+        """Return how many tokens two answers at once have, and how many came together."""
+        near = (np.diff(self._stamps) < _IN_STEP * self.step_ms) & (np.diff(self._owners) != 0)
+        together = np.append(near, False) | np.append(False, near)
+        two = self._batch(self._stamps) == 2
+        return int(two.sum()), int((two & together).sum())
 
     def _tokens(self, place: int) -> Floats:
         """Return the times of an answer's pieces."""

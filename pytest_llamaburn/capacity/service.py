@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 FEWEST_READS = 20  # groups of prompts
 FEWEST_TOKENS = 30  # of a batch, for a time of its own
+_FEW_TOKENS, _FEW_SHARE = 3, 0.2  # of an answer, and as a share of the usual number
 SHARES = 0.5  # share of a prompt's time for which the answers beside it wait, if both share
 _MOST_LENGTHS = 240  # pairs of lengths that are kept
 _QUANTILES = 21  # of the spread around a fit
@@ -49,8 +50,9 @@ class Service(NamedTuple):
     """A fitted server.
 
     - `slots`: requests worked on at once; `filled` is False if no request ever waited for a slot.
-    - `shared`: whether answers wait while a prompt is read. `stall` is the share of that time for
-      which they were seen to wait, None if no prompt was read beside an answer.
+    - `shared`: whether it works step by step, so that answers wait while a prompt is read.
+    - `stall`: the share of the time of reading for which answers were seen to wait, None if prompts
+      took no longer than a step, or none was read beside an answer.
     - `reading`: `fixed_ms`, `token_ms` and `beside`, of the time to read prompts.
     - `one_length`: the prompts were about equally long, so `fixed_ms` is 0.
     - `step_ms`: the time of a step for 1, 2, … `slots` answers; `n` is 0 for interpolated ones.
@@ -105,7 +107,7 @@ def fit(runs: Sequence[Sequence[Answer]]) -> Service | str:
 def _fitted(seen: Observations, *, filled: bool) -> Service:
     steps = steps_ms(seen.writes)
     stall = stall_share(seen, steps)
-    shared = stall is None or stall >= SHARES
+    shared = _shared(stall, seen)
     reads = reads_of(seen, shared=shared)
     lengths = np.array([(a.prompt, a.tokens) for a in seen.answers])
     one_length = bool(lengths[:, 0].max() < _APART * lengths[:, 0].min())
@@ -133,6 +135,14 @@ def _fitted(seen: Observations, *, filled: bool) -> Service:
         seen.most,
         tuple(tuple(map(float, both)) for both in np.hstack([drawn_lines, drawn_steps])[:_DRAWS]),
     )
+
+
+def _shared(stall: float | None, seen: Observations) -> bool:
+    """Return whether a server works step by step; tokens in step show it if prompts are short."""
+    if stall is not None:
+        return stall >= SHARES
+    tokens, together = seen.pairs
+    return tokens < FEWEST_TOKENS or together >= SHARES * tokens
 
 
 def reads_of(seen: Observations, *, shared: bool) -> Reads:
@@ -174,9 +184,12 @@ def reading_ms(reads: Reads, steps: Floats, line: Floats) -> Floats:
 
 
 def writing_ratios(writes: Writes, steps: Floats) -> Floats:
-    """Return measured time / fitted time of each answer that has enough tokens."""
-    fitted = (writes.clean * steps).sum(1)
-    enough = writes.clean.sum(1) >= min(FEWEST_TOKENS, np.median(writes.clean.sum(1)))
+    """Return measured time / fitted time of each answer that has enough tokens.
+
+    Not many are enough: answers that are written fast have fewer tokens beside which none is read.
+    """
+    fitted, tokens = (writes.clean * steps).sum(1), writes.clean.sum(1)
+    enough = tokens >= max(_FEW_TOKENS, _FEW_SHARE * np.median(tokens))
     good = enough & (fitted > 0)
     return np.asarray(writes.clean_ms.sum(1)[good] / fitted[good])
 

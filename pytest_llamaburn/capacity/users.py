@@ -68,12 +68,13 @@ class Predicted(NamedTuple):
 class _Request:
     """A request in a slot."""
 
-    __slots__ = ("first_ms", "left", "prompt", "sent_ms", "tokens")
+    __slots__ = ("first_ms", "left", "pace", "prompt", "sent_ms", "tokens")
 
     def __init__(self, sent_ms: float, prompt: float, tokens: float) -> None:
         self.sent_ms, self.prompt, self.tokens = sent_ms, prompt, tokens
         self.first_ms = math.nan
         self.left = max(tokens - 1.0, 0.0)
+        self.pace = 1.0  # its time per token / the fitted one, where slots do not wait
 
 
 class _Arena:
@@ -187,25 +188,25 @@ def _step_by_step(arena: _Arena, slots: int) -> None:
 
 def _slot_by_slot(arena: _Arena, slots: int) -> None:
     """Let a server work whose slots do not wait for each other."""
-    now, active = 0.0, list[_Request]()
+    now, number, active = 0.0, 0, list[_Request]()
     reading: list[tuple[float, int, _Request]] = []
     fixed_ms, token_ms, beside = arena.line
-    pace, number = 1.0, 0
     while active or reading or arena.next_ms() < math.inf:
+        step_ms = arena.steps[len(active) - 1] if active else 0.0
         for request in _admitted(arena, slots - len(active) - len(reading), now):
-            step_ms = arena.steps[len(active) - 1] if active else 0.0
             took_ms = fixed_ms + token_ms * request.prompt + beside * step_ms
             heappush(reading, (now + next(arena.read_spread) * took_ms, number, request))
-            pace, number = next(arena.write_spread), number + 1
-        step_ms = pace * arena.steps[len(active) - 1] if active else math.inf
-        writing_ms = step_ms * min((request.left for request in active), default=1.0)
-        free = len(active) + len(reading) < slots
-        arrival = arena.next_ms() if free else math.inf
-        then = min(now + writing_ms, reading[0][0] if reading else math.inf, arrival)
+            request.pace, number = next(arena.write_spread), number + 1
+        written = min((request.left * request.pace for request in active), default=math.inf)
+        ends = [now + step_ms * written] if active else []
+        ends += [when for when, _, _ in reading[:1]]
+        if len(active) + len(reading) < slots:
+            ends.append(arena.next_ms())
+        then = min(ends, default=math.inf)
         if then == math.inf:
             break
         for request in active:
-            request.left -= (then - now) / step_ms
+            request.left -= (then - now) / (step_ms * request.pace)
         now = then
         while reading and reading[0][0] <= now:
             request = heappop(reading)[2]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pytest_llamaburn import gates
 from pytest_llamaburn.energy import words as power
-from pytest_llamaburn.kinds.stress import axis
+from pytest_llamaburn.kinds.stress import axis, users_table
 from pytest_llamaburn.kinds.stress import chart as _chart
 from pytest_llamaburn.kinds.stress.measures import POINTS
 from pytest_llamaburn.tables import (
@@ -46,7 +46,7 @@ _WORDS = 2
 
 
 def sheets(document: Document, path: Path) -> Iterator[Sheet]:
-    """Yield the table of a stress run."""
+    """Yield the table of a stress run, and that of the users of a twin."""
     found = document["results"]
     facts = [server(document), machine(document["environment"]), _load(document)]
     columns = (*COLUMNS, *(_GOODPUT if document["config"]["slo"] else ()))
@@ -55,6 +55,8 @@ def sheets(document: Document, path: Path) -> Iterator[Sheet]:
     chart = _chart.lines(found["levels"], [axis.place(level) or 0.0 for level in found["levels"]])
     about = (title(document), facts, rows, notes, columns, _WORDS, tuple(chart), _LEAST)
     yield Sheet(*about, empty="no level was measured")
+    if found.get("twin"):
+        yield users_table.sheet(document)
 
 
 def rows(document: Document) -> Iterator[Document]:
