@@ -206,6 +206,22 @@ def test_python_runs_on_the_server_and_its_output_is_text(tab: Page) -> None:
     expect(tab.locator("iframe")).to_have_count(0)
 
 
+def test_c_is_compiled_and_run_on_the_server_with_its_time_and_memory(tab: Page) -> None:
+    tab.get_by_label("Example").select_option("C")
+    tab.get_by_role("button", name="Run").first.click()
+    expect(tab.get_by_role("region", name="Printed output")).to_contain_text("1 2 3 5 8 13 21")
+    expect(tab.get_by_text("ran for")).to_be_visible()
+    expect(tab.get_by_text(re.compile(r"used \d.* MB of memory"))).to_be_visible()
+    run(tab, "int main(void) { return missing; }", "C")
+    expect(tab.get_by_role("status").filter(has_text="uncompiled")).to_be_visible()
+
+
+def test_a_program_of_node_prints_on_the_server(tab: Page) -> None:
+    run(tab, "console.log(typeof process, 6 * 7)", "JavaScript (Node.js)")
+    expect(tab.get_by_role("region", name="Printed output")).to_have_text("object 42\n")
+    expect(tab.locator("iframe")).to_have_count(0)
+
+
 def test_python_that_does_not_end_is_stopped_by_its_button(tab: Page) -> None:
     run(tab, "while True: pass", "Python")
     expect(tab.get_by_role("status").filter(has_text="runs")).to_be_visible()

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { guess, runnable } from "../src/sandbox/code-blocks";
+import { guess, onServer, runnable } from "../src/sandbox/code-blocks";
 import { told } from "../src/sandbox/protocol";
 import { globalAddons, wantsGlobalThree, withOwnThree } from "../src/sandbox/three";
 
@@ -38,7 +38,14 @@ test("a language is known by its tag or by its looks", () => {
   assert.equal(guess("<!doctype html><p>"), "html");
   assert.equal(guess("def f():\n    return 1"), "python");
   assert.equal(guess("const a = 1;"), "javascript");
+  assert.equal(guess("#include <stdio.h>\nint main(void) { return 0; }"), "c");
   assert.equal(guess("The answer is 42."), null);
+});
+
+test("the server runs programs, and the frame runs what draws", () => {
+  assert.deepEqual(["python", "c", "node"].map((one) => onServer(one as "c")), ["python", "c", "javascript"]);
+  assert.equal(onServer("javascript"), null);
+  assert.equal(onServer("html"), null);
 });
 
 test("messages of a frame are texts and numbers, or nothing", () => {

@@ -1,7 +1,7 @@
 // Code that a model wrote is tried here, in its sandbox.
 import { useState } from "preact/hooks";
 import { type Example, EXAMPLES } from "../sandbox/examples";
-import type { Language } from "../sandbox/code-blocks";
+import { type Language, onServer } from "../sandbox/code-blocks";
 import { Card } from "../ui/card";
 import { LIMITS, NAMES, RunButtons, RunOutput, useRun } from "../ui/run-code";
 
@@ -59,7 +59,7 @@ export function CodeSandbox() {
           <RunOutput run={run} />
         </div>
       </div>
-      <p class="quiet">{language === "python" ? LIMITS.python : LIMITS.frame}</p>
+      <p class="quiet">{onServer(language) ? LIMITS.server : LIMITS.frame}</p>
     </Card>
   );
 }

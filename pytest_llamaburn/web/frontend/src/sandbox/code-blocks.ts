@@ -1,6 +1,9 @@
 // Code in answers of models: what it is written in, as far as it can be run here.
 
-export type Language = "python" | "javascript" | "html";
+export type Language = "python" | "javascript" | "html" | "c" | "node";
+
+/** What the server calls a language whose programs it runs; the others run in the frame. */
+const ON_SERVER: Partial<Record<Language, string>> = { python: "python", c: "c", node: "javascript" };
 
 export interface Block {
   language: Language;
@@ -18,7 +21,15 @@ const NAMES: Record<string, Language> = {
   "three.js": "javascript",
   html: "html",
   svg: "html",
+  c: "c",
+  node: "node",
+  nodejs: "node",
 };
+
+/** Return the server's name of a language, null where its code runs in the frame. */
+export function onServer(language: Language): string | null {
+  return ON_SERVER[language] ?? null;
+}
 
 /** Return a piece of code with its language, by its tag or its looks; null if it cannot be run. */
 export function runnable(code: string, tag: string): Block | null {
@@ -30,6 +41,7 @@ export function runnable(code: string, tag: string): Block | null {
 export function guess(text: string): Language | null {
   const start = text.trimStart();
   if (/^<(!doctype|html|svg|head|body|script|canvas|div)\b/i.test(start)) return "html";
+  if (/^\s*#include\s*<\w+\.h>/m.test(text)) return "c";
   if (/^(async )?def \w+\(|^class \w+.*:\s*$|^from [\w.]+ import |^import \w[\w.]*( as \w+)?\s*$/m.test(text)) {
     return "python";
   }

@@ -91,10 +91,26 @@ const PYTHON = `def primes(limit):
 print(primes(100))
 `;
 
+const C = `#include <stdio.h>
+
+int main(void) {
+    long previous = 0, number = 1;
+    while (number < 1000) {
+        printf("%ld ", number);
+        long next = previous + number;
+        previous = number;
+        number = next;
+    }
+    printf("\\n");
+    return 0;
+}
+`;
+
 export const EXAMPLES: Example[] = [
   { name: "A cube with three.js", language: "javascript", code: CUBE },
   { name: "The same with WebGPU", language: "javascript", code: WEBGPU },
   { name: "A canvas", language: "javascript", code: CANVAS },
   { name: "A page", language: "html", code: PAGE },
   { name: "Python", language: "python", code: PYTHON },
+  { name: "C", language: "c", code: C },
 ];

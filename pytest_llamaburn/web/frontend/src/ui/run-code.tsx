@@ -1,10 +1,10 @@
-// Runs code of a model: JavaScript and HTML in the frame, Python in the sandbox of the server.
+// Runs code of a model: JavaScript and HTML in the frame, programs in the sandbox of the server.
 // Whatever the code says is shown as text.
 import { useEffect, useRef, useState } from "preact/hooks";
 import { post, sentence } from "../api";
-import { number, span } from "../format";
-import { type Block, type Language, runnable } from "../sandbox/code-blocks";
-import type { Alive } from "../sandbox/protocol";
+import { bytes, number, span } from "../format";
+import { type Block, type Language, onServer, runnable } from "../sandbox/code-blocks";
+import type { Alive, FrameLanguage } from "../sandbox/protocol";
 import { type Line, runInFrame, WATCHDOG_MS } from "../sandbox/runner";
 import { Badge, Problem, type Tone } from "./card";
 
@@ -13,14 +13,18 @@ export const NAMES: Record<Language, string> = {
   javascript: "JavaScript",
   html: "HTML",
   python: "Python",
+  node: "JavaScript (Node.js)",
+  c: "C",
 };
 
-/** How a program of Python ended, as the server says. */
+/** How a program ended, as the server says. */
 interface Ended {
   state: string;
   message: string;
   output: string;
   runtime_ms: number | null;
+  peak_memory_mb: number | null;
+  memory_reason: string;
 }
 
 type State = "idle" | "runs" | "stopped";
@@ -63,9 +67,11 @@ export function useRun(): Run {
     setEnded(null);
     setProblem(null);
     setTimeout(() => box.current?.parentElement?.scrollIntoView({ block: "nearest" }));
-    if (block.language === "python") halt.current = runOnServer(block.code, setEnded, over);
+    const program = onServer(block.language);
+    if (program) halt.current = runOnServer({ code: block.code, language: program }, setEnded, over);
     else if (box.current) {
-      halt.current = runInFrame(box.current, { language: block.language, code: block.code }, {
+      const order = { language: block.language as FrameLanguage, code: block.code };
+      halt.current = runInFrame(box.current, order, {
         line: (line) => setLines((known) => [...known, line].slice(-MOST_LINES)),
         alive: setDrawing,
         ended: over,
@@ -80,12 +86,12 @@ export function useRun(): Run {
 
 /** Have the server run a program; return what ends it. */
 function runOnServer(
-  code: string,
+  program: { code: string; language: string },
   tell: (ended: Ended) => void,
   over: (why: string | null) => void,
 ): () => void {
   const cancel = new AbortController();
-  post<Ended>("/programs/run", { code }, cancel.signal).then(
+  post<Ended>("/programs/run", program, cancel.signal).then(
     (ended) => {
       tell(ended);
       over(null);
@@ -124,7 +130,7 @@ export function RunButtons({ run, block, label }: { run: Run; block: Block; labe
 
 /** What a piece of code draws, prints and reports. */
 export function RunOutput({ run }: { run: Run }) {
-  const framed = run.language !== null && run.language !== "python";
+  const framed = run.language !== null && !onServer(run.language);
   return (
     <div class="run-output" hidden={run.state === "idle"}>
       <p class="run-state">
@@ -135,6 +141,7 @@ export function RunOutput({ run }: { run: Run }) {
         {run.ended?.runtime_ms != null && (
           <span class="quiet">ran for {span(run.ended.runtime_ms / 1000)}</span>
         )}
+        {run.ended && <Memory ended={run.ended} />}
       </p>
       {run.problem && <Problem>{run.problem}</Problem>}
       {run.ended?.message && <Problem>{run.ended.message}</Problem>}
@@ -143,6 +150,12 @@ export function RunOutput({ run }: { run: Run }) {
       {framed && <Console run={run} />}
     </div>
   );
+}
+
+/** The largest memory of a program, or why it is not known. */
+function Memory({ ended: { peak_memory_mb: memory, memory_reason: reason } }: { ended: Ended }) {
+  if (memory !== null) return <span class="quiet">used {bytes(memory * 1e6)} of memory</span>;
+  return reason ? <span class="quiet">memory not known: {reason}</span> : null;
 }
 
 function wordOf(run: Run): string {
@@ -223,7 +236,7 @@ function RunnableCode({ block }: { block: Block }) {
 
 /** What limits the code, in words. */
 export const LIMITS = {
-  python: "It runs on the server for at most 10 s, without network, files and other processes.",
+  server: "It runs on the server for at most 10 s, without network, files and other processes.",
   frame:
     "It runs in a frame without network, storage and access to this page, and is stopped when it " +
     `does not answer for ${WATCHDOG_MS / 1000} s.`,
