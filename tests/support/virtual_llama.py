@@ -188,6 +188,7 @@ def loaded(
         virtual_time.run(work(), patch, driver, sender)
     found: list[list[Row]] = [[] for _ in steps]
     for row in rows.read(folder):
+        row.gaps_ms = [*row.gaps_ms]  # so that it can be written again
         found[row.step].append(row)
     return found
 
