@@ -190,8 +190,9 @@ def writing_ratios(writes: Writes, steps: Floats) -> Floats:
     """
     fitted, tokens = (writes.clean * steps).sum(1), writes.clean.sum(1)
     enough = tokens >= max(_FEW_TOKENS, _FEW_SHARE * np.median(tokens))
-    good = enough & (fitted > 0)
-    return np.asarray(writes.clean_ms.sum(1)[good] / fitted[good])
+    took = writes.clean_ms.sum(1)
+    good = enough & (fitted > 0) & (took > 0)  # pieces that came in one read took no time
+    return np.asarray(took[good] / fitted[good])
 
 
 def cached_share(answers: Sequence[Answer]) -> float:

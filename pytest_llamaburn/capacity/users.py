@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 REPEATS = 100
+_LEAST_MS = 1e-3  # of a step
 QUANTILES = {"p50": 0.5, "p95": 0.95}
 _DRAWS = 997  # spreads of a simulation, repeated if it needs more
 
@@ -90,7 +91,7 @@ class _Arena:
         self.read_spread = cycle(rng.choice(service.read_spread, _DRAWS).tolist())
         self.write_spread = cycle(rng.choice(service.write_spread, _DRAWS).tolist())
         drawn = service.draws[rng.integers(0, len(service.draws))]
-        self.line, self.steps = drawn[:3], drawn[3:]
+        self.line, self.steps = drawn[:3], [max(step, _LEAST_MS) for step in drawn[3:]]
         self._ready = [self._pause_ms(first=True) for _ in range(users.number)]
         heapify(self._ready)
         self._sent = 0

@@ -58,7 +58,8 @@ def model(found: Document) -> Iterator[str]:
         f"{number(one['ms_per_token']['value'])}{'' if one['ms_per_token']['n'] else '~'}"
         for one in steps
     )
-    yield f"decode: {each} ms per token with 1 to {len(steps)} answers at once"
+    unseen = " (~ is interpolated)" if "~" in each else ""
+    yield f"decode: {each} ms per token with 1 to {len(steps)} answers at once{unseen}"
     if found["stall_share"] is None:
         yield "prompts were hardly read beside answers"
     else:
@@ -90,8 +91,9 @@ def _rows(found: Document) -> Iterator[tuple[str, ...]]:
 def _verdict(found: Document) -> Iterator[tuple[str, str]]:
     if found["holds"] is not None:
         kept = "holds" if found["holds"] else "does not hold"
-        difference = f"{found['differences']['ttft_ms.p95']:+.1%}"
-        yield "model", f"the model {kept}: TTFT p95 is {difference} from the prediction"
+        difference = found["differences"]["ttft_ms.p95"]
+        side = f"{abs(difference):.1%} {'below' if difference < 0 else 'above'}"
+        yield "model", f"the model {kept}: the measured TTFT p95 is {side} the prediction"
     yield from broken(found)
     if found["reason"]:
         yield "model", found["reason"]

@@ -94,7 +94,7 @@ def test_reports_show_the_users_with_the_model(sent: list[Taken], tmp_path: Path
     shown = table.render([path])
     assert "12 users, think time 1s-3s" in shown
     assert "TTFT p95 ms" in shown
-    assert "the model holds: TTFT p95 is" in shown
+    assert "the model holds: the measured TTFT p95 is" in shown
     assert "2 slots" in shown
     assert "12 users" in html.render([path])
 
