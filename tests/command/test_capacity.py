@@ -66,7 +66,7 @@ def test_the_fit_sends_without_pauses_and_the_users_with_them(twin: Twin) -> Non
 
 
 def test_gates_are_on_the_prediction(twin: Twin) -> None:
-    found = {gate["expression"]: gate["result"] for gate in twin.document["results"]["gates"]}
+    found = {gate["expression"]: gate["verdict"] for gate in twin.document["results"]["gates"]}
     assert found == GATES
 
 
