@@ -24,6 +24,7 @@ from support.virtual_llama import Llama, loaded, swept
 from pytest_llamaburn.capacity import observations, service, users
 from pytest_llamaburn.capacity.users import Users
 from pytest_llamaburn.load.step import CLIENTS, Step
+from pytest_llamaburn.texts import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -80,7 +81,7 @@ def _rows(requests: int, noise: float) -> Iterator[Row]:
             truth = _truth(rules, number, requests)
             found = users.predicted(model, Users(number, THINK_S, requests), 20)
             ratios = {name: (found[name].value or 0.0) / value for name, value in truth.items()}
-            what = f"{slots} slots, {kind}, {number} users"
+            what = f"{counted(slots, 'slot')}, {kind}, {counted(number, 'user')}"
             yield Row(what, truth["ttft_ms.p95"], ratios)
 
 

@@ -26,12 +26,14 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Interval = tuple[float, float]
 
+MOST_SLOTS = 128
 FEWEST_READS = 20  # groups of prompts
 FEWEST_TOKENS = 30  # of a batch, for a time of its own
 _FEW_TOKENS, _FEW_SHARE = 3, 0.2  # of an answer, and as a share of the usual number
 SHARES = 0.5  # share of a prompt's time for which the answers beside it wait, if both share
 _MOST_LENGTHS = 240  # pairs of lengths that are kept
 _QUANTILES = 21  # of the spread around a fit
+_LEAST_MS = 1e-6  # of reading
 _SAMPLES = 100  # of the bootstrap
 _DRAWS = 40  # of them that are kept
 _APART = 1.15  # the longest prompt / the shortest, for a rate per token
@@ -95,8 +97,13 @@ def fit(runs: Sequence[Sequence[Answer]]) -> Service | str:
     queue = queue_replay.seen(ordered, most) if runs else None
     if not runs:
         return "no request was sent"
-    seen = observations.observed(runs, queue.slots if queue else most)
+    slots = queue.slots if queue else most
+    if slots > MOST_SLOTS:
+        return f"{slots} requests were worked on at once: a model has at most {MOST_SLOTS} slots"
+    seen = observations.observed(runs, slots)
     reads = len(seen.groups.took_ms)
+    if not seen.answers:
+        return "no request succeeded"
     if reads < FEWEST_READS:
         return f"only {reads} prompts were read one after another: {FEWEST_READS} are needed"
     if seen.writes.clean.sum() < FEWEST_TOKENS:
@@ -129,7 +136,7 @@ def _fitted(seen: Observations, *, filled: bool) -> Service:
         one_length,
         _values(steps, drawn_steps, tokens.tolist()),
         tuple((float(p), float(n)) for p, n in lengths[-_MOST_LENGTHS:]),
-        _quantiles(reads.took_ms / reading_ms(reads, steps, line)),
+        _quantiles(reads.took_ms / np.maximum(reading_ms(reads, steps, line), _LEAST_MS)),
         _quantiles(writing_ratios(seen.writes, steps)),
         cached_share(seen.answers),
         seen.most,

@@ -105,3 +105,10 @@ def test_what_shows_no_server_has_a_reason(
 
 def test_nothing_shows_nothing() -> None:
     assert service.fit([]) == "no request was sent"
+
+
+def test_more_slots_than_a_model_has_are_a_reason(tmp_path: Path) -> None:
+    (run,) = loaded(tmp_path, Llama(slots=200), [Step(150, CLIENTS, 300, pauses=False)])
+    found = service.fit([[observations.answer_of(row) for row in run]])
+    assert isinstance(found, str)
+    assert found.endswith("requests were worked on at once: a model has at most 128 slots")
