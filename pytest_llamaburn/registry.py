@@ -5,7 +5,6 @@ distributions add members through the entry-point group `llamaburn.<folder>`. A 
 package is a registry too: its modules are its members.
 """
 
-import difflib
 import importlib
 import os
 from contextlib import suppress
@@ -85,6 +84,8 @@ def _places(folder: str) -> list[str]:
 
 def unknown(what: str, name: str, valid: tuple[str, ...] | list[str]) -> str:
     """Return the error message for an unknown name, with the most similar and all valid names."""
+    import difflib  # not for every pytest session
+
     near = difflib.get_close_matches(name, valid, n=1)
     hint = f"; did you mean '{near[0]}'?" if near else "."
     return f"unknown {what} '{name}'{hint} Known: {', '.join(valid) or 'none'}"

@@ -92,6 +92,8 @@ class Backend(ABC):
     opening: re.Pattern[bytes]  # matches the start of a streamed answer
     default_host: str | None = None
     can_unload = True
+    embeds: Any = None  # the `_vectors.Dialect` of its embeddings, if it has them
+    reranks: Any = None
 
     def __init__(self, settings: Run) -> None:
         """Take the address and the deadlines from the settings. Opens nothing."""

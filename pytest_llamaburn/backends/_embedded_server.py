@@ -1,8 +1,9 @@
 """The child process that serves one GGUF file with llama.cpp on a free loopback port.
 
 `python -m pytest_llamaburn.backends._embedded_server MODEL.gguf NUM_CTX SLOTS JSON [MMPROJ.gguf]`
-prints one line of JSON when it is ready; JSON is an object with values for OPTIONS. It ends when
-its standard input closes, so that it never outlives the process that started it.
+prints one line of JSON when it is ready; JSON is an object with values for OPTIONS. With `pooling`
+in it, the server also embeds or reranks. It ends when its standard input closes, so that it never
+outlives the process that started it.
 """
 
 from __future__ import annotations
@@ -37,7 +38,9 @@ def main(model: str, num_ctx: int, slots: int, options: str, projector: str | No
     params.n_ctx, params.n_parallel = num_ctx, slots
     params.cache_ram_mib = 0  # saving old prompts to RAM would delay the next timed request
     params.ui = False
-    for name, value in json.loads(options).items():
+    asked = json.loads(options)
+    _pool(params, asked.pop("pooling", None))
+    for name, value in asked.items():
         for place in OPTIONS[name]:
             _set(params, place, value)
     started = perf_counter()
@@ -51,6 +54,17 @@ def main(model: str, num_ctx: int, slots: int, options: str, projector: str | No
     sys.stdout.write(json.dumps(ready) + "\n")
     sys.stdout.flush()
     threading.Event().wait()
+
+
+def _pool(params: Any, pooling: str | None) -> None:
+    """Let the engine make one vector of a text, which must fit into one batch."""
+    import xllamacpp
+
+    if pooling is not None:
+        params.embedding = True
+        params.n_batch = params.n_ubatch = params.n_ctx
+        params.kv_unified = True  # else texts of unequal length are split, and pooled in part
+        params.pooling_type = xllamacpp.llama_pooling_type[f"LLAMA_POOLING_TYPE_{pooling.upper()}"]
 
 
 def _set(params: Any, place: str, value: Any) -> None:

@@ -76,6 +76,8 @@ KIND_WORDS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "context size has been exceeded",
             "exceeds the available context size",
             "maximum context length",
+            "input length exceeds",
+            "too large to process",
         ),
     ),
     (

@@ -118,12 +118,18 @@ class Backend(openai.Backend):
         load_ms: float = self._ready["load_ms"]
         return load_ms
 
+    def _asked(self) -> str:
+        """Return the options of the child; a run that embeds or reranks needs vectors of texts."""
+        rerank = getattr(self.settings, "rerank", None)
+        pooling = {} if rerank is None else {"pooling": _pooling(self._path, rerank=rerank)}
+        return json.dumps({**self.options, **pooling})
+
     async def _start(self) -> None:
         slots = self.settings.slots
         context = slots * (self.settings.num_ctx or DEFAULT_NUM_CTX)  # the slots divide it
         with tempfile.TemporaryFile("w+", errors="replace") as log:
             projector = getattr(self.settings, "mmproj", None)
-            arguments = [str(self._path), str(context), str(slots), json.dumps(self.options)]
+            arguments = [str(self._path), str(context), str(slots), self._asked()]
             arguments += [str(model_file(projector, "--mmproj"))] if projector else []
             self._child = subprocess.Popen(  # noqa: ASYNC220, S603 - our own interpreter and module
                 [*_SERVE, *arguments],
@@ -205,6 +211,15 @@ def _catalogued(name: str) -> Model:
         size_mb=entry["size_mb"],
         loaded=False,
     )
+
+
+def _pooling(path: Path | None, *, rerank: bool) -> str:
+    """Return how the engine makes one vector of a text: as the model's file says, else the mean."""
+    if rerank:
+        return "rank"
+    keys = _gguf.read(path).keys if path else {}
+    said = any(key.endswith(".pooling_type") for key in keys)
+    return "unspecified" if said else "mean"
 
 
 def _digest(path: Path) -> str | None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from pytest_llamaburn.backends import _address, _base, _failures, _gguf, _lenient, _media
+from pytest_llamaburn.backends import _address, _base, _failures, _gguf, _lenient, _media, _vectors
 from pytest_llamaburn.backends._base import Held, Model, Server
 from pytest_llamaburn.backends._failures import classify
 from pytest_llamaburn.backends._lenient import NO_CALLS, ServerFields
@@ -66,6 +66,7 @@ class Backend(_base.Backend):
     chat_path = "/api/chat"
     opening = re.compile(rb"\{")
     default_host = "127.0.0.1:11434"
+    embeds = _vectors.OLLAMA
 
     def __init__(self, settings: Run) -> None:
         """Take the address, without `/api` or `/v1` at the end."""

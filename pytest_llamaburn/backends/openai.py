@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from pytest_llamaburn import registry
-from pytest_llamaburn.backends import _address, _base, _failures, _gguf, _lenient, _media
+from pytest_llamaburn.backends import _address, _base, _failures, _gguf, _lenient, _media, _vectors
 from pytest_llamaburn.backends._base import Model, Server
 from pytest_llamaburn.backends._lenient import NO_CALLS, ServerFields
 from pytest_llamaburn.backends._sse import sse
@@ -99,6 +99,7 @@ class Backend(_base.Backend):
     chat_path = "/chat/completions"
     opening = re.compile(rb"(data|event|id|retry|error)?:")
     can_unload = False
+    embeds, reranks = _vectors.OPENAI, _vectors.RANKING
 
     def __init__(self, settings: Run) -> None:
         """Take the address and the paths at which the API may be."""

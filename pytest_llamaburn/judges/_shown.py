@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 _ABOUT: Final = {
     ("image", "answer"): "The picture shows what the code of the answer drew.",
     ("image", "question"): "The images belong to the QUESTION; the answer was given to them.",
+    ("image", "video"): (
+        "The frames are of a video that belongs to the QUESTION, in order; the answer was given to "
+        "that video."
+    ),
     ("audio", "question"): "The recordings belong to the QUESTION; the answer was given to them.",
     ("audio", "answer"): "The recording is the sound of the ANSWER.",
 }
@@ -36,7 +40,7 @@ class Seen(NamedTuple):
 
 
 class Shown(NamedTuple):
-    """A medium for a judge: image or audio, of the question or of the answer.
+    """A medium for a judge: image or audio, of the question, its video or the answer.
 
     `medium` reads it, and raises LlamaBurnError if it cannot be read; `most_tokens` is more than
     providers bill for it.

@@ -8,7 +8,7 @@ the plugin, the command, the store and the reports loop over kinds. This module 
 from __future__ import annotations
 
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cache, cached_property
 from importlib import import_module
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -266,18 +266,19 @@ def named(name: str) -> Kind:
     return kind
 
 
-def of_runs(names: Iterable[str]) -> list[RunKind]:
+def of_runs(names: Iterable[str]) -> tuple[RunKind, ...]:
     """Return the kinds of run among these kinds: their packages have settings."""
     of_run = (name for name in names if registry.has(f"kinds.{name}", "settings"))
-    return [kind for kind in map(named, of_run) if isinstance(kind, RunKind)]
+    return tuple(kind for kind in map(named, of_run) if isinstance(kind, RunKind))
 
 
-def own() -> list[RunKind]:
+@cache
+def own() -> tuple[RunKind, ...]:
     """Return the kinds of run of this package."""
     return of_runs(registry.own("kinds"))
 
 
-def every() -> list[RunKind]:
+def every() -> tuple[RunKind, ...]:
     """Return all kinds of run. To look for those of other distributions takes 20 ms."""
     return of_runs(registry.names("kinds"))
 

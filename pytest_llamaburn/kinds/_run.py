@@ -190,11 +190,15 @@ class Run:
         if self.model.id not in loaded:
             await self._idle(timeline.IDLE_BEFORE_LOAD)
         with self._profiler.phase("load"):
-            await self.backend.load(self.model)
+            await self._load_model()
         await self._idle(timeline.IDLE_LOADED)
         with self._profiler.phase("warmup"):
             for _ in range(self.settings.warmup):
                 self._last = await self.send_untimed(WARMUP_PROMPT)
+
+    async def _load_model(self) -> None:
+        """Load the model with the options of the timed requests."""
+        await self.backend.load(self.model)
 
     async def _idle(self, name: str) -> None:
         """Measure the idle power, if there is a power sensor."""
@@ -251,9 +255,7 @@ class Run:
             self.alarm(self.journal.lost)
 
     def _header(self, asked: str | None, extra: Document) -> Document:
-        sent = self.backend.body(self.model, [])
-        del sent["messages"]
-        model = asdict(self.model)
+        sent, model = self._sent(), asdict(self.model)
         return {
             **self._opening(),
             "model": {name: model[name] for name in RECORDED_FIELDS},
@@ -264,6 +266,12 @@ class Run:
             **extra,
             **self._about(),
         }
+
+    def _sent(self) -> Document:
+        """Return what each request carries besides its text, for `config.sent`."""
+        sent = self.backend.body(self.model, [])
+        del sent["messages"]
+        return sent
 
     def _opening(self) -> Document:
         return {

@@ -25,7 +25,7 @@ _TRIES = 6
 _CLOSE = 0.01  # of the wanted length; the fresh prefix varies by a token too
 _NONCE_ALPHABET = "bcdfghjklmnpqrtvwxz"  # one token each in any tokenizer, no digits
 _NONCE_LETTERS = 12
-_RULED = (16, 128)  # words of the two texts with which a ruler is made
+RULED = (16, 128)  # words of the two texts with which a ruler is made
 
 
 class Ruler(NamedTuple):
@@ -65,7 +65,7 @@ async def ruler(ask: Callable[[str], Awaitable[Trace]]) -> Ruler:
     Raises ServerError if the server counts no tokens.
     """
     counts, times_ms = [], []
-    for words in _RULED:
+    for words in RULED:
         trace = await ask(text(words, random.Random(words)))  # noqa: S311 - no secret
         counts.append(_tokens(trace, "this run"))
         first_ms = metrics.compute(trace)[0]["time_to_first_token_ms"]
@@ -73,11 +73,11 @@ async def ruler(ask: Callable[[str], Awaitable[Trace]]) -> Ruler:
     grown = counts[1] - counts[0]
     if grown <= 0:
         msg = f"this run needs a server that counts tokens: it counts {counts[0]} in two texts, of "
-        raise ServerError(f"{msg}{_RULED[0]} and of {_RULED[1]} words")
-    per_word = grown / (_RULED[1] - _RULED[0])
+        raise ServerError(f"{msg}{RULED[0]} and of {RULED[1]} words")
+    per_word = grown / (RULED[1] - RULED[0])
     slower_ms = times_ms[1] - times_ms[0]  # NaN is not above 0
     ms_per_token = slower_ms / grown if slower_ms > 0 else None
-    return Ruler(max(0.0, counts[0] - per_word * _RULED[0]), per_word, ms_per_token)
+    return Ruler(max(0.0, counts[0] - per_word * RULED[0]), per_word, ms_per_token)
 
 
 def text(words: int, luck: random.Random) -> str:

@@ -50,6 +50,7 @@ _JPEG_QUALITY = 90
 _PROBE_SIZE = (512, 288)
 _LARGEST_FILE = 256_000_000  # bytes; a request of a larger one needs several times its memory
 _SECONDS = {10: "10 s", 60: "1 min", 300: "5 min", 900: "15 min", 1800: "30 min", 3600: "1 h"}
+_UNKNOWN_S = 60.0  # of a video whose length is not known yet
 _COMPARED = 32  # frames of which the digest of a made video is
 
 
@@ -100,6 +101,24 @@ def encode(path: Path, settings: Any) -> Medium:
             medium = _with_sound(medium, footage, settings)
     facts = {**about, **medium.facts, "prepare_ms": (perf_counter_ns() - started_ns) / 1e6}
     return medium._replace(facts=facts)
+
+
+def still(path: Path, time: float, settings: Any) -> Medium:
+    """Return the picture that a video shows at a time in seconds."""
+    with _footage.opened(path) as footage:
+        ((_, picture),) = footage.pictures([time])
+        return _frame(picture, settings)
+
+
+def stills(facts: Mapping[str, Any], settings: Any, most: int) -> list[float]:
+    """Return at most so many of the times of the frames that a model saw, evenly spread.
+
+    Of a video that was sent as a file, or not yet, they are sampled at the rate of the settings.
+    """
+    seconds = facts.get("seconds") or _UNKNOWN_S
+    times = facts.get("frames") or _footage.sampled(seconds, settings.video_rate, most)
+    count = min(most, len(times))
+    return [times[(2 * number + 1) * len(times) // (2 * count)] for number in range(count)]
 
 
 def make(spec: Mapping[str, Any], path: Path) -> None:

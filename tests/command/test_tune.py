@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from support.command_line import run_cli
-from support.scripted import OllamaFacade, Request, ScriptedServer, Steps
+from support.scripted import Request, ScriptedServer, Steps
+from support.tuned_server import WordCounting
 
 from pytest_llamaburn.store.results import check
 
@@ -18,16 +19,13 @@ PREFILL = "--objective=prefill"  # an answer of a server that answers at once ma
 LLAMA = str(Path(__file__).parents[1] / "support" / "small_llama.py")
 
 
-class Tuning(OllamaFacade):
+class Tuning(WordCounting):
     """An Ollama that keeps the options of each load."""
 
     def __call__(self, request: Request) -> Steps:
         asked = request.json if request.path == "/api/chat" else {}
         if "options" in asked and not asked["messages"]:
             seen.append({name: asked["options"].get(name) for name in ("num_batch", "num_thread")})
-        if asked.get("messages"):
-            words = sum(len(str(message["content"]).split()) for message in asked["messages"])
-            self.final = {"prompt_eval_count": words + 10, "eval_count": 2}
         return super().__call__(request)
 
 

@@ -1,9 +1,10 @@
 """Records the golden journals: `python tests/golden/record.py`, from the root of a clone.
 
-Each is what one real run wrote: of every kind one that is complete, one whose server failed, one
-that was cut and one that was cut and resumed. `--render` keeps the journals and only makes again
-what is made from them: the result files, their tables, and comparisons of them. The tests compare
-all of that, numbers to nine digits, so that moving code changes no result.
+Each is what one real run wrote: of every kind one that is complete; of benchmark, stress and eval
+also one whose server failed, one that was cut and one that was cut and resumed. `--render` keeps
+the journals and only makes again what is made from them: the result files, their tables, and
+comparisons of them. The tests compare all of that, numbers to nine digits, so that moving code
+changes no result.
 """
 
 from __future__ import annotations
@@ -20,14 +21,19 @@ import tempfile
 import threading
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from support.embedding_server import EmbeddingFacade
 from support.eval_servers import Assessor, Pupil, eval_set, question
+from support.fleet import OllamaFleet
+from support.gpu_server import Gpu, GpuOllama
+from support.rated_server import Rated, RatedFacade
 from support.scripted import OllamaFacade, Request, ScriptedServer, Steps, sized
 from support.slot_server import SlotServer
 from support.stalling_server import Stalling
+from support.tuned_server import WordCounting
 
 from pytest_llamaburn import registry
 from pytest_llamaburn.commands import main
@@ -52,6 +58,27 @@ _KEEP = (
     "from pytest_llamaburn.commands import main; sys.exit(main(sys.argv[1:]))"
 )
 _QUIET = "--gpu-provider=host"
+# Of each further kind: what makes its server, and its arguments.
+SINGLES: dict[str, tuple[Callable[[], Any], str]] = {
+    "bakeoff": (OllamaFleet, "a b --warmup=0 --iterations=2 --rounds=2 --no-early-stop"),
+    "chat": (lambda: RatedFacade(rated=Rated(context=2048)), "--turns=2 --isl=16 --osl=4"),
+    "depth": (
+        lambda: RatedFacade(rated=Rated(context=2048)),
+        "--depths=0,128,2k --isl=16,32,48 --osl=4 --iterations=2",
+    ),
+    "embed": (EmbeddingFacade, "--batch=1,4 --isl=8,32 --iterations=3 --warmup=1"),
+    "fit": (
+        lambda: GpuOllama(gpu=Gpu(holds=9472)),
+        "--edge=2048 --iterations=1 --osl=4 --max-ctx=16384",
+    ),
+    "tune": (
+        WordCounting,
+        (
+            "tiny --option=num_thread=1,2 --iterations=3 --answers=1 --isl=40 --osl=4 --warmup=1 "
+            "--objective=prefill"
+        ),
+    ),
+}
 
 
 def keeping(cwd: Path, *args: str) -> subprocess.Popen[bytes]:
@@ -227,6 +254,14 @@ def evals() -> None:
         )
 
 
+def singles() -> None:
+    """Record one run of each further kind."""
+    for kind, (serve, words) in SINGLES.items():
+        with directory() as cwd, ScriptedServer(serve()) as server:
+            keeping(cwd, kind, *words.split(), f"--host={server.host}", _QUIET).wait()
+            save(f"{kind}-complete", cwd)
+
+
 def _eval(cwd: Path, names: tuple[str, ...], model: str, judge: str) -> tuple[str, ...]:
     asked = eval_set(cwd, *(question(name, scorer="includes") for name in names))
     return (
@@ -244,4 +279,5 @@ if __name__ == "__main__":
         benchmarks()
         loads()
         evals()
+        singles()
     render()

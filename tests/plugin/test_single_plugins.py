@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from support.embedding_server import EmbeddingFacade
 from support.plugin_sessions import pytest_session
 from support.rated_server import RatedFacade
 from support.scripted import ScriptedServer
@@ -54,3 +55,21 @@ def test_a_users_test_gets_the_results_and_fails_by_its_thresholds(
     result.stdout.fnmatch_lines([f"*{gate}: fail: *"])
     (path,) = (pytester.path / "results" / f"{kind}s").glob("*.json")
     assert '"status": "complete"' in path.read_text()
+
+
+def test_a_users_test_gets_embeddings_and_fails_by_its_thresholds(
+    pytester: pytest.Pytester,
+) -> None:
+    pytester.makepyfile(
+        USER_TEST.format(
+            kind="embed",
+            expected='[c["batch"] for c in found["cells"]] == [1, 2]',
+            gate="checks_failed>1",
+        )
+    )
+    asked = ("--llamaburn-batch=1,2", "--llamaburn-embed-isl=4", "--llamaburn-embed-iterations=1")
+    with ScriptedServer(EmbeddingFacade()) as server:
+        options = (f"--llamaburn-host={server.host}", "--llamaburn-model=tiny:latest", *asked)
+        result = pytest_session(pytester, *options, *OPTIONS[:2])
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(["*checks_failed>1: fail: *"])

@@ -36,6 +36,7 @@ GUIDES = (
     "chat.md",
     "ci.md",
     "depth.md",
+    "embed.md",
     "eval.md",
     "eval_sets.md",
     "fit.md",
@@ -48,7 +49,7 @@ GUIDES = (
 )
 WRITTEN = {"README.md": README, **PAGES}
 ENVIRONMENTS = {"py311", "py312", "py313", "py314", "lint", "types", "live", "docs", "pkg", "bench"}
-RUNS = ("bakeoff", "benchmark", "chat", "depth", "eval", "fit", "stress", "tune")
+RUNS = ("bakeoff", "benchmark", "chat", "depth", "embed", "eval", "fit", "stress", "tune")
 
 
 def commands(program: str) -> Iterator[str]:

@@ -33,7 +33,7 @@ def test_code_outside_of_kinds_names_no_kind_of_run(path: Path) -> None:
 
 
 def test_kinds_of_runs_are_told_from_kinds_of_files_that_no_run_writes() -> None:
-    names = ["bakeoff", "benchmark", "chat", "depth", "eval", "fit", "stress", "tune"]
+    names = ["bakeoff", "benchmark", "chat", "depth", "embed", "eval", "fit", "stress", "tune"]
     assert [kind.name for kind in _kind.own()] == names
     assert not isinstance(_kind.named("comparison"), _kind.RunKind)
 

@@ -12,9 +12,11 @@ import psutil
 import pytest
 from support.command_line import results_in, run_cli
 from support.eval_servers import eval_set, evals_in, question
+from support.pooled_gguf import pooled
 from support.real_ollama import MODEL, RealOllama, require
 from support.scripted import settings_for
 
+from pytest_llamaburn.backends import _catalogue
 from pytest_llamaburn.backends._ollama_client import Client
 from pytest_llamaburn.backends.ollama import Backend
 from pytest_llamaburn.store import results
@@ -247,3 +249,24 @@ def test_fit_predicts_what_a_real_ollama_takes(ollama: RealOllama, tmp_path: Pat
     taken = [step["total_bytes"] for step in steps]
     assert taken[3] - taken[2] == pytest.approx(2048 * (23_040 + 1024), rel=0.01)
     assert "30 layers, 9 heads, 3 KV heads, 96.6 MB of weights" in done.stderr
+
+
+def test_a_chat_model_is_refused_as_an_embedder(ollama: RealOllama, tmp_path: Path) -> None:
+    done = run_cli("embed", MODEL, f"--host={ollama.host}", cwd=tmp_path, check=4)
+    assert f"{MODEL} at {ollama.host} embeds no text: unsupported (501): " in done.stderr
+    assert not (tmp_path / "results" / "embeddings").exists()
+
+
+def test_embeddings_of_a_real_ollama_are_right(ollama: RealOllama, tmp_path: Path) -> None:
+    source = _catalogue.fetch("smollm2-135m", quiet=True)
+    ollama.create("embedder", pooled(source, tmp_path / "pooled.gguf"))
+    small = ("--batch=1,3", "--isl=8,2k", "--iterations=1", "--num-ctx=512", "--warmup=0")
+    run_cli("embed", "embedder", f"--host={ollama.host}", *small, cwd=tmp_path)
+    (path,) = (tmp_path / "results" / "embeddings").glob("*.json")
+    document = json.loads(path.read_text())
+    assert results.check(document) is None
+    found = document["results"]
+    assert [check["passed"] for check in found["checks"]] == [True, True, True]
+    assert found["vectors"]["dimension"] == 576
+    assert [cell["tokens_per_text"] for cell in found["cells"]] == [8, 8, None, None]
+    assert found["errors"] == {"context_overflow": 1}

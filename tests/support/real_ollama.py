@@ -77,7 +77,7 @@ class RealOllama:
             self._process = self._start("serve", stdout=log, start_new_session=True)
             undo.callback(self._stop)
             self._wait_for_version()
-            self._create_model()
+            self.create(MODEL, _catalogue.fetch("smollm2-135m", quiet=True))
             self._undo = undo.pop_all()
         return self
 
@@ -121,10 +121,10 @@ class RealOllama:
         finally:
             connection.close()
 
-    def _create_model(self) -> None:
-        source = _catalogue.fetch("smollm2-135m", quiet=True)
+    def create(self, name: str, source: Path) -> None:
+        """Make a model of a GGUF file."""
         (self._directory / "Modelfile").write_text(f"FROM {source}\n", encoding="utf-8")
-        with self._start("create", MODEL, "-f", "Modelfile", stdout=subprocess.PIPE) as creating:
+        with self._start("create", name, "-f", "Modelfile", stdout=subprocess.PIPE) as creating:
             try:
                 said, _ = creating.communicate(timeout=_CREATE_S)
             except subprocess.TimeoutExpired:

@@ -14,10 +14,23 @@ import numpy as np
 
 from pytest_llamaburn.errors import ServerError
 from support.rated_server import Cost, Rated, RatedBackend
+from support.scripted import OllamaFacade, Request, Steps
 
 if TYPE_CHECKING:
     from pytest_llamaburn.backends._base import Model
     from pytest_llamaburn.trace import Event
+
+
+class WordCounting(OllamaFacade):
+    """An Ollama that counts the words of a prompt as its tokens, and ten more."""
+
+    def __call__(self, request: Request) -> Steps:
+        """Return the steps for a request."""
+        asked = request.json if request.path == "/api/chat" else {}
+        if asked.get("messages"):
+            words = sum(len(str(message["content"]).split()) for message in asked["messages"])
+            self.final = {"prompt_eval_count": words + 10, "eval_count": 2}
+        return super().__call__(request)
 
 
 @dataclass

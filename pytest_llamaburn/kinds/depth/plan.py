@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_llamaburn.errors import SettingsError
+from pytest_llamaburn.kinds._counts import counts
 
 if TYPE_CHECKING:
     from pytest_llamaburn.kinds.depth.settings import Depth
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 PREFILL, DECODE = "prefill", "decode"
 LEAST_LENGTHS = 3  # of prompts; two points have a slope, but no interval
 SPARE = 16  # tokens of the context that no plan uses: texts are a little longer than planned
-_COUNT = re.compile(r"(\d{1,8})(k?)$")
 
 
 class Place(NamedTuple):
@@ -24,22 +23,6 @@ class Place(NamedTuple):
     part: str
     tokens: int
     iteration: int
-
-
-def counts(text: str, option: str) -> list[int]:
-    """Return numbers of tokens from a text such as `0,512,2k`, ascending, each once.
-
-    Raises SettingsError if the text is anything else.
-    """
-    found = set()
-    for word in text.split(","):
-        match = _COUNT.match(word.strip().lower())
-        if not match:
-            raise SettingsError(
-                f"{option}: '{word.strip()}' is refused: write numbers of tokens, as 0,512,2k"
-            )
-        found.add(int(match[1]) * (1024 if match[2] else 1))
-    return sorted(found)
 
 
 def depths(settings: Depth) -> list[int]:

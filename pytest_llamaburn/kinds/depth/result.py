@@ -9,6 +9,7 @@ from pydantic import Field
 from pytest_llamaburn import gates, metrics
 from pytest_llamaburn.documents import Distribution, Document
 from pytest_llamaburn.kinds import _single
+from pytest_llamaburn.kinds._counts import counts
 from pytest_llamaburn.kinds._file import Part, RequestFacts, Results, RunFile, request_model
 from pytest_llamaburn.kinds.depth import insights, plan
 from pytest_llamaburn.kinds.depth.comparable import Comparison
@@ -101,7 +102,7 @@ def found(rows: Sequence[Any], depths: str, past: Mapping[str, str]) -> Document
     `past` has the reason of each depth that is past the loaded context.
     """
     good: list[Any] = [row for row in _single.good(rows) if row["part"] == DECODE]
-    asked = plan.counts(depths, "--depths")
+    asked = counts(depths, "--depths")
     return {
         "depths": [_rates(depth, _of(rows, depth), past.get(str(depth))) for depth in asked],
         "summary": metrics.summary(good, rows),

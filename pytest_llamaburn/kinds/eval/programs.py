@@ -45,7 +45,7 @@ def _distributions(items: Sequence[Item]) -> Document:
     """Return what was measured of programs that are right, by the names of the measures."""
     names = {name for item in items for name in _measured(item["question"]["scorer"]).values()}
     units = {one.name: one.unit for one in PROGRAMS if one.name in names}
-    return measured.distributions(_numbers(items), units, "no answer is right")
+    return measured.distributions(_numbers(items), units, "no answer is known to be right")
 
 
 def values(document: Mapping[str, Any], name: str) -> list[float]:
@@ -76,7 +76,7 @@ def sheets(found: Document | None) -> Iterator[Sheet]:
             if n not in known
         ]
     rows = [row_of(name, one) for name, one in known.items()]
-    yield Sheet("programs that are right", facts, rows, [], empty="no answer is right")
+    yield Sheet("programs that are right", facts, rows, [], empty="no answer is known to be right")
     groups = found.get("by_category", {})  # not in files of earlier versions
     if known and len(groups) > 1:
         yield _by_category(groups, [*known])

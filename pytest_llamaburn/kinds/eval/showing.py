@@ -1,6 +1,7 @@
 """What judges of an eval see and hear: media of a question, and picture or sound of an answer.
 
-Images are sent to judges at most 1568 pixels long, which is what providers look at.
+Images are sent to judges at most 1568 pixels long, which is what providers look at. Of a video,
+they get some of the frames that the model saw.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pytest_llamaburn import modalities
 from pytest_llamaburn.judges import Shown
 from pytest_llamaburn.media import Base64, Medium
+from pytest_llamaburn.modalities import video
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -22,6 +24,7 @@ _MOST_PIXELS: Final = 1568
 _IMAGE_TOKENS, _PICTURE_TOKENS = 5000, 1600  # the most that is billed; of a picture of 640 × 480
 _TOKENS_A_SECOND: Final = 35  # the most that is billed for sound
 _UNKNOWN_S: Final = 60.0
+_STILLS: Final = 8  # frames of a video
 
 
 def media(
@@ -42,6 +45,10 @@ def _of_question(question: Question, row: Mapping[str, Any], settings: Any) -> I
             yield Shown("image", "question", _IMAGE_TOKENS, read)
         elif entry["kind"] == "audio":
             yield Shown("audio", "question", _sound_tokens(one.get("seconds")), read)
+        elif entry["kind"] == "video":
+            for time in video.stills(one, settings, _STILLS):
+                frame = partial(_still, dict(entry), time, settings)
+                yield Shown("image", "video", _PICTURE_TOKENS, frame)
 
 
 def _of_answer(row: Mapping[str, Any], settings: Any) -> Iterator[Shown]:
@@ -59,6 +66,11 @@ def _picture(data: str) -> Shown:
 
 def _sound_tokens(seconds: float | None) -> int:
     return math.ceil((seconds or _UNKNOWN_S) * _TOKENS_A_SECOND)
+
+
+def _still(entry: dict[str, Any], time: float, settings: Any) -> Medium:
+    """Return a frame of a video; raises DatasetError if it cannot be read any more."""
+    return video.still(modalities.located(entry), time, settings)
 
 
 def _read(entry: dict[str, Any], settings: Any) -> Medium:

@@ -40,8 +40,8 @@ def slots_inferred(document: Document) -> Finding | None:
     embedded = document["server"]["kind"] == "embedded"
     names = "--slots" if embedded else "OLLAMA_NUM_PARALLEL, --parallel"
     text = (
-        f"The server serves {counted(slots, 'request')} at once; more clients wait. Raise its "
-        f"number of slots ({names}) if there is memory for their contexts."
+        f"The server serves about {counted(slots, 'request')} at once; more clients wait. Raise "
+        f"its number of slots ({names}) if there is memory for their contexts."
     )
     return text, {"slots": slots}
 

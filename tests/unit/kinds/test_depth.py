@@ -13,6 +13,7 @@ from support.single_runs import prepared
 from pytest_llamaburn import gates
 from pytest_llamaburn.errors import SettingsError, StoppedError
 from pytest_llamaburn.kinds._comparable import Choice
+from pytest_llamaburn.kinds._counts import counts
 from pytest_llamaburn.kinds.depth import charts, comparable, insights, plan, result, table
 from pytest_llamaburn.kinds.depth.measures import MEASURES
 from pytest_llamaburn.kinds.depth.run import DepthRun
@@ -189,7 +190,7 @@ def test_bad_input_is_one_sentence(asked: dict[str, Any], words: str) -> None:
 
 
 def test_depths_are_read_in_tokens_and_in_thousands() -> None:
-    assert plan.counts(" 4k,0, 512,0", "--depths") == [0, 512, 4096]
+    assert counts(" 4k,0, 512,0", "--depths") == [0, 512, 4096]
 
 
 def document(found: dict[str, Any], run_id: str = "a") -> dict[str, Any]:

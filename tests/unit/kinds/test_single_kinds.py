@@ -11,7 +11,13 @@ from pytest_llamaburn.kinds import _kind
 from pytest_llamaburn.kinds._kind import Item
 from pytest_llamaburn.option import model_of
 
-REQUESTS = {"depth": 5 * 4 * 5, "chat": 3 * 15 + 2, "fit": 3 * 5, "tune": 6 * 5 * 2}
+REQUESTS = {
+    "depth": 5 * 4 * 5,
+    "embed": 10 * 3 * 2,
+    "chat": 3 * 15 + 2,
+    "fit": 3 * 5,
+    "tune": 6 * 5 * 2,
+}
 MORE = {"tune": {"option": ("num_batch=128,512", "num_thread=1,2,4")}}
 
 

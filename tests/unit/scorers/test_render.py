@@ -126,9 +126,9 @@ def test_frame_rates_are_those_of_successful_renderings() -> None:
 def test_without_a_success_the_rate_is_unknown_with_a_reason() -> None:
     found = programs.of([item(False, render_success=0, fps=115.0)])
     assert found["programs"]["measured"]["fps"]["mean"] is None
-    assert found["programs"]["measured"]["fps"]["reason"] == "no answer is right"
+    assert found["programs"]["measured"]["fps"]["reason"] == "no answer is known to be right"
     (sheet,) = programs.sheets(found["programs"])
-    assert (sheet.rows, sheet.empty) == ([], "no answer is right")
+    assert (sheet.rows, sheet.empty) == ([], "no answer is known to be right")
     other: Any = {**item(True), "question": {"scorer": "exact"}}
     assert programs.of([other]) == {}
 
