@@ -9,6 +9,7 @@ import pytest
 from support.stress_documents import Taken, saved_stress, stress_document
 from support.virtual_llama import Llama, loaded
 
+from pytest_llamaburn.capacity.users import Users
 from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.kinds.stress import most_users, plan, twin
 from pytest_llamaburn.kinds.stress.measures import MEASURES
@@ -85,7 +86,7 @@ def test_gates_read_the_prediction_and_its_error(document: Document) -> None:
 def test_the_stored_model_predicts_the_same_again(document: Document) -> None:
     model = json.loads(json.dumps(document["results"]["service"]))
     assert twin.restored(model) == twin.restored(document["results"]["service"])
-    asked = twin.Users(12, (1.0, 3.0), 300, None, 10_000.0)
+    asked = Users(12, (1.0, 3.0), 300, None, 10_000.0)
     assert twin.predicted(model, asked) == document["results"]["twin"]["predicted"]
 
 
@@ -141,7 +142,7 @@ def test_a_sweep_has_the_model_and_one_level_has_a_reason(
 
 def test_the_most_users_are_those_at_which_the_slo_is_just_kept(document: Document) -> None:
     model = twin.restored(document["results"]["service"])
-    asked = twin.Users(1, (1.0, 3.0), deadline_ms=10_000.0)
+    asked = Users(1, (1.0, 3.0), deadline_ms=10_000.0)
     found = most_users.most_users(model, "ttft_ms<1000", asked)
     low, high = found["interval"]
     assert low <= found["users"] <= high
@@ -154,7 +155,7 @@ def test_the_most_users_are_those_at_which_the_slo_is_just_kept(document: Docume
 
 def test_an_slo_that_nobody_keeps_or_is_not_predicted_says_so(document: Document) -> None:
     model = twin.restored(document["results"]["service"])
-    found = most_users.most_users(model, "ttft_ms<1", twin.Users(1))
+    found = most_users.most_users(model, "ttft_ms<1", Users(1))
     assert (found["users"], found["reason"]) == (0, "a single user does not keep it")
     with pytest.raises(SettingsError, match="--slo: 'queue_ms<3' is refused: it is not predicted"):
         most_users.bounds_of("queue_ms<3")
