@@ -90,14 +90,14 @@ def _rates(fitted: Service, seen: Observations) -> Iterator[Broken]:
         yield Broken(
             "prefill",
             f"prompts took {_more(ratio)} to read than in the load that was measured before: the "
-            "rate depends on more than their tokens and the batch",
+            "machine had more or less other work, or the rate depends on more than their tokens",
         )
     expected_ms = (seen.writes.clean * steps).sum()
     if expected_ms > 0 and abs(ratio := seen.writes.clean_ms.sum() / expected_ms - 1) > NEAR:
         yield Broken(
             "decode",
             f"tokens took {_more(ratio)} to write than in the load that was measured before: the "
-            "rate depends on more than the batch",
+            "machine had more or less other work, or the rate depends on more than the batch",
         )
 
 
