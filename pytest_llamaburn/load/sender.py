@@ -16,7 +16,7 @@ from pytest_llamaburn.load.prompts import conversation
 from pytest_llamaburn.load.rows import row_of
 from pytest_llamaburn.load.status import RECENT_S
 from pytest_llamaburn.load.step import CLIENTS, Step
-from pytest_llamaburn.load.think import think_seconds
+from pytest_llamaburn.load.think import pause_s, think_seconds
 from pytest_llamaburn.trace import answered
 
 if TYPE_CHECKING:
@@ -258,7 +258,7 @@ class Sender:
             wanted = visit.wanted
             clients = len(range(wanted.worker, int(step.level), wanted.workers))
             requests = self._requests(step, visit, start_ns)
-            pause = self._pause if self._settings.think_time else None
+            pause = self._pause if self._settings.think_time and step.pauses else None
             await closed_loop(requests, clients, self._servers.line, self._send, note, pause)
         else:
             arriving = self._arrivals(step, visit, start_ns, burst=burst)
@@ -323,9 +323,9 @@ class Sender:
         return note
 
     async def _pause(self, first: bool) -> None:
-        """Pause between two requests; at first a client is somewhere in the middle of a pause."""
-        shortest, longest = think_seconds(self._settings.think_time)
-        await asyncio.sleep(self._pauses.uniform(0.0 if first else shortest, longest))
+        """Pause between two requests."""
+        bounds = think_seconds(self._settings.think_time)
+        await asyncio.sleep(pause_s(bounds, self._pauses.uniform, first=first))
 
 
 def due_times(

@@ -265,7 +265,8 @@ def pieces(visits: Sequence[Visit], excluded: Excluded) -> list[Piece]:
     """
     found = []
     for visit in visits:
-        load = measuring_window.Load(visit.load.level, visit.load.unit, excluded.pause_ns)
+        pause_ns = excluded.pause_ns if visit.load.pauses else 0.0
+        load = measuring_window.Load(visit.load.level, visit.load.unit, pause_ns)
         counts = {id(row) for row in kept(visit, excluded)}
         rows = [row for row in visit.rows if not unsent(row)]
         rows.sort(key=lambda row: row.scheduled_ns)

@@ -32,11 +32,13 @@ from pytest_llamaburn.kinds.stress import (
     machines,
     measures,
     plan,
+    twin,
 )
 from pytest_llamaburn.kinds.stress.comparable import Comparison
 from pytest_llamaburn.kinds.stress.levels import Visit
+from pytest_llamaburn.kinds.stress.twin import ServiceModel, Twin
 from pytest_llamaburn.load import rows
-from pytest_llamaburn.load.rows import request_of
+from pytest_llamaburn.load.rows import request_of, unsent
 from pytest_llamaburn.load.step import CLIENTS, SERVER_GONE, Step, StepHealth
 
 if TYPE_CHECKING:
@@ -114,6 +116,9 @@ class StressResults(Part):
     stop_reason: str | None
     hosts: list[Document] | None = None
     nodes: list[Document] | None = None
+    service: ServiceModel | None = None
+    service_reason: str | None = None
+    twin: Twin | None = None
     gates: list[GateVerdict]
 
 
@@ -164,6 +169,7 @@ def build(record: Record) -> Document:
     energy, samples = profiles.facts(profile, profile.total()), profile.samples()
     results["idle"] = sustained.idle(samples)
     results["sustained"] = _sustained(visits, load, profile.timelines)
+    results |= _twin(visits, load, config)
     results["cost"] = _energy.price(config, profile, results["totals"], energy.get("reason"))
     document: Document = {
         **opening(header, status(record, len(good), done=_cut(record) is None)),
@@ -231,7 +237,9 @@ def _load(visits: Sequence[Visit], record: Record) -> tuple[findings.Load, list[
     windows_sent = [_energy.window(row) for visit in visits for row in visit.rows]
     lines = _energy.lines(record.profile, windows_sent)
     baseline = [request_of(row) for visit in _baseline(visits) for row in visit.rows]
-    sent = sorted(_loaded(visits), key=lambda visit: (visit.load.level, visit.number))
+    sent = sorted(
+        _loaded(visits, config["mode"]), key=lambda visit: (visit.load.level, visit.number)
+    )
     found, summaries = [], []
     for _, group in groupby(sent, key=lambda visit: visit.load[:2]):
         every = [visit.own for visit in group]
@@ -255,6 +263,8 @@ def _load(visits: Sequence[Visit], record: Record) -> tuple[findings.Load, list[
         summaries.append(summary)
     deadline_s = record.facts.get("baseline", {}).get("deadline_s", 0.0)
     unit = sent[0].load.unit if sent else CLIENTS
+    if config["mode"] == plan.TWIN:
+        config = {**config, "think_time": None}  # the clients of its levels do not pause
     load = findings.Load(found, baseline, config, deadline_s, unit, _cut(record))
     return load, summaries
 
@@ -276,8 +286,28 @@ def _baseline(visits: Iterable[Visit]) -> list[Visit]:
     return [visit for visit in visits if visit.number == BASELINE and visit.rows]
 
 
-def _loaded(visits: Iterable[Visit]) -> list[Visit]:
-    return [visit for visit in visits if visit.number != BASELINE and visit.rows]
+def _loaded(visits: Iterable[Visit], mode: str) -> list[Visit]:
+    """Return the visits to levels; the load of users that a twin predicts is none."""
+    return [
+        visit
+        for visit in visits
+        if visit.number != BASELINE and visit.rows and not _of_users(visit, mode)
+    ]
+
+
+def _of_users(visit: Visit, mode: str) -> bool:
+    return mode == plan.TWIN and visit.load.pauses and visit.number != BASELINE
+
+
+def _twin(visits: Sequence[Visit], load: findings.Load, config: Document) -> Document:
+    """Return the model of the server, and what it predicts for the users of a twin."""
+    mode = config["mode"]
+    runs = [[row for row in visit.own.rows if not unsent(row)] for visit in visits]
+    measured = [run for visit, run in zip(visits, runs, strict=True) if not _of_users(visit, mode)]
+    found = twin.fitted(measured, len(load.levels))
+    last = next((visit for visit in visits if _of_users(visit, mode)), None)
+    sent = last and twin.Sent(last.load, last.rows, load.deadline_s)
+    return {**found, "twin": twin.twin(found["service"], config, sent)}
 
 
 def _cut(record: Record) -> str | None:
@@ -358,7 +388,7 @@ def _recovery(visits: Iterable[Visit]) -> Document | None:
 def _sustained(
     visits: Sequence[Visit], load: findings.Load, read: Sequence[timeline.Timeline]
 ) -> Document | None:
-    long = _loaded(visits)
+    long = _loaded(visits, load.config["mode"])
     if load.config["mode"] != "sustained" or not long:
         return None
     visit = long[-1]

@@ -19,7 +19,7 @@ from pytest_llamaburn.load import clock_error, prompts, rows
 from pytest_llamaburn.load.nodes import Nodes
 from pytest_llamaburn.load.sender import RequestRange, Sender
 from pytest_llamaburn.load.status import LoadStatus
-from pytest_llamaburn.load.step import CLIENTS, SERVER_GONE, Step, StepHealth
+from pytest_llamaburn.load.step import SERVER_GONE, Step, StepHealth
 from pytest_llamaburn.load.workers import Workers, setup_of
 from pytest_llamaburn.option import changed
 from pytest_llamaburn.store import journal, results
@@ -187,7 +187,7 @@ class StressRun(Run):
 
     async def _baseline(self) -> Baseline:
         """Measure a single client; raises NothingMeasuredError if all its requests fail."""
-        seen = await self._take(0, Step(1, CLIENTS, plan.BASELINE_REQUESTS))
+        seen = await self._take(0, plan.baseline(self.settings))
         good = [r for r in seen if r.failure is None and r.first_ns is not None]
         if not good:
             kinds = ", ".join(Counter(r.failure for r in seen if r.failure))
@@ -269,7 +269,7 @@ class StressRun(Run):
         """Return whether the client has been too slow in this visit; False without requests."""
         self._worst = self._worst.worst(health)
         seen = [*self._seen.get(wanted[:2], {}).values()]
-        pause_ns = plan.longest_think_ns(self.settings.think_time)
+        pause_ns = plan.longest_think_ns(self.settings.think_time) if step.pauses else 0.0
         load = measuring_window.Load(step.level, step.unit, pause_ns)
         lost = isinstance(self._sender, Nodes) and bool(self._sender.losses)
         return lost or (bool(seen) and levels.client_limited(seen, load, self._worst))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pytest_llamaburn import gates
 from pytest_llamaburn.energy import words as power
-from pytest_llamaburn.kinds.stress import axis, several
+from pytest_llamaburn.kinds.stress import axis, several, users_table
 from pytest_llamaburn.kinds.stress import chart as _chart
 from pytest_llamaburn.kinds.stress.measures import POINTS
 from pytest_llamaburn.tables import (
@@ -52,7 +52,7 @@ _WORDS = 2
 
 
 def sheets(document: Document, path: Path) -> Iterator[Sheet]:
-    """Yield the table of a stress run."""
+    """Yield the table of a stress run, and that of the users of a twin."""
     found = document["results"]
     facts = [server(document), machine(document["environment"]), _load(document)]
     columns = (*COLUMNS, *(_GOODPUT if document["config"]["slo"] else ()))
@@ -63,6 +63,8 @@ def sheets(document: Document, path: Path) -> Iterator[Sheet]:
     yield Sheet(*about, empty="no level was measured")
     if found.get("hosts"):
         yield _by_host(found)
+    if found.get("twin"):
+        yield users_table.sheet(document)
 
 
 def _by_host(found: Document) -> Sheet:
