@@ -35,6 +35,7 @@ from pytest_llamaburn.kinds.stress.settings import Stress
 from pytest_llamaburn.load._metronome import Schedule, Server
 from pytest_llamaburn.load.rows import Reader, Rows
 from pytest_llamaburn.load.sender import RequestRange, Sender
+from pytest_llamaburn.load.servers import Servers
 from pytest_llamaburn.load.step import CLIENTS, Step
 
 if TYPE_CHECKING:
@@ -129,7 +130,9 @@ def _stress(url: str, clients: int, waves: int) -> Cost:
     step = Step(clients, CLIENTS, requests=clients * waves)
     with TemporaryDirectory() as folder:
         prompts = [Prompt("one", "short", "request")]
-        sender = Sender(backend, Model("scheduled", "scheduled"), prompts, Rows(Path(folder), "w"))
+        sender = Sender(
+            Servers([backend]), Model("scheduled", "scheduled"), prompts, Rows(Path(folder), "w")
+        )
         spent = timed(sender.send(step, RequestRange(0), perf_counter_ns()))
         found = [len(row.gaps_ms) + 1 for row in Reader(Path(folder)).new() if not row.error]
     return Cost(sum(found), spent.cpu_s, spent.wall_s)

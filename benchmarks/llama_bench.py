@@ -20,14 +20,14 @@ from functools import partial
 from pathlib import Path
 from statistics import median, stdev
 from time import monotonic, sleep
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from urllib.error import URLError
 from urllib.request import urlopen
 
 from _report import Line, report
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 _PREFIX = Path.home() / ".cache/llamaburn-dev/ollama-0.32.15"
 _GGUF = Path.home() / ".cache/llamaburn/models/smollm2-135m.gguf"
@@ -42,6 +42,9 @@ _SPEEDS = ("tokens_per_sec", "prompt_tokens_per_sec", "server_tokens_per_sec")
 _READY_WITHIN_S = 60.0
 
 
+Found = TypeVar("Found")
+
+
 class Speeds(NamedTuple):
     """Generated and processed tokens per second, and the tokens of the prompt."""
 
@@ -54,12 +57,12 @@ class Speeds(NamedTuple):
 
 def main() -> int:
     """Compare; return 1 if a goal is missed."""
-    chosen = _arguments()
-    with _serve(chosen) as url:
+    chosen = parser(__doc__).parse_args()
+    with serve(chosen) as url:
         ours = partial(_ours, chosen, url)
         shape = ours()
         bench = partial(_bench, chosen, shape)
-        pairs = [_pair(bench, ours, turn) for turn in range(chosen.pairs)]
+        pairs = [pair(bench, ours, turn) for turn in range(chosen.pairs)]
     theirs, measured = zip(*pairs, strict=True)
     depth = (
         f"{shape.uncached} uncached prompt tokens after {shape.cached}, {chosen.tokens} answered"
@@ -70,8 +73,9 @@ def main() -> int:
     return report(title, [*lines, Line("tg ours / the server's own", own, "")])
 
 
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+def parser(about: str | None) -> argparse.ArgumentParser:
+    """Return the arguments of a comparison with llama-bench."""
+    parser = argparse.ArgumentParser(description=about)
     prefix = Path(os.environ.get("LLAMABURN_OLLAMA_PREFIX") or _PREFIX)
     parser.add_argument("--bin", type=Path, default=prefix / "lib/ollama", help="the build")
     parser.add_argument("--model", type=Path, default=_GGUF)
@@ -79,10 +83,11 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--tokens", type=int, default=64, help="length of an answer")
     parser.add_argument("--repetitions", type=int, default=3, help="answers in each turn")
-    return parser.parse_args()
+    return parser
 
 
-def _pair(bench: partial[Speeds], ours: partial[Speeds], turn: int) -> tuple[Speeds, Speeds]:
+def pair(bench: Callable[[], Found], ours: Callable[[], Found], turn: int) -> tuple[Found, Found]:
+    """Return what both tools measure; they begin in turn."""
     if turn % 2:
         return bench(), ours()
     measured = ours()
@@ -102,16 +107,21 @@ def _lines(
     yield Line(f"{name} off by", 100 * abs(median(ratios) - 1), "%", goal_percent)
 
 
-def _bench(chosen: argparse.Namespace, shape: Speeds) -> Speeds:
+def command(chosen: argparse.Namespace) -> list[str]:
+    """Return llama-bench with what all tests share."""
     run = [str(chosen.bin / "llama-bench"), "-m", str(chosen.model), "-t", str(chosen.threads)]
-    run += ["-fa", "1", "-o", "json", "-r", str(chosen.repetitions)]
+    return [*run, "-fa", "1", "-o", "json", "-r", str(chosen.repetitions)]
+
+
+def _bench(chosen: argparse.Namespace, shape: Speeds) -> Speeds:
+    run = command(chosen)
     depth = shape.uncached + shape.cached
-    generated = _test([*run, "-p", "0", "-n", str(chosen.tokens), "-d", str(depth)])
-    processed = _test([*run, "-p", str(shape.uncached), "-n", "0", "-d", str(shape.cached)])
+    generated = test([*run, "-p", "0", "-n", str(chosen.tokens), "-d", str(depth)])
+    processed = test([*run, "-p", str(shape.uncached), "-n", "0", "-d", str(shape.cached)])
     return Speeds(generated, processed)
 
 
-def _test(command: list[str]) -> float:
+def test(command: list[str]) -> float:
     """Return the median speed of the single test of a command."""
     said = subprocess.check_output(command, stderr=subprocess.DEVNULL, text=True)
     (test,) = json.loads(said)
@@ -126,8 +136,8 @@ def _ours(chosen: argparse.Namespace, url: str) -> Speeds:
         what = [f"--prompts={prompts}", f"--max-tokens={chosen.tokens}"]
         often = [f"--iterations={chosen.repetitions}", "--warmup=1"]
         environ = {**os.environ, "TMPDIR": folder}  # a lock of its own, so it never waits
-        command = [*_COMMAND, *where, *what, *often]
-        subprocess.run(command, env=environ, stdout=subprocess.DEVNULL, check=True)
+        words = [*_COMMAND, *where, *what, *often]
+        subprocess.run(words, env=environ, stdout=subprocess.DEVNULL, check=True)
         (path,) = Path(folder).glob("benchmarks/*.json")
         runs = json.loads(path.read_text(encoding="utf-8"))["results"]["runs"]
     return _speeds(runs)
@@ -141,7 +151,7 @@ def _speeds(runs: list[dict[str, Any]]) -> Speeds:
 
 
 @contextmanager
-def _serve(chosen: argparse.Namespace) -> Iterator[str]:
+def serve(chosen: argparse.Namespace) -> Iterator[str]:
     """Run a llama-server of the same build; yield its address once it is ready."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]

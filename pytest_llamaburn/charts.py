@@ -100,13 +100,18 @@ class Span(NamedTuple):
 
 
 class Forest(NamedTuple):
-    """A chart of intervals below each other; `margin` is the band around 0 that does not matter."""
+    """A chart of intervals below each other.
+
+    `margin` is the band around 0 that does not matter. Intervals that go beyond `reach` on either
+    side of 0 end there with an arrow, so that a wide one does not make the others small.
+    """
 
     title: str
     x: Axis
     spans: Sequence[Span]
     margin: float | None = None
     note: str = ""
+    reach: float | None = None
 
 
 Chart: TypeAlias = Plot | Forest
@@ -186,12 +191,14 @@ def _edges(low: float, high: float, bins: int, *, log: bool) -> list[float]:
         half = abs(low) / 20 or 0.5
         return [low - half, high + half]
     if log:
-        step = math.log(high / low) / bins
+        step = (math.log(high) - math.log(low)) / bins  # their ratio may be too large
         return [low * math.exp(i * step) for i in range(bins)] + [high]
     return [low + i * (high - low) / bins for i in range(bins)] + [high]
 
 
 def _bin(value: float, edges: Sequence[float], *, log: bool) -> int:
     low, high, last = edges[0], edges[-1], len(edges) - 2
-    share = math.log(value / low) / math.log(high / low) if log else (value - low) / (high - low)
+    if log:
+        value, low, high = math.log(value), math.log(low), math.log(high)
+    share = (value - low) / (high - low)
     return min(last, int(share * (last + 1)))

@@ -71,6 +71,14 @@ class Outcome(TypedDict):
     energy_wh: float | None
 
 
+class ToolCall(TypedDict):
+    """A call: the name of the tool and the arguments; `fault` says why a part is unreadable."""
+
+    name: str | None
+    arguments: dict[str, Any] | None
+    fault: str | None
+
+
 class RequestRow(Outcome):
     """A finished request of a run; kinds of run add what they asked."""
 

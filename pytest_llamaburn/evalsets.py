@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pytest_llamaburn import criteria, datasets, files, measures, media, metrics, registry
 from pytest_llamaburn.errors import DatasetError, SettingsError
+from pytest_llamaburn.evalset_file import eval_set_model
 from pytest_llamaburn.program_measures import PROGRAMS
 from pytest_llamaburn.registry import unknown
 from pytest_llamaburn.sound_measures import SOUND, WRITTEN
+from pytest_llamaburn.structure_measures import STRUCTURE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
-
-    from pydantic import BaseModel
 
     from pytest_llamaburn.criteria import Criterion
 
@@ -74,7 +74,6 @@ class Question(NamedTuple):
 
 
 _FIRST_FIELDS: Final = 9
-NO_CATEGORY: Final = "custom"  # the category of a question without one
 
 
 class Example(NamedTuple):
@@ -149,8 +148,10 @@ def eval_set(
     own = _own_criteria(checked.criteria, path)
     if any(entry.media for entry in checked.questions):
         _check_modality(checked.modality, path)
+    tools = {tool.name: tool.model_dump() for tool in checked.tools}
+    with_media = folder or path.parent
     questions = tuple(
-        _question(entry, own)._replace(media=_media(entry, checked.modality, folder or path.parent))
+        _question(entry, own, tools)._replace(media=_media(entry, checked.modality, with_media))
         for entry in checked.questions
     )
     first: dict[str, str] = {}
@@ -193,7 +194,7 @@ def _media(entry: Any, modality: str, folder: Path) -> tuple[dict[str, Any], ...
 
 def checked_criterion(found: Criterion) -> Criterion:
     """Return a user's criterion unchanged; raises ValueError if its name is already in use."""
-    taken = {m.name for m in (*measures.ANSWERS, *PROGRAMS, *SOUND, *WRITTEN)} | {
+    taken = {m.name for m in (*measures.ANSWERS, *PROGRAMS, *SOUND, *WRITTEN, *STRUCTURE)} | {
         *_TAKEN,
         *measures.names(metrics.MEASURES),
     }
@@ -244,9 +245,16 @@ def _faults(question: Question, own: dict[str, Criterion]) -> Iterator[tuple[str
             yield from module.faults(question)
 
 
-def _question(entry: Any, defined: dict[str, Criterion]) -> Question:
-    """Return a checked entry as a Question; all other fields become its options."""
+def _question(
+    entry: Any, defined: dict[str, Criterion], tools: dict[str, dict[str, Any]]
+) -> Question:
+    """Return a checked entry as a Question; all other fields become its options.
+
+    A tool that the set defines stands for its name; an unknown name stays, as a fault.
+    """
     given = {k: v for k, v in entry.model_dump(by_alias=True).items() if v is not None}
+    if "tools" in given:
+        given["tools"] = [t if isinstance(t, dict) else tools.get(t, t) for t in given["tools"]]
     own = {name: given.pop(name) for name in Question._fields if name in given}
     own["options"] = {**given, **own["options"]}
     own["criteria"] = tuple(dict.fromkeys(own["criteria"]))
@@ -262,130 +270,3 @@ def digest(content: Any) -> str:
     """Return a short digest of JSON types."""
     text = json.dumps(content, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-@cache
-def eval_set_model() -> type[BaseModel]:
-    """Return the pydantic model of an eval set file; its JSON Schema is made from this model."""
-    from typing import Annotated, Literal, Self
-
-    from pydantic import (
-        BaseModel,
-        BeforeValidator,
-        ConfigDict,
-        Field,
-        FiniteFloat,
-        StringConstraints,
-        WithJsonSchema,
-        model_validator,
-    )
-    from pydantic_core import PydanticCustomError
-
-    text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
-    identifier = Annotated[
-        text, BeforeValidator(datasets.as_text), WithJsonSchema(datasets.TEXT_OR_NUMBER)
-    ]
-    documents = Annotated[
-        list[text],
-        Field(min_length=1),
-        BeforeValidator(lambda given: [given] if isinstance(given, str) else given),
-        WithJsonSchema(datasets.TEXT_OR_TEXTS),
-    ]
-    code = Annotated[str, StringConstraints(min_length=1)]
-
-    class CriterionEntry(BaseModel):
-        """A criterion of your own: name, description for judges, and the meaning of each score.
-
-        With the scale `yes/no`, judges answer yes, which counts as 1, or no, which counts as 0.
-        """
-
-        model_config = ConfigDict(extra="forbid")
-        name: text
-        description: text
-        anchors: (
-            Annotated[dict[Literal["1", "2", "3", "4", "5"], text], Field(min_length=5)] | None
-        ) = None
-        scale: Literal["1 to 5", "yes/no"] = "1 to 5"
-
-        @model_validator(mode="after")
-        def _anchored(self) -> Self:
-            if self.anchors and self.scale == "yes/no":
-                raise PydanticCustomError("anchors", "anchors belong to the scale 1 to 5")
-            return self
-
-    class MadeMedium(BaseModel):
-        """A medium that is made from its description at first use; `sha256` is of its content."""
-
-        model_config = ConfigDict(extra="forbid")
-        make: dict[str, Any]
-        sha256: str
-
-    class Case(BaseModel):
-        """What a program gets as its standard input, and what it prints."""
-
-        model_config = ConfigDict(extra="forbid")
-        input: str
-        output: str
-
-    class EvalQuestion(BaseModel):
-        """One question; the fields from `accept` on are for its scorer.
-
-        Without a scorer, or with `judge`, only judges can score the answer. `accept` lists other
-        right answers, `choices` the texts of A, B, C … in the prompt, `tests` Python statements
-        that call `entry_point`, `cases` what a whole program in `language` prints for an input.
-        `audio` is the path of a recording, `options` has other settings of the scorer. `context`
-        has the documents that the model gets with the question. `media` has the paths of images,
-        recordings or videos, relative to the directory of the set.
-        """
-
-        model_config = ConfigDict(extra="forbid")
-        id: identifier
-        prompt: text
-        reference: identifier | None = None
-        category: text = NO_CATEGORY
-        allow_web_search: bool = False
-        rubric: text | None = None
-        scorer: text | None = None
-        criteria: Annotated[tuple[text, ...], Field(min_length=1)] = criteria.USUAL
-        context: documents | None = None
-        accept: list[text] | None = None
-        choices: Annotated[list[text], Field(min_length=2, max_length=10)] | None = None
-        tolerance: Annotated[FiniteFloat, Field(ge=0)] | None = None
-        pattern: code | None = None
-        schema_: Annotated[dict[str, Any] | None, Field(alias="schema")] = None
-        entry_point: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_]\w*$")] | None = None
-        tests: list[code] | None = None
-        language: Literal["python", "javascript", "c"] | None = None
-        cases: Annotated[list[Case], Field(min_length=1)] | None = None
-        audio: text | None = None
-        media: list[text | MadeMedium] = []
-        options: dict[str, Any] = {}
-
-    class SolvedExample(BaseModel):
-        """A solved question that `--few-shot` shows before those of its category, or before all."""
-
-        model_config = ConfigDict(extra="forbid")
-        prompt: text
-        answer: text
-        category: text | None = None
-
-    class EvalSetFile(BaseModel):
-        """A set of questions for `llamaburn eval --set`.
-
-        `system_prompt` is sent with each question; `--few-shot` shows the `examples`. `modality` is
-        that of the media. `input` has default values for the fields of questions about the media of
-        `--input`.
-        """
-
-        model_config = ConfigDict(extra="forbid")
-        name: text
-        version: str = "1.0"
-        description: str = ""
-        system_prompt: text | None = None
-        examples: list[SolvedExample] = []
-        criteria: list[CriterionEntry] = []
-        modality: text | None = None
-        input: dict[str, Any] = {}
-        questions: Annotated[list[EvalQuestion], Field(min_length=1)]
-
-    return EvalSetFile

@@ -51,6 +51,7 @@ class Option:
         resume: bool = False,
         path: bool = False,
         keys: str = "",
+        listed: bool = False,
     ) -> None:
         """Declare an option.
 
@@ -74,6 +75,7 @@ class Option:
         - `resume=True`: a resumed run may change it.
         - `path`: it names a file or directory; a leading `~` is expanded.
         - `keys`: it may name a server, which is sent the keys in variables of this pattern.
+        - `listed`: its text may be a list, separated by commas; a repeated flag adds to the list.
         """
         self.default, self.help, self.group = default, help, group
         self.short, self.scope, self.env = short, scope, env
@@ -81,6 +83,7 @@ class Option:
         self.bounds, self.choices, self.unit = bounds or {}, choices, unit
         self.bare, self.on, self.modes, self.unless = bare, on, modes, unless
         self.record, self.resume, self.path, self.keys = record, resume, path, keys
+        self.listed = listed
         self.name = self.annotation = ""  # `options_of` sets them
 
     @property

@@ -47,6 +47,20 @@ class _Switch(argparse.Action):
         setattr(namespace, self.dest, not str(option_string).startswith("--no-"))
 
 
+class _Listing(argparse.Action):
+    """Adds the value of a repeated flag to a list, separated by commas."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,  # noqa: ARG002 - argparse's signature
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,  # noqa: ARG002
+    ) -> None:
+        before = getattr(namespace, self.dest, None)
+        setattr(namespace, self.dest, values if before is None else f"{before},{values}")
+
+
 def declare(add: Callable[..., Any], *kinds: type, prefix: str = "") -> None:
     """Declare the flags of settings classes through `add`, argparse's or pytest's method.
 
@@ -192,6 +206,8 @@ def _action(option: Option) -> dict[str, Any]:
     metavar = option.spelling.rpartition("-")[2].upper()
     if option.repeats:
         return {"action": "append", "metavar": metavar}
+    if option.listed:
+        return {"action": _Listing, "metavar": metavar}
     if option.bare:
         return {"nargs": "?", "const": option.bare, "metavar": metavar}
     return {"metavar": metavar}
@@ -244,11 +260,19 @@ def _from_file(kind: type, path: Path) -> dict[str, tuple[Any, str]]:
             before = values[option.name][0] if option.name in values else []
             values[option.name] = ([*before, entry], f"{path}: {table[:-2]}")
         elif option is not None:
-            single = option.repeats and isinstance(value, str)
-            values[option.name] = ([value] if single else value, f"{path}: {key}")
+            values[option.name] = (_entry(option, value), f"{path}: {key}")
         elif not _is_known(key, known):
             raise SettingsError(_unknown_key(path, key, known))
     return values
+
+
+def _entry(option: Option, value: Any) -> Any:
+    """Return the value of a key: text for a listed option, a list for one that repeats."""
+    if option.repeats and isinstance(value, str):
+        return [value]
+    if option.listed and isinstance(value, list) and all(isinstance(one, str) for one in value):
+        return ",".join(value)
+    return value
 
 
 def _known_keys(keys: Sequence[str]) -> set[str]:

@@ -28,7 +28,7 @@ from pytest_llamaburn.texts import whole
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Coroutine, Iterable
+    from collections.abc import Coroutine, Iterable, Mapping
     from contextlib import AbstractContextManager
 
     from pytest_llamaburn.kinds._kind import RunKind
@@ -151,8 +151,7 @@ class Harness:
         """Return all runs of a kind: each variant, model and repeat."""
         run_kind, settings = self.kinds[kind], self.settings(kind)
         models, repeats = run_kind.models(settings), range(getattr(settings, "repeats", 1))
-        variants = getattr(settings, run_kind.variant_setting) if run_kind.variant_setting else ""
-        variants = [variants] if isinstance(variants, str) else variants
+        variants = run_kind.variants(settings)
         return [Target(kind, m, r, v) for v in variants for m in models for r in repeats]
 
     def open(self, target: Target) -> Run:
@@ -187,14 +186,14 @@ class Harness:
 
     def run(self, work: Coroutine[Any, Any, Any]) -> Any:
         """Run on the timed loop, in this thread; raises SettingsError if a loop already runs."""
-        if _inside_a_loop():
+        from pytest_llamaburn.load.loop import completed, is_running
+
+        if is_running():
             work.close()
             raise SettingsError(
                 "LlamaBurn's fixtures block: use them in a test that is not async, or await the "
                 "coroutines of ollama_client.aio in an async test"
             )
-        from pytest_llamaburn.load.loop import completed
-
         try:
             return completed(self.runner.get_loop(), work)
         except KeyboardInterrupt:
@@ -206,12 +205,14 @@ class Harness:
         from pytest_llamaburn.store.finish import write_result
 
         homes = self.settle()
+        written: dict[str, Path] = {}
         for run_id in self.run_ids:
             home = homes.get(run_id, Path(self.common.results_dir))
             try:
                 path = write_result(home, run_id, self.skipped.get(run_id, ()), self.misplaced)
                 if path is not None:
                     self.paths.append(path)
+                    written[run_id] = path
                     self._judge(path)
             except LlamaBurnError as err:
                 self.failures.append(str(err))
@@ -219,6 +220,7 @@ class Harness:
         if not self.interrupted:
             for path in self.paths:
                 self._compare(path)
+            self._contrast(written)
 
     def settle(self) -> dict[str, Path]:
         """Return the results directory of each run of this process; a lost one is replaced."""
@@ -279,6 +281,20 @@ class Harness:
         self.comparisons += [comparison] if comparison else []
         self.failures += broken
         self.gated |= bool(broken)
+
+    def _contrast(self, written: Mapping[str, Path]) -> None:
+        """Compare the files of runs that differ in one setting."""
+        from pytest_llamaburn.kinds.comparison import engine
+
+        pairs = (pair for name in self._settings for pair in self.kinds[name].contrasts(self))
+        for before, after in pairs:
+            files = [written[run] for run in map(self.run_id, (before, after)) if run in written]
+            try:
+                if len(files) == 2:
+                    self.comparisons.append(engine.contrast(Path(self.common.results_dir), *files))
+            except LlamaBurnError as err:
+                self.failures.append(f"--vary: {err}")
+                self.exit_code = err.exit_code
 
     def end_on_signals(self) -> None:
         """Until `close`, let each signal of ENDING end the session as Ctrl-C does.
@@ -381,13 +397,3 @@ def drop_gone_streams() -> None:
                 nowhere = os.open(os.devnull, os.O_WRONLY)
                 os.dup2(nowhere, number)
                 os.close(nowhere)
-
-
-def _inside_a_loop() -> bool:
-    import asyncio
-
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True

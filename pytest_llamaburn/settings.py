@@ -29,11 +29,12 @@ class Connection(Settings):
     backend: str = opt("auto", "auto, ollama, openai or embedded", choices=_backends)
     host: str | None = opt(
         None,
-        "address of the server, or base URL of its API, such as http://HOST/v1",
+        "address of the server, or base URL of its API (http://HOST/v1); repeatable for stress",
         toml="ollama.host",
         env=("OLLAMA_HOST",),
         example="http://127.0.0.1:11434",
         keys="LLAMABURN_API_KEY",
+        listed=True,
     )
     timeout_connect: float = opt(5.0, "time limit to connect", unit="s", bounds={"gt": 0})
     timeout_first_token: float = opt(
@@ -89,8 +90,7 @@ class Run(Connection, Storage):
     keep_alive: str = opt("5m", "how long the server keeps the model loaded after a request")
     cache: str = opt(
         "bust",
-        "prompt cache: bust (a new prefix for each request prevents hits) or warm (hits are "
-        "allowed)",
+        "prompt cache: bust (a new prefix for each request prevents hits) or warm (hits allowed)",
         choices=words("bust", "warm"),
     )
     kwh_rate: float | None = opt(

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
+from pytest_llamaburn import tool_calls
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from pytest_llamaburn.documents import Failure
+    from pytest_llamaburn.documents import Failure, ToolCall
 
 
 CLIENT_FILES = "client_files"  # the client's own failure: the request never reached the server
@@ -124,6 +126,7 @@ class Trace:
     failure: Failed | None = None
     text: str = ""
     thinking: str = ""
+    tool_calls: list[ToolCall] = field(default_factory=list)
     streamed: bool = True
     refused: dict[str, str] = field(default_factory=dict)
 
@@ -176,6 +179,7 @@ def fold(
         trace.first_ns = trace.first_answer_ns = None
     whole = {kind: _writable("".join(pieces)) for kind, pieces in text.items()}
     trace.text, trace.thinking = whole["content"], whole["thinking"]
+    trace.tool_calls = tool_calls.merged(text.get("tool", ()))
     _believe(trace, sum(map(len, whole.values())), sent_bytes)
     return trace
 

@@ -9,8 +9,9 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_llamaburn import datasets, evalsets, metrics, registry, settings
+from pytest_llamaburn import datasets, evalset_file, metrics, registry, settings
 from pytest_llamaburn.kinds import _kind
+from pytest_llamaburn.kinds.audit.settings import Audit
 from pytest_llamaburn.option import Option, model_of, options_of
 from pytest_llamaburn.store import results
 
@@ -51,7 +52,7 @@ A server's key comes from the environment only (`LLAMABURN_API_KEY`). So do the 
 A unit is in brackets. An option in seconds also takes `90s`, `15m` and `1h`.
 
 Other commands take some of these options too: `models`, `status` and `doctor` those about the
-server, `rejudge` those of `eval`, and `judge calibrate` those about judges. `compare` and `results`
+server, `rejudge` those of `eval`, and `judge` those about judges. `compare` and `results`
 take `--results-dir` and those about output. `--help` of a command lists all its arguments.
 """
 _OPTIONS_COLUMNS = """\
@@ -66,7 +67,7 @@ def schemas() -> dict[Path, str]:
     first = _kind.own()[0]
     found = {
         **{kind: results.schema(kind) for kind in results.with_comparisons(registry.own("kinds"))},
-        "eval_set": {**_DIALECT, **evalsets.eval_set_model().model_json_schema()},
+        "eval_set": {**_DIALECT, **evalset_file.eval_set_model().model_json_schema()},
         "prompts": {**_DIALECT, **datasets.prompt_set_model().model_json_schema()},
         "settings": {**_DIALECT, **model_of(first.settings_class).model_json_schema()},
     }
@@ -122,6 +123,9 @@ def options_page(kinds: Iterable[RunKind]) -> str:
     for name, found in of_kind.items():
         own = [option for key, option in found.items() if key not in shared]
         parts.append(_group(f"`llamaburn {name}`", own))
+    judging = {option.key for option in options_of(settings.Judging)}
+    audit = (option for option in options_of(Audit) if option.key not in judging)
+    parts.append(_group("`llamaburn judge audit`", audit))
     parts.append(_group("Audio devices", options_of(settings.Audio)))
     parts.append(_group("Output", options_of(settings.Display)))
     return "".join(parts)

@@ -48,6 +48,23 @@ class Address(NamedTuple):
         return name if self.port == (443 if self.tls else 80) else f"{name}:{self.port}"
 
 
+def hosts_of(text: str | None) -> list[str]:
+    """Return the addresses in the text of `--host`, which commas separate; None for no text.
+
+    Raises SettingsError if one is missing, invalid, or there twice.
+    """
+    if text is None:
+        return []
+    parts = [part.strip() for part in text.split(",")]
+    if len(parts) > 1 and not all(parts):
+        raise SettingsError(f"--host: '{text}' is refused: there is no address beside a comma")
+    urls = [parse_host(part).url for part in parts]
+    for url in urls:
+        if urls.count(url) > 1:
+            raise SettingsError(f"--host: {url} is given twice: name each server once")
+    return parts
+
+
 def parse_host(text: str) -> Address:
     """Return the address in a URL, `host`, `host:port` or `:port`, read as Ollama reads it.
 
@@ -55,6 +72,10 @@ def parse_host(text: str) -> Address:
     one endpoint, such as `/v1/chat/completions`, is shortened to that root.
     Raises SettingsError if the text is invalid or has a password: result files show the host.
     """
+    if "," in text:
+        raise SettingsError(
+            f"--host: '{text}' names several servers: only llamaburn stress sends to several"
+        )
     try:
         parts = urlsplit(_with_scheme(text.strip()))
     except ValueError as err:

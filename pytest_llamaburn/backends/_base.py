@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pytest_llamaburn.backends import _media
+from pytest_llamaburn.backends import _media, _structure
 from pytest_llamaburn.backends._address import Address, parse_host, unreachable
 from pytest_llamaburn.backends._failures import classify, hidden, malformed, no_stream
 from pytest_llamaburn.backends._http import (
@@ -93,6 +93,7 @@ class Backend(ABC):
     opening: re.Pattern[bytes]  # matches the start of a streamed answer
     default_host: str | None = None
     can_unload = True
+    structure: Any = staticmethod(_structure.of_none)  # fields with tools and a schema
     embeds: Any = None  # the `_vectors.Dialect` of its embeddings, if it has them
     reranks: Any = None
 

@@ -15,9 +15,10 @@ from pytest_llamaburn.texts import whole
 from pytest_llamaburn.trace import Failed, Finished
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 MESSAGE_LIMIT = 500
+GUARD_CHUNKS = 30  # Ollama ends a stream after this many equal chunks, without an error
 # Finish reasons of an aborted answer. `content_filter` is not one of them: such an answer is
 # complete for the protocol.
 _ABORTED = frozenset(
@@ -26,7 +27,8 @@ _ABORTED = frozenset(
 _TITLE = re.compile(rb"<title[^>]*>(.*?)</title", re.DOTALL | re.IGNORECASE)
 _SHOWN = 200  # most bytes of an unreadable answer in a message
 # Failures that are not the model's: no server, a broken connection, no access, media that a server
-# does not take or that do not fit into its context, or a failed search before the request.
+# does not take or that do not fit into its context, tools and schemas that a server does not take,
+# or a failed search before the request.
 NOT_THE_MODELS = frozenset(
     (
         "auth",
@@ -45,8 +47,10 @@ NOT_THE_MODELS = frozenset(
         "not_found",
         "queue_full",
         "reset",
+        "schema_refused",
         "search_failed",
         "server_crash",
+        "tools_refused",
     )
 )
 
@@ -139,6 +143,14 @@ def ended(t_ns: int, reason: str | None, *, streamed: bool = True) -> Finished |
     if word in _ABORTED or "error" in word:
         return failed(t_ns, f"the server aborted the answer: finish reason '{reason}'")
     return Finished(t_ns, reason, streamed)
+
+
+def guarded(t_ns: int, recent: Sequence[str]) -> Failed | None:
+    """Return the failure of a stream that Ollama ended early, because its last chunks are equal."""
+    if len(recent) < GUARD_CHUNKS or len(set(recent)) > 1:
+        return None
+    words = f"the stream ended without done:true after {GUARD_CHUNKS} equal chunks"
+    return Failed(t_ns, "truncated_stream", "stream", 200, words, flag="repetition_guard")
 
 
 def malformed(t_ns: int, data: bytes, why: object) -> Failed:

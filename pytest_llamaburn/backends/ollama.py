@@ -17,8 +17,9 @@ from pytest_llamaburn.backends._base import Held, Model, Server
 from pytest_llamaburn.backends._failures import classify
 from pytest_llamaburn.backends._lenient import NO_CALLS, ServerFields
 from pytest_llamaburn.backends._plain import of_ollama
+from pytest_llamaburn.backends._structure import of_ollama as _structure_of
 from pytest_llamaburn.errors import ModelError, ServerError
-from pytest_llamaburn.trace import Delta, Event, Failed, ServerTimings, Usage
+from pytest_llamaburn.trace import Delta, Event, ServerTimings, Usage
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Generator, Iterator, Sequence
@@ -34,7 +35,6 @@ RUNNER_OPTIONS = ("num_ctx", "num_batch", "num_gpu", "main_gpu", "num_thread", "
 UNLOAD_WITHIN_S = 30.0
 _SHOW_WITHIN_S = 30.0
 _PULL_SILENCE_S = 300.0
-_GUARD_CHUNKS = 30  # Ollama ends a stream after this many equal chunks, without an error
 _REGISTRY, _NAMESPACE = "registry.ollama.ai", "library"  # the defaults in a model's name
 
 
@@ -67,6 +67,7 @@ class Backend(_base.Backend):
     chat_path = "/api/chat"
     opening = re.compile(rb"\{")
     default_host = "127.0.0.1:11434"
+    structure = staticmethod(_structure_of)
     embeds = _vectors.OLLAMA
 
     def __init__(self, settings: Run) -> None:
@@ -246,7 +247,7 @@ class Backend(_base.Backend):
         )
 
     def _answer(self, exchange: Exchange) -> Generator[Event, None, Event | None]:
-        recent: deque[str] = deque(maxlen=_GUARD_CHUNKS)
+        recent: deque[str] = deque(maxlen=_failures.GUARD_CHUNKS)
         begun = False
         for stamp, line in exchange.lines():
             if not line.strip():
@@ -267,7 +268,7 @@ class Backend(_base.Backend):
                 streamed = begun or not deltas
                 return _failures.ended(stamp, chunk.done_reason, streamed=streamed)
             begun = begun or bool(deltas)
-        return exchange.failure or _guarded(exchange, recent)
+        return exchange.failure or _failures.guarded(exchange.ended_ns, recent)
 
     def _likeliest(self, exchange: Exchange) -> _base.Likely:
         """Return the tokens of the first line with log probabilities."""
@@ -347,15 +348,6 @@ def _counts(line: _Line) -> Iterator[Event]:
         eval_ms=_lenient.ms(line.eval_duration),
         eval_tokens=line.eval_count,
         queue_ms=_lenient.ms(line.total_duration and line.total_duration - work),
-    )
-
-
-def _guarded(exchange: Exchange, recent: deque[str]) -> Failed | None:
-    if len(recent) < _GUARD_CHUNKS or len(set(recent)) > 1:
-        return None
-    message = f"the stream ended without done:true after {_GUARD_CHUNKS} equal chunks"
-    return Failed(
-        exchange.ended_ns, "truncated_stream", "stream", 200, message, flag="repetition_guard"
     )
 
 

@@ -1,7 +1,6 @@
 """Any OpenAI-compatible server: llama.cpp, vLLM, LM Studio, SGLang and others.
 
-An answer streams as server-sent events from `/chat/completions` below the API's root. llama.cpp
-adds `timings`.
+An answer streams as server-sent events from `/chat/completions`; llama.cpp adds `timings`.
 """
 
 from __future__ import annotations
@@ -19,6 +18,7 @@ from pytest_llamaburn.backends._base import Model, Server
 from pytest_llamaburn.backends._lenient import NO_CALLS, ServerFields
 from pytest_llamaburn.backends._plain import echoed, of_openai
 from pytest_llamaburn.backends._sse import sse
+from pytest_llamaburn.backends._structure import of_openai as _structure_of
 from pytest_llamaburn.errors import ModelError, ServerError, SettingsError
 from pytest_llamaburn.trace import Delta, Event, ServerTimings, Usage
 
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from pytest_llamaburn.settings import Run
 
 _THINKS = re.compile(r"enable_thinking|</?think>|reasoning_effort")  # in a chat template
-# Servers that accept more sampling fields than OpenAI's API; a strict server would answer 400.
 _SENSES = ("vision", "audio", "video")  # as llama.cpp calls them
 _LLAMA_CPP = ("llama.cpp", "embedded")
+# Servers that accept more sampling fields than OpenAI's API; a strict server would answer 400.
 _TAKES_MORE = ("llama.cpp", "vllm", "sglang", "lmstudio", "embedded")
 
 
@@ -101,6 +101,7 @@ class Backend(_base.Backend):
     chat_path = "/chat/completions"
     opening = re.compile(rb"(data|event|id|retry|error)?:")
     can_unload = False
+    structure = staticmethod(_structure_of)
     embeds, reranks = _vectors.OPENAI, _vectors.RANKING
 
     def __init__(self, settings: Run) -> None:

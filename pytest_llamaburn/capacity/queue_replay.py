@@ -127,22 +127,35 @@ def scheduled(queue: Queue, runs: Sequence[Sequence[Request]], deadline_ns: floa
     return cut / max(sent, 1)
 
 
+def starts(run: Sequence[Request], slots: int) -> list[tuple[int, bool]]:
+    """Return when the work on each request began, in ns, and whether it occupied a slot.
+
+    The requests are in the order in which they were sent.
+    """
+    free, found = [0] * slots, []
+    for _, sent, first, end, failure, _, _ in run:
+        start = max(sent, free[0])
+        refused = first is None and failure not in (None, TIMED_OUT)
+        worked = start < end and not refused
+        if worked:
+            heapreplace(free, end)
+        found.append((start, worked))
+    return found
+
+
 def _work(runs: Sequence[Sequence[Request]], slots: int) -> _Work:
     took: list[int] = []
     ended: list[bool] = []
     misplaced = known = 0
     for run in runs:
-        free = [0] * slots
-        for number, (_, sent, first, end, failure, _, _) in enumerate(run):
-            start = max(sent, free[0])
-            known += first is not None
-            misplaced += first is not None and start > first
-            refused = first is None and failure not in (None, TIMED_OUT)  # it occupied no slot
-            if start < end and not refused:
-                heapreplace(free, end)
-                if number >= slots:
-                    took.append(end - start)
-                    ended.append(failure != TIMED_OUT)
+        begun = zip(run, starts(run, slots), strict=True)
+        for number, (request, (start, worked)) in enumerate(begun):
+            if request.first_ns is not None:
+                known += 1
+                misplaced += start > request.first_ns
+            if worked and number >= slots:
+                took.append(request.end_ns - start)
+                ended.append(not request.timed_out)
     return _Work(np.array(took, float), np.array(ended, bool), misplaced / max(known, 1))
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_llamaburn import options
 from pytest_llamaburn.backends._address import CONTAINER_HOST, LOOPBACK_ONLY
@@ -42,6 +42,8 @@ class Context:
     settings: Run
     origins: Mapping[str, str]
     seen: Look
+    ray: str | None = None  # the cluster of --ray
+    machines: dict[str, Any] = field(default_factory=dict)  # what the checks of the cluster found
 
     @cached_property
     def facts(self) -> Document:

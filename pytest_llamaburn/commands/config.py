@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_llamaburn import options
 from pytest_llamaburn.commands import _toml
 from pytest_llamaburn.kinds import _kind
+from pytest_llamaburn.kinds.audit.settings import Audit
 from pytest_llamaburn.settings import Audio, Display
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the settings; return the exit code."""
-    kinds = (*(kind.settings_class for kind in _kind.every()), Display, Audio)
+    kinds = (*(kind.settings_class for kind in _kind.every()), Audit, Display, Audio)
     settings = {key: entry for kind in kinds for key, entry in _resolved(kind).items()}
     if arguments.output == "json":
         print(json.dumps(settings, indent=2))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pytest_llamaburn import options, registry
 from pytest_llamaburn.commands import (
     _media_checks,  # noqa: F401 - they register themselves
+    _node_checks,
     _printing,
 )
 from pytest_llamaburn.commands._checks import CHECKS, CheckResult, Context, sensor_of
@@ -44,6 +45,11 @@ def add(parser: argparse.ArgumentParser) -> None:
         "models", nargs="*", metavar="MODEL", help="models that you want to measure"
     )
     options.declare(parser.add_argument, Connection, Storage)
+    parser.add_argument(
+        "--ray",
+        metavar="ADDRESS",
+        help="also check the machines of this Ray cluster: its HOST:PORT, auto or local",
+    )
     _printing.declare(parser)
     parser.add_argument("--output", "-o", choices=("table", "json"), default="table")
 
@@ -51,7 +57,8 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run all checks and show them; return 4 if one fails."""
     context = _context(arguments)
-    checks = [finding_of(name, context) for name in CHECKS]
+    names = [name for name in CHECKS if context.ray or not name.startswith(_node_checks.PREFIX)]
+    checks = [finding_of(name, context) for name in names]
     print(_render(checks, arguments))
     failed = [check.id for check in checks if check.level == "fail"]
     if failed:
@@ -71,7 +78,7 @@ def _context(arguments: argparse.Namespace) -> Context:
         settings, origins = options.resolve(Run, given)
     except SettingsError:
         settings, origins = _by_flags_alone(given)  # the check config.origins reports the error
-    return Context(settings, origins, asyncio.run(look(settings, origins)))
+    return Context(settings, origins, asyncio.run(look(settings, origins)), arguments.ray)
 
 
 def _by_flags_alone(given: options.Values) -> tuple[Any, dict[str, str]]:

@@ -1,19 +1,21 @@
-"""Compare a judge with human labels: their agreement, its interval, and whether it is enough."""
+"""Find out whether to trust a judge: `calibrate` compares it with human labels, `audit` needs none.
+
+An audit plants errors in right answers, and adds words that may sway a judge. It reports what the
+judge sees and what sways it.
+"""
 
 from __future__ import annotations
 
 import json
-import os
-import signal
 import sys
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_llamaburn import files, grids, options
-from pytest_llamaburn.commands import _printing
+from pytest_llamaburn.commands import _audit, _printing, _verdicts
 from pytest_llamaburn.errors import SettingsError
-from pytest_llamaburn.settings import Judging, Storage
+from pytest_llamaburn.kinds.audit.settings import Audit
+from pytest_llamaburn.settings import Display, Judging, Storage
 from pytest_llamaburn.texts import counted
 
 if TYPE_CHECKING:
@@ -23,10 +25,10 @@ if TYPE_CHECKING:
     from pytest_llamaburn.documents import Document
     from pytest_llamaburn.judges import Comparison, JudgeResult
     from pytest_llamaburn.judges._calibration import Label
-    from pytest_llamaburn.judges._calibration_run import Calibration, Found
-    from pytest_llamaburn.progress import Event, Progress
+    from pytest_llamaburn.judges._calibration_run import Calibration
+    from pytest_llamaburn.judges._kept import Found
 
-HELP = "compare a judge with human labels"
+HELP = "compare a judge with human labels, or audit it with planted errors"
 EXAMPLE = "llamaburn judge calibrate --labels labels.jsonl --judge claude --min-qwk 0.6"
 _GATES = ("qwk", "spearman")
 
@@ -53,7 +55,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     from pytest_llamaburn.judges import _calibration
 
-    parser.add_argument("action", choices=("calibrate",))
+    parser.add_argument("action", choices=("calibrate", "audit"))
     parser.add_argument(
         "--labels",
         metavar="FILE",
@@ -72,22 +74,24 @@ def add(parser: argparse.ArgumentParser) -> None:
             metavar="X",
             help=f"exit 1 unless the whole 95 %% interval of {name} is at least X",
         )
-    parser.add_argument("--output", "-o", choices=("table", "json"), default="table")
     parser.add_argument(
         "--resume",
         metavar="RUN",
-        help="continue a calibration that was cut: its id, or last; its labels, judges and "
+        help="continue a calibration or an audit that was cut: its id, or last; its settings and "
         "verdicts are used again",
     )
-    progress = "how progress is shown on standard error"
-    words = ("auto", "live", "plain", "json", "none")
-    parser.add_argument("--progress", choices=words, default="auto", help=progress)
-    options.declare(parser.add_argument, Judging, Storage)
-    _printing.declare(parser)
+    _audit.add(parser)
+    options.declare(parser.add_argument, Audit, Storage, Display)
 
 
 def run(arguments: argparse.Namespace) -> int:
+    """Do the action; return the exit code."""
+    return _audit.run(arguments) if arguments.action == "audit" else _calibrate(arguments)
+
+
+def _calibrate(arguments: argparse.Namespace) -> int:
     """Judge the labelled answers and print the agreement; return the exit code."""
+    _check(arguments)
     minima = {name: _minimum(arguments, name) for name in _GATES}
     storage, _ = options.resolve(Storage, options.given(arguments, Storage))
     results_dir = Path(storage.results_dir)
@@ -104,8 +108,20 @@ def run(arguments: argparse.Namespace) -> int:
     from pytest_llamaburn.judges._calibration_run import Calibration
 
     work = Calibration(task.settings, task.labels, results_dir, task.run_id)
-    with _keeping(work):
-        return _report(arguments, task, _ask(task, work, arguments.progress), minima)
+    with _verdicts.keeping(work, "calibrate"):
+        return _report(arguments, task, _ask(arguments, task, work), minima)
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    """Raise SettingsError for flags that only `audit` takes, and formats of its result files."""
+    own = {*options.given(arguments, Judging)}
+    for name in (*options.given(arguments, Audit), *_audit.given(arguments)):
+        if name not in own:
+            flag = name.replace("_", "-")
+            raise SettingsError(f"--{flag}: judge calibrate does not use it: leave it out")
+    for word in arguments.output or ():
+        if word not in ("table", "json"):
+            raise SettingsError(f"--output: '{word}' is refused: calibrate prints table or json")
 
 
 def _task(arguments: argparse.Namespace, results_dir: Path) -> _Task:
@@ -131,7 +147,7 @@ def _task(arguments: argparse.Namespace, results_dir: Path) -> _Task:
         return _Task(settings, _calibration.read(Path(path), own), path, form, run_id)
     labels, left_out = _calibration.imported(files.home(path), form)
     if left_out:
-        _say(f"{counted(left_out, 'row')} left out: they are about second turns")
+        _verdicts.say(f"{counted(left_out, 'row')} left out: they are about second turns")
     return _Task(settings, labels, path, form, run_id)
 
 
@@ -146,28 +162,11 @@ def _report(
 
     document = _calibration.report(task.labels, judged.verdicts, minima)
     document |= {"by_state": _calibration.by_state(judged.states), **judged.about}
-    as_json = arguments.output == "json"
+    as_json = "json" in (arguments.output or ())
     table = "" if as_json else table_of(document, _printing.width(arguments))
     print(table or json.dumps(document, indent=2, ensure_ascii=False))
     sys.stdout.flush()
     return _verdict(document, task.settings.max_unscored)
-
-
-@contextmanager
-def _keeping(work: Calibration) -> Iterator[None]:
-    """Keep the verdicts until the report is printed; say how to go on if that does not happen."""
-    again = f"continue with llamaburn judge calibrate --resume {work.id}"
-    try:
-        with _ending_as_ctrl_c():
-            yield
-    except BaseException as err:
-        if work.kept:
-            cut = "interrupted: " if isinstance(err, KeyboardInterrupt) else ""
-            _say(f"{cut}{counted(len(work.kept), 'verdict')} kept: {again}")
-        raise
-    if work.unfinished:
-        _say(f"{counted(work.unfinished, 'verdict')} missing after failed calls: {again}")
-    work.finish()
 
 
 def _minimum(arguments: argparse.Namespace, name: str) -> float | None:
@@ -181,60 +180,23 @@ def _minimum(arguments: argparse.Namespace, name: str) -> float | None:
     return value
 
 
-def _ask(task: _Task, work: Calibration, progress: str) -> _Judged:
+def _ask(arguments: argparse.Namespace, task: _Task, work: Calibration) -> _Judged:
     """Have the judges judge all labels; raises UsageError if a judge is not available."""
     if task.run_id is None and work.earlier:
-        _say(f"a cut calibration left {counted(work.earlier, 'verdict')}: --resume {work.id}")
+        again = f"--resume {work.id}"
+        _verdicts.say(f"a cut calibration left {counted(work.earlier, 'verdict')}: {again}")
     about = {"labels": str(files.home(task.path).absolute()), "format": task.form}
-    shown = progress_of(progress)
-    shown.plan(len(work.labels))
-    shown.resume(len(work.known))
-    try:
-        found = work.run(lambda state: shown.step(_step(state)), about)
-    finally:
-        shown.close()
+    display, _ = options.resolve(Display, options.given(arguments, Display))
+    counts = (len(work.labels), len(work.known))
+    with _verdicts.shown(display.progress, "labels", *counts) as step:
+        found = work.run(step, about)
     return _judged(work, task.labels, found)
-
-
-def _say(sentence: str) -> None:
-    print(f"llamaburn: {sentence}", file=sys.stderr, flush=True)
-
-
-def progress_of(word: str) -> Progress:
-    """Return how to show progress on standard error; nothing if that is not a file."""
-    from pytest_llamaburn import progress
-
-    try:
-        descriptor = os.dup(sys.stderr.fileno())
-    except (OSError, ValueError):
-        descriptor = None
-    return progress.make(word, descriptor)
-
-
-def _step(state: str) -> Event:
-    """Return the event of a label whose verdict has this state."""
-    from pytest_llamaburn.progress import Event
-
-    failure = None if state == "scored" else state
-    return Event(stage="judging", unit="labels", failure=failure)
-
-
-@contextmanager
-def _ending_as_ctrl_c() -> Iterator[None]:
-    """Have SIGTERM and SIGHUP end the command as Ctrl-C does."""
-    names = ("SIGTERM", "SIGHUP")
-    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
-    before = {n: signal.signal(n, lambda *_: signal.raise_signal(signal.SIGINT)) for n in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _judged(work: Calibration, labels: Sequence[Label], found: Found) -> _Judged:
     """Return the verdict of each label, and what else the report has."""
     from pytest_llamaburn.judges import _calibration_run as verdicts
+    from pytest_llamaburn.judges import _kept
 
     compared = len(labels[0].answers) > 1
     each: list[Any] = [found[verdicts.name_of(label)] for label in labels]
@@ -250,7 +212,7 @@ def _judged(work: Calibration, labels: Sequence[Label], found: Found) -> _Judged
     elif len(callers) > 1:
         about["jury_alpha"] = _jury_alpha(every)
     rate = _rating if compared else _score
-    return _Judged([*map(rate, each)], [*map(verdicts.state_of, each)], about)
+    return _Judged([*map(rate, each)], [*map(_kept.state_of, each)], about)
 
 
 def _jury_alpha(every: Sequence[Sequence[JudgeResult]]) -> Document | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_llamaburn.judges import _judging, _prices
 from pytest_llamaburn.judges._base import Usage
@@ -31,6 +31,11 @@ class Estimate(NamedTuple):
     cost_usd: float | None
     most_usd: float | None
 
+    def plus(self, other: Estimate) -> Estimate:
+        """Return the estimate of both together, for the same judge."""
+        sums = (_plus(mine, its) for mine, its in zip(self[1:], other[1:], strict=True))
+        return Estimate(self.judge, *sums)
+
     def sentence(self, material: str) -> str:
         """Return the estimate as a sentence; `material` says what would be judged."""
         price = "at an unknown price"
@@ -42,6 +47,10 @@ class Estimate(NamedTuple):
             f"{self.judge}: {counted(self.calls, 'call')} for {material}, "
             f"about {self.input_tokens} tokens in and {self.output_tokens} out, {price}"
         )
+
+
+def _plus(one: Any, other: Any) -> Any:
+    return None if one is None or other is None else one + other
 
 
 def of(caller: Caller, prompts: Sequence[Prompt]) -> Estimate:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pytest_llamaburn.capacity.measuring_window import Stretch
-    from pytest_llamaburn.documents import BenchmarkRow, Document
+    from pytest_llamaburn.documents import BenchmarkRow, Document, RequestRow
     from pytest_llamaburn.load.rows import Row
 
 
@@ -85,6 +85,12 @@ def price(
 def window(row: Row) -> timeline.Window:
     """Return the window in which a request of a load was in flight."""
     return timeline.Window(row.sent_ns, row.first_ns, row.end_ns)
+
+
+def of_row(row: RequestRow) -> timeline.Window:
+    """Return the window in which a request with a clock was in flight."""
+    clock = row["clock"]
+    return timeline.Window(clock["sent_ns"], clock["first_ns"], clock["end_ns"])
 
 
 def lines(

@@ -154,6 +154,7 @@ class RunKind(Kind):
     functions: dict[str, tuple[str, str]] = {}  # noqa: RUF012 - never written to
     marker_help: str
     more_markers: tuple[str, ...] = ()  # further names of the marker
+    several_servers = False  # whether --host may name several
     variant_setting: str | None = None  # the setting of which each value is a separate run
 
     @cached_property
@@ -189,6 +190,15 @@ class RunKind(Kind):
     def preview(self, settings: Any) -> Iterable[str] | None:  # noqa: ARG002
         """Return the lines to print instead of running, or None to run."""
         return None
+
+    def variants(self, settings: Any) -> Sequence[str]:
+        """Return the variants to run, such as the sets of an eval; `("",)` if it has none."""
+        values = getattr(settings, self.variant_setting) if self.variant_setting else ""
+        return (values,) if isinstance(values, str) else values
+
+    def contrasts(self, session: Session) -> Sequence[tuple[Target, Target]]:  # noqa: ARG002
+        """Return the pairs of runs that are compared when all are finished, baseline first."""
+        return ()
 
     def models(self, settings: Any) -> tuple[str | None, ...]:
         """Return the models to run on; None means the only model of the server."""
@@ -307,7 +317,8 @@ def target_id(target: Target | LlamaBurnError) -> str:
     """Return the part of a test's id that names the run."""
     if isinstance(target, LlamaBurnError):
         return "unusable"
-    words = (str(target.model), PurePath(target.variant).stem, str(target.repeat or ""))
+    name, _, setting = target.variant.partition("?")
+    words = (str(target.model), PurePath(name).stem, setting, str(target.repeat or ""))
     return "-".join(filter(None, words))
 
 

@@ -81,9 +81,7 @@ class Run:
 
         Raises UsageError before anything is written.
         """
-        self.backend = await connect(self.settings, model)
-        self.server = await self.backend.server()
-        self.model = await self.backend.describe(model or await self.backend.only_model())
+        await self._meet(model)
         self._check()
         self._profiler = Profiler(
             self.settings, self.server, concurrency=self._at_once(), publish=self._keep
@@ -144,6 +142,12 @@ class Run:
     def messages(self, text: str) -> list[Message]:
         """Return the conversation that asks a prompt."""
         return conversation(text, self._random if self.settings.cache == "bust" else None)
+
+    async def _meet(self, model: str | None) -> None:
+        """Connect to the server, and learn which one it is and which model it has."""
+        self.backend = await connect(self.settings, model)
+        self.server = await self.backend.server()
+        self.model = await self.backend.describe(model or await self.backend.only_model())
 
     def _about(self) -> Document:
         """Return the fields that this kind of run adds to the header."""

@@ -11,15 +11,25 @@ import asyncio
 import gc
 from contextlib import contextmanager, suppress
 from time import perf_counter_ns
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Iterator
 
-    from pytest_llamaburn.backends._http import Wire
-    from pytest_llamaburn.trace import Trace
+
+class Line(Protocol):
+    """What a client sends on: a connection, or one to each of several servers."""
+
+    async def open(self) -> object:
+        """Connect, unless it is connected."""
+
+    def close(self) -> None:
+        """Close it."""
+
 
 Item = TypeVar("Item")
+Answer = TypeVar("Answer")
+Wire = TypeVar("Wire", bound=Line)
 _LEAD_NS = 50_000_000  # a scheduled request's connection is opened this long before it is due
 
 
@@ -27,8 +37,8 @@ async def closed_loop(
     requests: Iterable[Item],
     clients: int,
     open_wire: Callable[[], Wire],
-    send: Callable[[Wire, Item], Awaitable[Trace]],
-    done: Callable[[Item, Trace], None],
+    send: Callable[[Wire, Item], Awaitable[Answer]],
+    done: Callable[[Item, Answer], None],
     pause: Callable[[bool], Awaitable[None]] | None = None,
 ) -> None:
     """Send all requests with this many clients; call `done` for each when it ends.
@@ -56,8 +66,8 @@ async def closed_loop(
 async def open_loop(
     requests: Iterable[tuple[int, Item]],
     open_wire: Callable[[], Wire],
-    send: Callable[[Wire, Item], Awaitable[Trace]],
-    done: Callable[[Item, Trace], None],
+    send: Callable[[Wire, Item], Awaitable[Answer]],
+    done: Callable[[Item, Answer], None],
 ) -> None:
     """Send each request when it is due, on a connection opened before; call `done` when it ends.
 

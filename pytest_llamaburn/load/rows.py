@@ -20,7 +20,7 @@ from pytest_llamaburn.store.ledger import Ledger
 from pytest_llamaburn.trace import CLIENT_FILES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from pytest_llamaburn.trace import Trace
@@ -35,7 +35,8 @@ class Row(msgspec.Struct, gc=False):
     `step` is the step of the load that it belongs to, `attempt` counts the run's resumptions.
     `values` are the metrics, `gaps_ms` the times between pieces of the answer (written as a list,
     read as an array), `error` how it failed. `burst` says that it was sent by a burst on top of the
-    step's own load. `doubts` say why metrics are null that such a server normally gives.
+    step's own load. `doubts` say why metrics are null that such a server normally gives. `server`
+    and `node` are the places of its server and of the machine that sent it, in the run's lists.
     """
 
     step: int
@@ -52,6 +53,8 @@ class Row(msgspec.Struct, gc=False):
     error: Failure | None = None
     burst: bool = False
     doubts: dict[str, str] | None = None
+    server: int = 0
+    node: int = 0
 
 
 class Request(NamedTuple):
@@ -134,7 +137,13 @@ def request_of(row: Row) -> Request:
 
 
 def row_of(
-    place: tuple[int, int, int], prompt_id: str, due_ns: int, trace: Trace, *, burst: bool = False
+    place: tuple[int, int, int],
+    prompt_id: str,
+    due_ns: int,
+    trace: Trace,
+    *,
+    burst: bool = False,
+    server: int = 0,
 ) -> Row:
     """Return the row of a finished request; `place` is its step, attempt and number."""
     values, reasons = metrics.compute(trace)
@@ -153,6 +162,7 @@ def row_of(
         trace.error,
         burst,
         doubts or None,
+        server,
     )
 
 
@@ -166,7 +176,10 @@ class Reader:
 
     def new(self) -> Iterator[Row]:
         """Yield the new rows, file by file; an incomplete last line is left for the next call."""
-        decode = msgspec.json.Decoder(Row).decode
+        return decoded(self.lines())
+
+    def lines(self) -> Iterator[bytes]:
+        """Yield the lines of the new rows."""
         for path in sorted(self._folder.glob(f"*{SUFFIX}")):
             with path.open("rb") as file:
                 file.seek(self._read.get(path, 0))
@@ -174,12 +187,19 @@ class Reader:
                     if not line.endswith(b"\n"):
                         break  # it is being written, or its process was killed meanwhile
                     self._read[path] = self._read.get(path, 0) + len(line)
-                    try:
-                        row = decode(line)
-                    except (msgspec.DecodeError, msgspec.ValidationError):
-                        continue  # it was cut by a kill, and a resumed run appended to it
-                    row.gaps_ms = array("d", row.gaps_ms)  # a fifth of the memory of a list
-                    yield row
+                    yield line
+
+
+def decoded(lines: Iterable[bytes]) -> Iterator[Row]:
+    """Yield the rows of lines."""
+    decode = msgspec.json.Decoder(Row).decode
+    for line in lines:
+        try:
+            row = decode(line)
+        except (msgspec.DecodeError, msgspec.ValidationError):
+            continue  # it was cut by a kill, and a resumed run appended to it
+        row.gaps_ms = array("d", row.gaps_ms)  # a fifth of the memory of a list
+        yield row
 
 
 def read(folder: Path) -> Iterator[Row]:

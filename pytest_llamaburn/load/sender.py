@@ -16,23 +16,25 @@ from pytest_llamaburn.load.prompts import conversation
 from pytest_llamaburn.load.rows import row_of
 from pytest_llamaburn.load.status import RECENT_S
 from pytest_llamaburn.load.step import CLIENTS, Step
-from pytest_llamaburn.load.think import think_seconds
+from pytest_llamaburn.load.think import pause_s, think_seconds
 from pytest_llamaburn.trace import answered
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from pytest_llamaburn.backends._base import Backend, Model
-    from pytest_llamaburn.backends._http import Payload, Wire
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from pytest_llamaburn.backends._base import Model
+    from pytest_llamaburn.backends._http import Deadlines, Payload
     from pytest_llamaburn.datasets import Prompt
     from pytest_llamaburn.load.rows import Rows
+    from pytest_llamaburn.load.servers import Line, Servers
     from pytest_llamaburn.load.step import Burst
     from pytest_llamaburn.trace import Trace
 
 _LAG_EVERY_S = 0.02
 _MOST_RECENT = 500  # latencies that are kept: enough for a p95
-_NO_SERVER = ("connect_refused", "server_crash", "dns")
-_DEAD_IN_A_ROW = 20
 _SPARE_FAILURES = 4  # failures per client that a held-open step may see beyond its requests
 _BURST_LEAD_NS = 100_000_000  # the schedule of a burst is made this long before it begins
 _BURST_SEED = 7919  # gives bursts other gaps than the load below them
@@ -59,12 +61,19 @@ class RequestRange(NamedTuple):
 
 
 class PendingRequest(NamedTuple):
-    """A request whose bytes are ready to send."""
+    """A request whose bytes are ready to send, to each server."""
 
     number: int
     prompt_id: str
     due_ns: int
-    payload: Payload
+    payloads: Sequence[Payload]
+
+
+class Answer(NamedTuple):
+    """The answer to a request, and the place of the server that gave it."""
+
+    server: int
+    trace: Trace
 
 
 class Health(NamedTuple):
@@ -129,24 +138,34 @@ class _Visit:
 
 
 class Sender:
-    """Sends a run's prompts to a model from one process."""
+    """Sends a run's prompts to a model, on one or more servers, from one process."""
+
+    lead_ns = 20_000_000  # a step starts so much later, so that every sender is ready
 
     def __init__(
-        self, backend: Backend, model: Model, prompts: Sequence[Prompt], rows: Rows
+        self, servers: Servers, model: Model, prompts: Sequence[Prompt], rows: Rows
     ) -> None:
-        """Take the server, the model, the prompts, and where finished requests are written."""
-        self._backend, self._model, self._rows = backend, model, rows
-        self._settings: Any = backend.settings
+        """Take the servers, the model, the prompts, and where finished requests are written."""
+        self._servers, self._model, self._rows = servers, model, rows
+        self._settings: Any = servers.settings
         self._prompts = itertools.cycle(prompts)
         self._visit: _Visit | None = None
-        self._dead = 0
         self.counts = Counter[str]()  # of the current step: in_flight, done, failed, tokens
         self._ended: deque[tuple[int, float]] = deque(maxlen=_MOST_RECENT)
 
     @property
+    def deadlines(self) -> Deadlines:
+        """The time limits of the requests."""
+        return self._servers.deadlines
+
+    @deadlines.setter
+    def deadlines(self, limits: Deadlines) -> None:
+        self._servers.deadlines = limits
+
+    @property
     def gone(self) -> bool:
-        """Whether so many requests in a row found no server that it must be gone."""
-        return self._dead >= _DEAD_IN_A_ROW
+        """Whether so many requests in a row found no server that all must be gone."""
+        return self._servers.gone
 
     @property
     def recent_ms(self) -> list[float]:
@@ -239,11 +258,11 @@ class Sender:
             wanted = visit.wanted
             clients = len(range(wanted.worker, int(step.level), wanted.workers))
             requests = self._requests(step, visit, start_ns)
-            pause = self._pause if self._settings.think_time else None
-            await closed_loop(requests, clients, self._backend.wire, self._send, note, pause)
+            pause = self._pause if self._settings.think_time and step.pauses else None
+            await closed_loop(requests, clients, self._servers.line, self._send, note, pause)
         else:
             arriving = self._arrivals(step, visit, start_ns, burst=burst)
-            await open_loop(arriving, self._backend.wire, self._send, note)
+            await open_loop(arriving, self._servers.line, self._send, note)
 
     async def _burst(self, burst: Burst, visit: _Visit, start_ns: int) -> None:
         begin_ns = burst.begin_ns(start_ns)
@@ -265,12 +284,7 @@ class Sender:
         self, step: Step, visit: _Visit, start_ns: int, *, burst: bool
     ) -> Iterator[tuple[int, PendingRequest]]:
         """Yield an open loop's requests, each with the time at which it is due."""
-        wanted = visit.wanted
-        seed = self._settings.seed + wanted.step + (_BURST_SEED if burst else 0)
-        pattern = self._settings.arrival or "poisson"
-        limit: dict[str, Any] = {"seconds": step.seconds, "count": step.requests}
-        times = arrivals.schedule(pattern, step.level, **limit, seed=seed)
-        for offset in arrivals.share(times, wanted.worker, wanted.workers):
+        for offset in due_times(self._settings, step, visit.wanted, burst=burst):
             if self.gone:
                 return
             due_ns = start_ns + int(offset * 1e9)
@@ -279,22 +293,27 @@ class Sender:
     def _pending(self, number: int, due_ns: int) -> PendingRequest:
         prompt = next(self._prompts)
         messages = conversation(prompt.text, self._fresh)
-        payload = self._backend.payload(self._model, messages)
-        return PendingRequest(number, prompt.id, due_ns, payload)
+        payloads = self._servers.payloads(self._model, messages)
+        return PendingRequest(number, prompt.id, due_ns, payloads)
 
-    async def _send(self, wire: Wire, request: PendingRequest) -> Trace:
+    async def _send(self, line: Line, request: PendingRequest) -> Answer:
+        place = line.choose()
+        backend = self._servers.backends[place]
         self.counts["in_flight"] += 1
         try:
-            return answered(await self._backend.stream(wire, request.payload))
+            trace = await backend.stream(line.wire(place), request.payloads[place])
+            return Answer(place, answered(trace))
         finally:
+            line.done()
             self.counts["in_flight"] -= 1
 
-    def _noting(self, visit: _Visit, *, burst: bool) -> Callable[[PendingRequest, Trace], None]:
-        def note(request: PendingRequest, trace: Trace) -> None:
-            dead = trace.failure is not None and trace.failure.kind in _NO_SERVER
-            self._dead = self._dead + 1 if dead else 0
+    def _noting(self, visit: _Visit, *, burst: bool) -> Callable[[PendingRequest, Answer], None]:
+        def note(request: PendingRequest, answer: Answer) -> None:
+            server, trace = answer
+            self._servers.note(server, trace.failure.kind if trace.failure else None)
             where = (visit.wanted.step, visit.wanted.attempt, request.number)
-            self._rows.write(row_of(where, request.prompt_id, request.due_ns, trace, burst=burst))
+            about = (where, request.prompt_id, request.due_ns, trace)
+            self._rows.write(row_of(*about, burst=burst, server=server))
             self.counts["failed" if trace.failure else "done"] += 1
             if trace.failure is None:
                 self._ended.append((trace.end_ns, round((trace.end_ns - trace.sent_ns) / 1e6, 2)))
@@ -304,9 +323,19 @@ class Sender:
         return note
 
     async def _pause(self, first: bool) -> None:
-        """Pause between two requests; at first a client is somewhere in the middle of a pause."""
-        shortest, longest = think_seconds(self._settings.think_time)
-        await asyncio.sleep(self._pauses.uniform(0.0 if first else shortest, longest))
+        """Pause between two requests."""
+        bounds = think_seconds(self._settings.think_time)
+        await asyncio.sleep(pause_s(bounds, self._pauses.uniform, first=first))
+
+
+def due_times(
+    settings: Any, step: Step, wanted: RequestRange, *, burst: bool = False
+) -> NDArray[np.float64]:
+    """Return when a process sends its share of a schedule, in seconds after the step's start."""
+    seed = settings.seed + wanted.step + (_BURST_SEED if burst else 0)
+    limit: dict[str, Any] = {"seconds": step.seconds, "count": step.requests}
+    times = arrivals.schedule(settings.arrival or "poisson", step.level, **limit, seed=seed)
+    return arrivals.share(times, wanted.worker, wanted.workers)
 
 
 async def _watch(lags: array[float]) -> None:

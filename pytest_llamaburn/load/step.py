@@ -53,7 +53,7 @@ class Step(NamedTuple):
     awaited. A step `from_idle` waits for an idle server first; another goes on with the load of the
     step before, if that step was to `hold_open`: its clients then send requests until they are told
     to leave. `keep_records` gives all its requests to the mode; after a long step they would fill
-    the memory.
+    the memory. `pauses` is False if its clients leave out the pauses of --think-time.
     """
 
     level: float
@@ -64,6 +64,7 @@ class Step(NamedTuple):
     bursts: tuple[Burst, ...] = ()
     hold_open: bool = False
     keep_records: bool = True
+    pauses: bool = True
 
     @classmethod
     def restored(cls, fields: Mapping[str, Any]) -> Self:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.option import MOST_S, seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def think_seconds(text: str) -> tuple[float, float]:
@@ -24,3 +29,14 @@ def think_seconds(text: str) -> tuple[float, float]:
 def mean_think_ns(text: str | None) -> float:
     """Return the mean pause of clients in ns; raises SettingsError for an invalid text."""
     return sum(think_seconds(text)) / 2 * 1e9 if text else 0.0
+
+
+def pause_s(
+    bounds: tuple[float, float], uniform: Callable[[float, float], float], *, first: bool
+) -> float:
+    """Return the next pause of a client in seconds, evenly distributed between the `bounds`.
+
+    At first a client is somewhere in the middle of a pause.
+    """
+    shortest, longest = bounds
+    return uniform(0.0 if first else shortest, longest)

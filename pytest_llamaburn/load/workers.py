@@ -3,12 +3,13 @@
 Each worker takes its share of the clients, or every k-th request of the one schedule, and writes
 its own rows; only those raw rows are ever merged. A worker is started by
 `python -m pytest_llamaburn.load.workers`. It reads its tasks as lines of JSON, answers with lines
-of JSON, and ends when its standard input closes.
+of JSON, the first of which says that it is ready, and ends when its standard input closes.
 """
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import signal
 import sys
@@ -27,6 +28,7 @@ from pytest_llamaburn.errors import LlamaBurnError
 from pytest_llamaburn.load.loop import loop_factory
 from pytest_llamaburn.load.rows import Rows
 from pytest_llamaburn.load.sender import Health, RequestRange, Sender
+from pytest_llamaburn.load.servers import Servers
 from pytest_llamaburn.load.step import CLIENTS, Step
 
 if TYPE_CHECKING:
@@ -38,15 +40,20 @@ _REPORT_EVERY_S = 0.5
 _LONGEST_LINE = 1 << 26  # bytes; the lags of a minute exceed the default limit of asyncio
 
 
+class WorkerEndedError(LlamaBurnError):
+    """A sending process ended by itself, or was killed."""
+
+
 class Setup(msgspec.Struct):
     """What a worker is told first: what to send to whom, and where its rows go."""
 
-    connection: dict[str, str]
+    connections: list[dict[str, str]]  # to each server
     settings: dict[str, Any]
     model: Model
     prompts: list[Prompt]
-    folder: str
-    worker: str
+    folder: str = ""
+    worker: str = ""
+    number: int = 0  # of the worker
 
 
 class Task(msgspec.Struct):
@@ -68,12 +75,27 @@ class Report(msgspec.Struct):
     error: str | None = None
 
 
-class Workers:
-    """The workers, seen from the process that leads them; sends as a Sender does."""
+def setup_of(servers: Servers, model: Model, prompts: Sequence[Prompt]) -> Setup:
+    """Return what workers are told first."""
+    return Setup(
+        connections=[one.connection_info() for one in servers.backends],
+        settings=servers.settings.model_dump(mode="json"),
+        model=model,
+        prompts=[*prompts],
+    )
 
-    def __init__(self, backend: Backend, model: Model, prompts: Sequence[Prompt]) -> None:
+
+class Workers:
+    """The workers, seen from the process that leads them; sends as a Sender does.
+
+    `deadlines` are those of the next step.
+    """
+
+    lead_ns = Sender.lead_ns
+
+    def __init__(self, setup: Setup) -> None:
         """Take what to send to; the workers start in `start`."""
-        self._backend, self._model, self._prompts = backend, model, prompts
+        self._setup, self.deadlines = setup, Deadlines()
         self._workers: list[asyncio.subprocess.Process] = []
         self._reports: dict[int, Report] = {}  # the last of each worker
         self._gone = self._sending = False
@@ -94,8 +116,7 @@ class Workers:
         return [latency_ms for one in self._reports.values() for latency_ms in one.recent_ms]
 
     async def start(self, count: int, folder: Path, worker: str) -> None:
-        """Start so many workers; their rows go into `folder`."""
-        settings: dict[str, Any] = self._backend.settings.model_dump(mode="json")  # type: ignore[attr-defined]
+        """Start so many workers, and wait until they can send; their rows go into `folder`."""
         for number in range(count):
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", __spec__.name),
@@ -104,28 +125,22 @@ class Workers:
                 limit=_LONGEST_LINE,
             )
             self._workers.append(process)
-            setup = Setup(
-                connection=self._backend.connection_info(),
-                settings=settings,
-                model=self._model,
-                prompts=[*self._prompts],
-                folder=str(folder),
-                worker=f"{worker}-{number}",
-            )
-            await _write(process, setup)
+            own = {"folder": str(folder), "worker": f"{worker}-{number}", "number": number}
+            await _write(process, msgspec.structs.replace(self._setup, **own))
+        await asyncio.gather(*map(_read, self._workers))
 
     async def send(self, step: Step, wanted: RequestRange, start_ns: int) -> Health:
         """Send a step's load, each worker its share; return the health of the worst of them."""
+        shares = shares_of(step, wanted, len(self._workers))
+        return await self.send_shares(Task(step, wanted, start_ns, self.deadlines), shares)
+
+    async def send_shares(self, task: Task, shares: Sequence[RequestRange]) -> Health:
+        """Send these shares of a step's load, one by each worker; return the worst health."""
         self._reports, self._sending = {}, True
-        count = len(self._workers)
-        if step.unit == CLIENTS:
-            count = min(count, int(step.level))  # a worker without a client has nothing to send
-        shares = [wanted._replace(worker=n, workers=count) for n in range(count)]
-        found = await asyncio.gather(*(self._share(step, mine, start_ns) for mine in shares))
+        tasks = [msgspec.structs.replace(task, wanted=mine) for mine in shares]
+        found = await asyncio.gather(*itertools.starmap(self._share, enumerate(tasks)))
         self._sending = False
-        lags = [lag for health in found for lag in health.loop_lag_ms]
-        longest = max(health.wall_s for health in found)
-        return Health(max(health.cpu_s for health in found), longest, lags)
+        return worst(found)
 
     async def leave(self) -> None:
         """Let the load end, and wait for what is in flight."""
@@ -142,14 +157,31 @@ class Workers:
                 process.stdin.close()
             await process.wait()
 
-    async def _share(self, step: Step, wanted: RequestRange, start_ns: int) -> Health:
-        process = self._workers[wanted.worker]
-        await _write(process, Task(step, wanted, start_ns, self._backend.deadlines))
+    async def _share(self, number: int, task: Task) -> Health:
+        process = self._workers[number]
+        await _write(process, task)
         while True:
-            report = self._reports[wanted.worker] = await _read(process)
+            report = self._reports[number] = await _read(process)
             if report.health is not None:
                 self._gone |= report.gone
                 return report.health
+
+
+def shares_of(step: Step, wanted: RequestRange, count: int) -> list[RequestRange]:
+    """Return the shares of a step for at most `count` processes: together they are the step.
+
+    A process without a client would have nothing to send.
+    """
+    if step.unit == CLIENTS:
+        count = min(count, int(step.level))
+    return [wanted._replace(worker=number, workers=count) for number in range(count)]
+
+
+def worst(found: Sequence[Health]) -> Health:
+    """Return the health of several processes as that of the worst of them."""
+    lags = [lag for health in found for lag in health.loop_lag_ms]
+    longest = max(health.wall_s for health in found)
+    return Health(max(health.cpu_s for health in found), longest, lags)
 
 
 async def _write(process: asyncio.subprocess.Process, message: Setup | Task) -> None:
@@ -159,11 +191,11 @@ async def _write(process: asyncio.subprocess.Process, message: Setup | Task) -> 
 
 
 async def _read(process: asyncio.subprocess.Process) -> Report:
-    """Return a worker's next report; raises LlamaBurnError for its error or its end."""
+    """Return a worker's next report; raises WorkerEndedError, or LlamaBurnError for its error."""
     assert process.stdout is not None  # noqa: S101 - it is a pipe
     line = await process.stdout.readline()
     if not line:
-        raise LlamaBurnError(f"a sending process ended with {await process.wait()}")
+        raise WorkerEndedError(f"a sending process ended with {await process.wait()}")
     report = msgspec.json.decode(line, type=Report)
     if report.error is not None:
         raise LlamaBurnError(report.error)
@@ -175,13 +207,11 @@ class _Worker:
 
     def __init__(self, setup: Setup) -> None:
         self._leader = os.getppid()
-        asked: Any = SimpleNamespace(**setup.settings)  # the process that leads us checked them
-        module = registry.load("backends", setup.connection["backend"])
-        self._backend: Backend = module.Backend(asked)
-        self._backend.connect_to(setup.connection)
+        backends = [connected(connection, setup.settings) for connection in setup.connections]
+        self._servers = Servers(backends, setup.settings["balance"], setup.number)
         self._folder = Path(setup.folder)
         self._rows = Rows(self._folder, setup.worker)
-        self._sender = Sender(self._backend, setup.model, setup.prompts, self._rows)
+        self._sender = Sender(self._servers, setup.model, setup.prompts, self._rows)
 
     async def take(self, task: Task) -> None:
         """Send this worker's share of a step, reporting meanwhile, or let the load end."""
@@ -189,7 +219,7 @@ class _Worker:
             await self._sender.leave()
             _report(Report())
             return
-        self._backend.deadlines = task.deadlines
+        self._servers.deadlines = task.deadlines
         reporting = asyncio.create_task(self._keep_reporting())
         try:
             health = await self._sender.send(task.step, task.wanted, task.start_ns)
@@ -211,6 +241,14 @@ class _Worker:
         return Report(sender.counts, sender.recent_ms, sender.gone, health)
 
 
+def connected(connection: dict[str, str], settings: dict[str, Any]) -> Backend:
+    """Return a backend for a server that another process is connected to."""
+    asked: Any = SimpleNamespace(**settings)  # the process that leads us checked them
+    backend: Backend = registry.load("backends", connection["backend"]).Backend(asked)
+    backend.connect_to(connection)
+    return backend
+
+
 def _report(report: Report) -> None:
     sys.stdout.write(msgspec.json.encode(report).decode() + "\n")
     sys.stdout.flush()
@@ -220,7 +258,11 @@ async def _work() -> None:
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader(limit=_LONGEST_LINE)
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    # A schedule needs numpy: its import, or ours, would make the first requests late.
+    import numpy as np  # noqa: F401
+
     worker = _Worker(msgspec.json.decode(await reader.readline(), type=Setup))
+    _report(Report())
     decode = msgspec.json.Decoder(Task).decode
     while line := await reader.readline():
         try:

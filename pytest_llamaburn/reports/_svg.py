@@ -220,12 +220,8 @@ def _told(line: Line, point: Point) -> str:
 
 def _shape(index: int, x: float, y: float, told: str = "") -> str:
     path = _SHAPES[index % 4].format(x=f"{x:.1f}", y=f"{y:.1f}")
-    title = f"<title>{text(told)}</title>" if told else ""
-    return (
-        f'<path d="{path}" class="dot">{title}</path>'
-        if title
-        else f'<path d="{path}" class="dot"/>'
-    )
+    end = f"><title>{text(told)}</title></path>" if told else "/>"
+    return f'<path d="{path}" class="dot"{end}'
 
 
 def _whisker(point: Point, frame: _Frame) -> str:
@@ -326,15 +322,23 @@ def _mark(mark: Mark, frame: _Frame, top: float) -> str:
 
 
 def _labels(lines: Sequence[Line], frame: _Frame) -> Iterator[str]:
-    """Yield the labels beside points, where none overlaps another; the rest appear over points."""
+    """Yield the labels beside points, where none overlaps another; the rest appear over points.
+
+    A label stands to the right of its point, or to the left where the plot ends.
+    """
     taken: list[tuple[float, float, float]] = []
     for point in (point for line in lines[:1] for point in line.points if line.labelled):
-        x, y = frame.x(point.x) + 7, frame.y(point.y) - 5
-        end = x + _scales.CHARACTER * len(point.label)
-        free = all(end < a or b < x or abs(y - other) > 12 for a, b, other in taken)
-        if free and end <= _WIDTH and y > frame.top + 8:
-            taken.append((x, end, y))
-            yield f'<text x="{x:.1f}" y="{y:.1f}">{text(point.label)}</text>'
+        x, y = frame.x(point.x), frame.y(point.y) - 5
+        y += 0 if y > frame.top + 8 else 20  # below a point at the top
+        start, end = x + 7, x + 7 + _scales.CHARACTER * len(point.label)
+        leftwards = end > _WIDTH
+        if leftwards:
+            start, end = start + x - 7 - end, x - 7
+        free = all(end < a or start > b or abs(y - other) > 12 for a, b, other in taken)
+        if free and start >= frame.left:
+            taken.append((start, end, y))
+            at = f'x="{end:.1f}" class="end"' if leftwards else f'x="{start:.1f}"'
+            yield f'<text {at} y="{y:.1f}">{text(point.label)}</text>'
 
 
 # Intervals below each other
@@ -343,7 +347,7 @@ def _labels(lines: Sequence[Line], frame: _Frame) -> Iterator[str]:
 def _forest(forest: Forest) -> str:
     """Return intervals below each other, each below its label and beside its values."""
     spans, margin = forest.spans, forest.margin
-    values = [end for span in spans for end in (span.low, span.high)]
+    values = [_within(end, forest.reach) for span in spans for end in (span.low, span.high)]
     values += [end for end in (forest.x.low, forest.x.high) if end is not None]
     values += [-margin, margin] if margin is not None else []
     x = _scales.scale(values or [0.0, 1.0], 8.0, _WIDTH - _RIGHT)
@@ -352,9 +356,13 @@ def _forest(forest: Forest) -> str:
     parts = [
         *_reference(margin, x, bottom),
         *_x_axis(forest.x, frame),
-        *(_span(span, i, x) for i, span in enumerate(spans)),
+        *(_span(span, i, x, forest.reach) for i, span in enumerate(spans)),
     ]
     return _svg(forest.title, bottom + _BELOW, parts)
+
+
+def _within(end: float, reach: float | None) -> float:
+    return end if reach is None else max(-reach, min(reach, end))
 
 
 def _reference(margin: float | None, x: Scale, bottom: float) -> Iterator[str]:
@@ -368,7 +376,7 @@ def _reference(margin: float | None, x: Scale, bottom: float) -> Iterator[str]:
         yield f'<path d="M{x(0):.1f} {_SPAN_HEAD}V{bottom:.1f}" class="axis"/>'
 
 
-def _span(span: Span, index: int, x: Scale) -> str:
+def _span(span: Span, index: int, x: Scale, reach: float | None) -> str:
     top = _SPAN_HEAD + _SPAN * index
     y = top + 24
     room = int((_WIDTH - 20) / _scales.CHARACTER) - len(span.words)
@@ -377,7 +385,15 @@ def _span(span: Span, index: int, x: Scale) -> str:
         f'<text x="8" y="{top + 13:.1f}">{text(label)}<title>{text(span.label)}</title></text>'
         f'<text x="{_WIDTH - _RIGHT:g}" y="{top + 13:.1f}" class="end">{text(span.words)}</text>'
     )
-    low, high = x(span.low), x(span.high)
-    caps = f"M{low:.1f} {y - 4:.1f}v8M{high:.1f} {y - 4:.1f}v8"
-    line = f'<path d="M{low:.1f} {y:.1f}H{high:.1f}{caps}" class="whisker"/>'
+    low, high = (x(_within(end, reach)) for end in (span.low, span.high))
+    caps = _cap(low, y, reach is not None and span.low < -reach, 1)
+    caps += _cap(high, y, reach is not None and span.high > reach, -1)
+    told = f"<title>{number(span.low)} to {number(span.high)}</title>"
+    line = f'<path d="M{low:.1f} {y:.1f}H{high:.1f}{caps}" class="whisker">{told}</path>'
     return f'<g class="span {text(span.kind)}">{words}{line}{_shape(0, x(span.middle), y)}</g>'
+
+
+def _cap(x: float, y: float, goes_on: bool, inwards: int) -> str:
+    """Return the end of an interval: a stroke, or an arrow if the interval goes on."""
+    tip = f"M{x + 5 * inwards:.1f} {y - 4:.1f}l{-5 * inwards} 4l{5 * inwards} 4"
+    return tip if goes_on else f"M{x:.1f} {y - 4:.1f}v8"

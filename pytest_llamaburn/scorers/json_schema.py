@@ -1,4 +1,7 @@
-"""The first JSON value in the answer, in a code block or not, matches the option `schema`."""
+"""The first JSON value in the answer, in a code block or not, matches the option `schema`.
+
+With the option `values` it must also have the values of the reference, which is JSON.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn.errors import DatasetError, MissingExtraError
-from pytest_llamaburn.scorers import _base, _text
+from pytest_llamaburn.scorers import _base, _text, _values
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,6 +18,7 @@ if TYPE_CHECKING:
     from pytest_llamaburn.scorers._base import Question, Score
 
 NEEDS = ("schema",)
+RATES = ("schema_valid",)
 ADVICE = "Ask for JSON alone, without text around it"
 
 _BEGINNING = re.compile(r"[{\[]")
@@ -30,13 +34,17 @@ def score(answer: str, question: Question) -> Score:
     validator = _validator(_base.needed(question, "schema"))
     said = _text.spoken(answer)
     if not said:
-        return _base.empty()
+        return _base.empty()._replace(details={"schema_valid": 0})
     try:
         value, text = _first(said)
     except ValueError:
-        return _base.unparsable("no JSON in the answer")
+        return _base.unparsable("no JSON in the answer")._replace(details={"schema_valid": 0})
     fault = _fault(validator, value)
-    return _base.scored(not fault, text, fault)
+    details = {"schema_valid": int(not fault)}
+    if not fault and question.options.get("values"):
+        right = json.loads(_base.needed(question, "reference"))
+        fault = _values.difference(right, value, question.options["schema"])
+    return _base.scored(not fault, text, fault, **details)
 
 
 def ready() -> None:
@@ -54,8 +62,22 @@ def faults(question: Question) -> Iterator[tuple[str, str]]:
     except DatasetError as err:
         yield "schema", str(err).removeprefix("'schema' ")
     else:
+        yield from _wrong_values(question)
         for ref in _unresolved(schema):
             yield "schema", f"has a reference to something outside it: {ref}"
+
+
+def _wrong_values(question: Question) -> Iterator[tuple[str, str]]:
+    """Yield why the reference does not have the values of an answer, if they are asked for."""
+    if not question.options.get("values"):
+        return
+    try:
+        value = json.loads(question.reference or "")
+    except (ValueError, RecursionError):
+        yield "reference", "should be JSON, because the option 'values' is set"
+    else:
+        fault = _fault(_validator(question.options["schema"]), value)
+        yield from (("reference", f"does not keep the schema: {why}") for why in [fault] if why)
 
 
 def _unresolved(schema: Any) -> list[str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn import options
-from pytest_llamaburn.backends._address import parse_host
+from pytest_llamaburn.backends._address import hosts_of, parse_host
 from pytest_llamaburn.backends._detect import means_file, settle
 from pytest_llamaburn.energy import cost
 from pytest_llamaburn.errors import ResultsError, SettingsError
@@ -125,7 +125,7 @@ def settled(kind: Any, settings: Any, origins: Mapping[str, str]) -> tuple[Any, 
         if settings.resume is None:
             kind.check(settings)
         _check_sensors(settings)
-        parse_host(settings.host or "")
+        _check_hosts(kind, settings)
     if settings.resume is None:
         return settle(settings, origins)
     header = header_of(Path(settings.results_dir), settings.resume or LAST, kind.schema)
@@ -136,6 +136,14 @@ def settled(kind: Any, settings: Any, origins: Mapping[str, str]) -> tuple[Any, 
     kind.check(own)
     continued = changed(own, {"resume": header["run_id"]})
     return continued, f"continuing {continued.resume}"
+
+
+def _check_hosts(kind: Any, settings: Run) -> None:
+    """Raise SettingsError for an invalid address, or for several where one server is measured."""
+    if kind.several_servers:
+        hosts_of(settings.host)
+    else:
+        parse_host(settings.host or "")
 
 
 def _check_names(settings: Run) -> None:

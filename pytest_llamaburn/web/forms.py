@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from pytest_llamaburn.kinds._kind import RunKind
     from pytest_llamaburn.option import Option
 
-# A client must name neither directories nor commands of the server's machine.
-_SERVERS_OWN = {*(option.name for option in options_of(Storage)), "server_command"}
+# A client must name neither directories nor commands of the server's machine, nor a cluster: what
+# Ray's machines send each other runs as code.
+_SERVERS_OWN = {*(option.name for option in options_of(Storage)), "server_command", "ray", "nodes"}
 _OF_PATHS = re.compile(r"(?:^|[:=])(?!//)[/~.@]|\\")  # @ is before a file with a text
 _DURATION = {"anyOf": [{"type": "number"}, {"type": "string", "pattern": r"^[0-9.]+(ms|s|m|h)$"}]}
 

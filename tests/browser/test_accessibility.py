@@ -8,6 +8,7 @@ import pytest
 from support.served import serving
 from support.web_api import keep
 
+from pytest_llamaburn.kinds import _kind
 from pytest_llamaburn.web import bundle
 
 expect: Any = pytest.importorskip("playwright.sync_api").expect
@@ -23,6 +24,18 @@ ASK = """async () => {
     const {violations} = await axe.run(document, {iframes: false, resultTypes: ['violations']});
     return violations.map(({id, nodes}) => `${id}: ${nodes.map((one) => one.html).join(' ')}`);
 }"""
+CONTROLS = """() => {
+    const panel = document.querySelector('[role=tabpanel]');
+    const found = panel.querySelectorAll('a[href], button, input, select, textarea, summary');
+    window.unreached = new Set([...found].filter((one) => !one.disabled && one.checkVisibility()));
+    return window.unreached.size;
+}"""
+REACHED = "() => window.unreached.delete(document.activeElement)"
+UNREACHED = """() => {
+    const there = [...window.unreached].filter((one) => one.isConnected && one.checkVisibility());
+    return there.map((one) => one.outerHTML);
+}"""
+INNER_STOPS = 10  # such as the parts of a date
 SIZES = {"wide": {"width": 1280, "height": 900}, "narrow": {"width": 360, "height": 740}}
 TABS = ("benchmark", "stress", "eval", "multi-modal", "results", "system")
 
@@ -59,6 +72,21 @@ def test_axe_finds_nothing_in_any_tab(
         expect(page.get_by_text("Loading …")).to_have_count(0)
         found[name] = violations(page)
     assert found == {name: [] for name in TABS}
+
+
+def test_every_control_is_reached_by_the_tab_key(
+    served: Served, opened: Callable[..., Page]
+) -> None:
+    page = opened(served, wrong=True)  # forms without a model are checked, and refused
+    names = [kind.name for kind in _kind.own()]
+    for name in (*names, "results", "system"):
+        page.goto(f"{served.url}/#/{name}")
+        page.locator(f"#tab-{name}").focus()
+        expect(page.get_by_text("Loading …")).to_have_count(0)
+        for _ in range(page.evaluate(CONTROLS) + INNER_STOPS):
+            page.keyboard.press("Tab")
+            page.evaluate(REACHED)
+        assert page.evaluate(UNREACHED) == [], name
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

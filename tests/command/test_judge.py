@@ -17,7 +17,7 @@ from support.judge_servers import KEY, Claude, OpenAI, judge_server, preference,
 from support.processes import Process
 from support.scripted import Hang, Steps
 
-from pytest_llamaburn.commands import judge, main
+from pytest_llamaburn.commands import _verdicts, judge, main
 from pytest_llamaburn.errors import DatasetError
 from pytest_llamaburn.judges import _calibration
 
@@ -392,7 +392,7 @@ def test_vote_that_is_none_of_mt_bench_is_one_located_sentence(
 def test_progress_is_silent_where_standard_error_is_no_file(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    shown = judge.progress_of("plain")
+    shown = _verdicts.progress_of("plain")
     shown.plan(1)
     shown.close()
     assert capsys.readouterr().err == ""

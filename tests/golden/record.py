@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import os
 import re
 import shutil
 import signal
@@ -30,6 +31,7 @@ from support.embedding_server import EmbeddingFacade
 from support.eval_servers import Assessor, Pupil, eval_set, question
 from support.fleet import OllamaFleet
 from support.gpu_server import Gpu, GpuOllama
+from support.judge_servers import KEY, OpenAI, Sensitive, judge_server, worked
 from support.rated_server import Rated, RatedFacade
 from support.scripted import Hang, OllamaFacade, Request, ScriptedServer, Steps, sized
 from support.slot_server import SlotServer
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
 
 HOME = Path(__file__).with_name("journals")
 COMPARED = Path(__file__).with_name("comparisons")
+AUDITED = Path(__file__).with_name("audit")
 COMPARISONS = {
     "benchmark": ("benchmark-complete", "benchmark-resumed"),
     "benchmark-gates": ("benchmark-resumed", "benchmark-cut", "--fail-if=tps.mean:-5%"),
@@ -128,6 +131,36 @@ def comparison_reports(name: str) -> dict[str, str]:
     }
 
 
+def audit_reports() -> dict[str, str]:
+    """Return the golden audit with its findings made again from its verdicts, and its table."""
+    from pytest_llamaburn.kinds.audit import findings
+
+    path = AUDITED / "result.json"
+    document = results.load(path)
+    document["results"] |= findings.of(document["results"]["probes"])
+    table = registry.load("reports", "table").render([path]).replace(str(path), "FILE")
+    text = json.dumps(document, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
+    return {"result.json": text, "table.txt": table}
+
+
+def audit() -> None:
+    """Record an audit of a judge of known sensitivity."""
+    with directory() as cwd, judge_server(OpenAI([Sensitive(padded=1)]), "m") as name:
+        content = json.dumps({"name": "fruit", "questions": worked(2)})
+        (cwd / "fruit.json").write_text(content, encoding="utf-8")
+        words = ("judge", "audit", f"--judge={name}", "--set=fruit.json")
+        subprocess.run(
+            [sys.executable, "-m", "pytest_llamaburn", *words],
+            cwd=cwd,
+            env={**os.environ, "OPENAI_API_KEY": KEY},
+            check=True,
+        )
+        (path,) = (cwd / "results" / "audits").glob("*.json")
+        AUDITED.mkdir(exist_ok=True)
+        text = path.read_text(encoding="utf-8").replace(name, "openai:m@http://127.0.0.1:4000")
+        (AUDITED / "result.json").write_text(text, encoding="utf-8")
+
+
 def _of_any_day(text: str) -> str:
     text = re.sub(r'"(timestamp|run_id|session_id)": "[^"]*"', r'"\1": "…"', text)
     return re.sub(r"(comparison|compare)[\w-]*_?\d{4}-[\w-]+\.json", "COMPARISON", text)
@@ -138,6 +171,8 @@ def render() -> None:
     for folder in sorted(path for path in HOME.iterdir() if path.is_dir()):
         for name, text in made_from(folder).items():
             (folder / name).write_text(text, encoding="utf-8")
+    for name, text in audit_reports().items():
+        (AUDITED / name).write_text(text, encoding="utf-8")
     COMPARED.mkdir(exist_ok=True)
     for comparison in COMPARISONS:
         for name, text in comparison_reports(comparison).items():
@@ -335,6 +370,7 @@ if __name__ == "__main__":
         benchmarks()
         loads()
         evals()
+        audit()
         damages()
         singles()
     render()

@@ -51,6 +51,7 @@ def test_a_session_without_our_items_imports_little_of_us_and_nothing_heavy(
     result = pytester.runpytest_subprocess(*plain, "-p", "no:cacheprovider")
     result.assert_outcomes(passed=1)
     names = (
+        "audit",
         "bakeoff",
         "benchmark",
         "chat",

@@ -31,6 +31,7 @@ ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = {page.name: page.read_text(encoding="utf-8") for page in (ROOT / "docs").glob("*.md")}
 GUIDES = (
+    "audit.md",
     "bakeoff.md",
     "benchmark.md",
     "chat.md",
@@ -41,9 +42,11 @@ GUIDES = (
     "eval_sets.md",
     "fit.md",
     "judging.md",
+    "nodes.md",
     "power.md",
     "quantization.md",
     "stress.md",
+    "tools.md",
     "trend.md",
     "tune.md",
     "web.md",

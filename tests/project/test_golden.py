@@ -43,3 +43,7 @@ def test_a_golden_journal_gives_the_golden_result_and_table(name: str) -> None:
 @pytest.mark.parametrize("name", record.COMPARISONS)
 def test_golden_results_compare_as_they_did(name: str) -> None:
     check(record.comparison_reports(name), record.COMPARED)
+
+
+def test_verdicts_of_the_golden_audit_come_to_what_they_did() -> None:
+    check(record.audit_reports(), record.AUDITED)

@@ -18,6 +18,7 @@ FILES = (
     ROOT / "scripts" / "generate.py",
 )
 OF_ONE_KIND = {
+    "capacity.py": "the command predicts from the file of a stress run",
     "rejudge.py": "the command scores the answers of an eval again",
     "benchstat.py": "the format compares speeds of benchmarks",
 }

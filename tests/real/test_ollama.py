@@ -6,7 +6,7 @@ import asyncio
 import json
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
@@ -270,3 +270,68 @@ def test_embeddings_of_a_real_ollama_are_right(ollama: RealOllama, tmp_path: Pat
     assert found["vectors"]["dimension"] == 576
     assert [cell["tokens_per_text"] for cell in found["cells"]] == [8, 8, None, None]
     assert found["errors"] == {"context_overflow": 1}
+
+
+def test_a_model_without_tools_is_told_before_anything_is_asked(
+    ollama: RealOllama, tmp_path: Path
+) -> None:
+    args = ("eval", MODEL, f"--host={ollama.host}", "--set=tool_calls", "--limit=5")
+    done = run_cli(*args, cwd=tmp_path, check=4)
+    assert f"{MODEL} does not support tools, as {ollama.host} says" in done.stderr
+
+
+# Three solved calls, so that a small model writes a fourth. Braces of JSON must not meet.
+_CALL = '<tool_call>\n{"name": "get_weather", "arguments": {"city": "%s"}{{ "}" }}\n</tool_call>'
+_SOLVED = "".join(
+    f"<|im_start|>user\nWhat is the weather in {city}?<|im_end|>\n"
+    f"<|im_start|>assistant\n{_CALL % city}<|im_end|>\n"
+    for city in ("Paris", "Madrid", "Berlin")
+)
+_TEMPLATE = (
+    "{{ if .Tools }}" + _SOLVED + "{{ end }}{{ range .Messages }}<|im_start|>{{ .Role }}\n"
+    '{{ .Content }}{{ if .ToolCalls }}<tool_call>\n{{ range .ToolCalls }}{"name": '
+    '"{{ .Function.Name }}", "arguments": {{ .Function.Arguments }}{{ "}" }}{{ end }}\n'
+    "</tool_call>{{ end }}<|im_end|>\n{{ end }}"
+    "<|im_start|>assistant\n"
+)
+
+
+def test_calls_and_schemas_of_a_real_ollama_are_understood(ollama: RealOllama) -> None:
+    backend = Backend(settings_for(ollama.host, max_tokens=60, temperature=0))
+    weather = {
+        "name": "get_weather",
+        "description": "Tell the weather in a city.",
+        "parameters": {"type": "object", "properties": {"city": {"type": "string"}}},
+    }
+    schema = {
+        "type": "object",
+        "properties": {"yes": {"type": "boolean"}},
+        "required": ["yes"],
+        "additionalProperties": False,
+    }
+
+    async def asked(name: str, text: str, **more: Any) -> Trace:
+        model = await backend.describe(name)
+        body = backend.body(model, [{"role": "user", "content": text}])
+        wire = backend.wire()
+        trace = await backend.stream(wire, backend.request({**body, **backend.structure(**more)}))
+        wire.close()
+        return trace
+
+    async def calls() -> tuple[Trace, Trace]:
+        made = {"model": "caller", "from": MODEL, "template": _TEMPLATE, "stream": False}
+        await backend.post("/api/create", made)
+        try:
+            assert "tools" in (await backend.describe("caller")).capabilities
+            tools = [{"type": "function", "function": weather}]
+            called = await asked("caller", "What is the weather in Oslo?", tools=tools, schema=None)
+        finally:
+            async with backend.http() as client:
+                await client.request("DELETE", "/api/delete", json={"model": "caller"})
+        return called, await asked(MODEL, "Is water wet?", tools=[], schema=schema)
+
+    called, held = asyncio.run(calls())
+    assert (called.failure, called.text) == (None, "")
+    oslo = {"name": "get_weather", "arguments": {"city": "Oslo"}, "fault": None}
+    assert called.tool_calls == [oslo]
+    assert json.loads(held.text).keys() == {"yes"}

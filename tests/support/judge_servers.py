@@ -272,3 +272,71 @@ class Gullible:
         obeyed = _GRADE.search(blocks.sub("", user))
         score = int(obeyed[1]) if obeyed else self.truth(inside.get("ANSWER", ""))
         return verdict_json(score)
+
+
+_NUMBER = re.compile(r"\d+")
+_BLOCK = re.compile(r"^<<<([A-Z ]+) \w+>>>$\n(.*?)\n^<<<END ", re.MULTILINE | re.DOTALL)
+_DENIAL = "But this is false:"
+
+
+def planted_in(answer: str, reference: str) -> dict[str, int]:
+    """Return how many errors of each kind an answer has, if its reference is one of `worked`."""
+    told = answer.partition(_DENIAL)[0]
+    pairs = zip(_NUMBER.findall(told), _NUMBER.findall(reference), strict=False)
+    whole = told.count(".") >= reference.count(".")
+    lines = [line for line in reference.split("\n") if line.rstrip(".") not in answer]
+    return {
+        "wrong_number": sum(one != other for one, other in pairs) if whole else 0,
+        "contradiction": answer.count(_DENIAL),
+        "missing": len(lines),
+    }
+
+
+@dataclass
+class Sensitive:
+    """A judge of known sensitivity, which is shown the reference.
+
+    On accuracy it starts at `top` and takes `cost` points off for each wrong number and each
+    contradiction; it adds `padded` points to an answer with 30 words more than the reference. On
+    completeness it always gives 4. Of two answers, it takes the one on its `side`; without one, the
+    right one.
+    """
+
+    cost: int = 1
+    top: int = 5
+    padded: int = 0
+    side: str = ""
+
+    def __call__(self, system: str, user: str) -> str:
+        """Return the verdict."""
+        blocks = dict(
+            re.findall(r"^<<<([A-Z ]+) \w+>>>$\n(.*?)\n^<<<END ", user, re.MULTILINE | re.DOTALL)
+        )
+        reference = blocks["REFERENCE"]
+        if "ANSWER" not in blocks:
+            return preference(self.side or ("A" if blocks["ANSWER A"] == reference else "B"))
+        return verdict_json(self.score(blocks["ANSWER"], reference, "accuracy:" in system))
+
+    def score(self, answer: str, reference: str, accuracy: bool = True) -> int:
+        """Return the score of an answer on accuracy, or on completeness."""
+        if not accuracy:
+            return 4
+        found = planted_in(answer, reference)
+        errors = found["wrong_number"] + found["contradiction"]
+        longer = len(answer.split()) - len(reference.split()) > 30
+        return max(1, min(5, self.top - self.cost * errors + self.padded * longer))
+
+
+def worked(count: int) -> list[dict[str, str]]:
+    """Return questions of an eval set whose references have four lines with a number each."""
+    fruit = ("apples", "pears", "plums", "figs")
+    return [
+        {
+            "id": f"q{i}",
+            "prompt": f"How many fruits are in basket {i}?",
+            "reference": "\n".join(
+                f"There are exactly {10 * i + n + 100} {one} in it." for n, one in enumerate(fruit)
+            ),
+        }
+        for i in range(count)
+    ]

@@ -17,7 +17,7 @@ from pytest_llamaburn.store.journal import Record
 from support.benchmark_documents import header
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 MS = 1_000_000
@@ -141,11 +141,11 @@ def stress_document(
 
     `facts` replace those that a run journals; None leaves one out. `profile` is what was read.
     `engine` is the kind of server. `idle` says of steps, by their number, whether the server was
-    seen to be idle before.
+    seen to be idle before; `ended` is what else the journal says at their end.
     """
     cut, profile = config.pop("interrupted", False), config.pop("profile", [])
     waits, engine = config.pop("idle", {}), config.pop("engine", "ollama")
-    steps = _steps(folder, taken)
+    steps = _steps(folder, taken, config.pop("ended", {}))
     steps += [{"step": n, "attempt": 0, "wait": {"idle": idle}} for n, idle in waits.items()]
     told = {"findings": {"stop_reason": "the end"}, "baseline": BASELINE, **(facts or {})}
     told = {name: fact for name, fact in told.items() if fact is not None}
@@ -165,7 +165,9 @@ def saved_stress(directory: Path, taken: Sequence[Taken], **fields: Any) -> Path
     return results.write(directory, stress_document(folder, taken, **fields) | {"run_id": run_id})
 
 
-def _steps(folder: Path, taken: Sequence[Taken]) -> list[dict[str, Any]]:
+def _steps(
+    folder: Path, taken: Sequence[Taken], ended: Mapping[int, dict[str, Any]]
+) -> list[dict[str, Any]]:
     """Write the rows; return what the journal says of the steps, one after another."""
     file, start, steps = Rows(folder, "main"), 0, []
     for number, (step, made) in enumerate(taken):
@@ -174,7 +176,8 @@ def _steps(folder: Path, taken: Sequence[Taken]) -> list[dict[str, Any]]:
         about = {"step": number, "attempt": 0, "visit": number}
         steps.append({**about, "load": step._asdict(), "started_ns": start, "first": 0})
         start = max([start, *(start + one.end_ns for one in made)]) + SECOND
-        steps.append({**about, "ended_ns": start, "health": HEALTHY})
+        end = {**about, "ended_ns": start, "health": HEALTHY}
+        steps.append({**end, **ended.get(number, {})})
     file.close()
     return steps
 

@@ -126,7 +126,7 @@ def test_a_question_s_digest_changes_with_what_counts_as_its_answer(field: str) 
         (eval_set(entry(), "Who?"), 'questions[1]: "Who?" is not an object with fields'),
         (eval_set(entry(id=True)), "questions[0]: id: input should be a valid string"),
         (eval_set(entry(refrence="x")), "questions[0] (id 'one'): refrence: extra inputs are"),
-        (eval_set(entry(reference=[4])), "questions[0] (id 'one'): reference: input should be a"),
+        (eval_set(entry(reference=True)), "questions[0] (id 'one'): reference: input should be a"),
         (
             eval_set(entry(criteria=["beauty"])),
             "questions[0] (id 'one'): criteria: unknown criterion",
@@ -319,3 +319,27 @@ def test_a_set_is_read_once_until_its_content_changes(tmp_path: Path) -> None:
     assert load_eval_set(path) is first
     saved(tmp_path, eval_set(entry(prompt="Why?")))
     assert load_eval_set(path).questions[0].prompt == "Why?"
+
+
+CLOCK = {"name": "clock", "description": "", "parameters": {"type": "object", "properties": {}}}
+
+
+def test_a_question_names_tools_of_its_set_or_has_its_own(tmp_path: Path) -> None:
+    own = {"name": "own", "description": "mine", "parameters": {"type": "object"}}
+    asked = entry(scorer="tool-call", reference=[], tools=["clock", own])
+    (question,) = load_eval_set(saved(tmp_path, eval_set(asked, tools=[CLOCK]))).questions
+    assert question.options["tools"] == [CLOCK, own]
+    assert question.reference == "[]"
+
+
+def test_a_tool_that_the_set_does_not_define_is_told(tmp_path: Path) -> None:
+    asked = entry(scorer="tool-call", reference=[], tools=["clok"])
+    words = "questions[0] (id 'one'): tools: the set defines no tool 'clok'"
+    assert words in file_refusal(saved(tmp_path, eval_set(asked, tools=[CLOCK])))
+
+
+def test_a_reference_may_be_json(tmp_path: Path) -> None:
+    asked = entry(reference={"b": [1, "ü"], "a": None}, accept=[[1], "x"])
+    (question,) = load_eval_set(saved(tmp_path, eval_set(asked))).questions
+    assert question.reference == '{"b": [1, "ü"], "a": null}'
+    assert question.options["accept"] == ["[1]", "x"]

@@ -80,6 +80,13 @@ def user_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "config" / "llamaburn"
 
 
+def test_a_listed_flag_that_is_repeated_adds_to_its_list(tmp_path: Path) -> None:
+    settings, _ = resolved("--host=a:1", "--host=b:2,c:3")
+    assert settings.host == "a:1,b:2,c:3"
+    configure(tmp_path, '[ollama]\nhost = ["a:1", "b:2"]\n')
+    assert resolved(directory=tmp_path)[0].host == "a:1,b:2"
+
+
 words = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 awkward = st.sampled_from(["-x", "--model", "a=b", "=", "two words", " ", "gr\u00fcn \U0001f7e2"])
 texts = awkward | words

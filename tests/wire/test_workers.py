@@ -22,8 +22,9 @@ from pytest_llamaburn.errors import LlamaBurnError
 from pytest_llamaburn.kinds.stress.settings import Stress
 from pytest_llamaburn.load import rows
 from pytest_llamaburn.load.sender import RequestRange
+from pytest_llamaburn.load.servers import Servers
 from pytest_llamaburn.load.step import CLIENTS, RATE, Step
-from pytest_llamaburn.load.workers import Setup, Task, Workers
+from pytest_llamaburn.load.workers import Setup, Task, Workers, setup_of
 from pytest_llamaburn.option import model_of
 
 if TYPE_CHECKING:
@@ -60,7 +61,8 @@ def led(
     """Lead some workers through some work; return the (step, number) of each request."""
 
     async def main() -> None:
-        workers = Workers(backend(host, kind, **asked), MODEL, PROMPTS)
+        servers = Servers([backend(host, kind, **asked)])
+        workers = Workers(setup_of(servers, MODEL, PROMPTS))
         await workers.start(count, folder, "main-0")
         try:
             await asyncio.wait_for(work(workers), LIMIT_S)
@@ -203,6 +205,7 @@ worker = subprocess.Popen(
 print(worker.pid, flush=True)
 worker.stdin.write(b"\\n".join([*lines, b""]))
 worker.stdin.flush()
+worker.stdout.readline()  # it is ready
 print(worker.stdout.readline().decode(), flush=True)
 worker.wait()
 """
@@ -212,6 +215,6 @@ def messages(folder: Path, host: str) -> list[Any]:
     """Return what a leader tells a worker at first and for its first step."""
     own = backend(host)
     settings = own.settings.model_dump(mode="json")  # type: ignore[attr-defined]
-    setup = Setup(own.connection_info(), settings, MODEL, [*PROMPTS], str(folder), "main-0-0")
+    setup = Setup([own.connection_info()], settings, MODEL, [*PROMPTS], str(folder), "main-0-0")
     task = Task(Step(2, CLIENTS, 4), RequestRange(1), perf_counter_ns(), own.deadlines)
     return [msgspec.to_builtins(message) for message in (setup, task)]

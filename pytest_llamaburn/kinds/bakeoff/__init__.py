@@ -21,7 +21,7 @@ class _Bakeoff(SingleKind):
         "that the measurements cannot tell apart share a rank."
     )
     example = "llamaburn bakeoff llama3.1:8b mistral:7b qwen3:8b --require 'ttft_ms.p95<800'"
-    first = ("rank", "require", "rounds", "iterations", "quality", "budget")
+    first = ("rank", "require", "rounds", "iterations", "set", "judge", "quality", "budget")
     slower = "plus the time to load each model in each round; it ends early if the order is known"
     fixture = "llm_in_bakeoff"
     fixture_help = "Return the server on which models are compared, with the first of them loaded."
@@ -39,6 +39,14 @@ class _Bakeoff(SingleKind):
     def check(self, settings: Any) -> None:
         """Raise SettingsError for models, measures or gates that have no meaning."""
         self.load("plan.check")(settings)
+
+    def failure(self, results: Mapping[str, Any]) -> str | None:
+        """Return a sentence if no model has a rank, else None."""
+        candidates = results["candidates"]
+        if any(one["rank"] for one in candidates):
+            return None
+        why = "; ".join(f"{one['name']}: {one['out']}" for one in candidates)
+        return f"no model is ranked: {why}"
 
     def models(self, settings: Any) -> tuple[str | None, ...]:
         """Return the first model: one run measures them all."""

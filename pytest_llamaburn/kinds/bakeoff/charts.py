@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pytest_llamaburn.charts import Axis, Card, Chart, Forest, Line, Plot, Point, Span
 from pytest_llamaburn.kinds import _charts
 from pytest_llamaburn.kinds.bakeoff.plan import ranked
-from pytest_llamaburn.kinds.bakeoff.table import rank
+from pytest_llamaburn.kinds.bakeoff.table import quality_of, rank
 from pytest_llamaburn.tables import half, number
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pytest_llamaburn.documents import Document
 
 _LEAST_POINTS = 2
+_REACH = 4  # margins; intervals of the first rounds are wider
 
 
 def cards(document: Document) -> Iterator[Card]:
@@ -49,7 +50,8 @@ def charts(document: Document) -> Iterator[Chart]:
     if spans:
         margin = 100 * document["config"]["margin"]
         axis = Axis("how much better the first is", "%", -2 * margin, 2 * margin)
-        yield Forest("Pairs of models", axis, spans, margin)
+        reach = max(_REACH * margin, *(2 * abs(span.middle) for span in spans))
+        yield Forest("Pairs of models", axis, spans, margin, reach=reach)
     yield from _charts.sensors(document)
 
 
@@ -76,7 +78,7 @@ def _pareto(document: Document) -> Plot | None:
     if len(points) < _LEAST_POINTS:
         return None
     name = metric.label or metric.name
-    y = Axis(f"quality, {document['config']['quality']}") if by_quality else Axis("memory", "MB")
+    y = Axis(f"quality, {quality_of(document)}") if by_quality else Axis("memory", "MB")
     title = f"{name.capitalize()} against {'quality' if by_quality else 'memory'}"
     return Plot(title, Axis(name, metric.unit), y, [Line("models", points, "dots", labelled=True)])
 

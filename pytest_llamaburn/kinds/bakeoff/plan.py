@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_llamaburn import datasets, gates, measures, registry
 from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.kinds._kind import naming
+from pytest_llamaburn.kinds.bakeoff import evals
 from pytest_llamaburn.kinds.bakeoff.measures import MEASURES
 from pytest_llamaburn.metrics import REQUEST
 
@@ -19,8 +20,12 @@ if TYPE_CHECKING:
 
 
 def check(settings: Any) -> None:
-    """Raise SettingsError for models, measures or gates that have no meaning."""
-    if len({*settings.model}) < 2 or len({*settings.model}) < len(settings.model):
+    """Raise SettingsError for models, measures or gates that have no meaning.
+
+    A continued run has its own models; they were checked when it began.
+    """
+    different, begins = {*settings.model}, settings.resume is None
+    if begins and (len(different) < 2 or len(different) < len(settings.model)):
         named = ", ".join(settings.model) or "none"
         raise SettingsError(f"bakeoff: name two or more different models; named: {named}")
     ranked(settings.rank)
@@ -30,6 +35,22 @@ def check(settings: Any) -> None:
         gates.parse(expression, MEASURES)
     with naming("--prompts"):
         datasets.load_prompts(settings.prompts)
+    _check_evals(settings)
+
+
+def _check_evals(settings: Any) -> None:
+    """Raise UsageError for evals that cannot be held."""
+    if settings.dry_run:
+        raise SettingsError(
+            "--dry-run: a bake-off has none: llamaburn eval --dry-run tells what judging costs"
+        )
+    if settings.set is not None and settings.quality is not None:
+        raise SettingsError(
+            f"--quality: '{settings.quality}' is refused: --set {settings.set} has each model "
+            "evaluated now, --quality reads evals of earlier; leave one out"
+        )
+    if settings.set is not None:
+        evals.check(settings)
 
 
 def check_different(candidates: Sequence[Document]) -> None:

@@ -1,4 +1,4 @@
-"""The quality of models, from the evals of them that are stored."""
+"""The quality of models, from evals of them that are stored or that the bake-off itself holds."""
 
 from __future__ import annotations
 
@@ -32,8 +32,17 @@ def _newest(results_dir: Path, candidate: Document, wanted: str) -> Document:
         if same and document["config"]["set"] == [wanted] and document["status"] == "complete":
             return _value(document, str(path))
     line = f"llamaburn eval {candidate['name']} --set {wanted}"
-    words = f"there is no complete eval of this set alone: {line}"
-    return {"value": None, "ci95": None, "measure": None, "path": None, "reason": words}
+    return unknown(f"there is no complete eval of this set alone: {line}")
+
+
+def unknown(reason: str) -> Document:
+    """Return that the quality of a model is not known, and why."""
+    return {"value": None, "ci95": None, "measure": None, "path": None, "reason": reason}
+
+
+def read(path: Path) -> Document:
+    """Return the quality of a model from the result file of its eval."""
+    return _value(results.load(path), str(path))
 
 
 def _value(document: Document, path: str) -> Document:

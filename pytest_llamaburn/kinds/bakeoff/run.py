@@ -8,12 +8,13 @@ from __future__ import annotations
 from contextlib import suppress
 from pathlib import Path
 from time import perf_counter_ns
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn.errors import ModelError, ServerError
 from pytest_llamaburn.kinds._several import SeveralRun
 from pytest_llamaburn.kinds._single import Question
 from pytest_llamaburn.kinds.bakeoff import KIND, plan, quality, ranking
+from pytest_llamaburn.kinds.bakeoff.evals import Evals
 from pytest_llamaburn.kinds.bakeoff.ranking import NOT_LOADED
 from pytest_llamaburn.trace import Failed, Sent, Trace, answered, fold
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from pytest_llamaburn.backends._http import Wire
     from pytest_llamaburn.documents import Document
+    from pytest_llamaburn.store.journal import Record
 
 _NO_LOAD: Document = {"load_ms": None, "size_mb": None, "gpu_share": None}
 
@@ -31,6 +33,11 @@ class BakeoffRun(SeveralRun):
 
     kind = KIND
     keys = ("model", "round", "prompt_id")
+
+    def __init__(self, *args: Any) -> None:
+        """Take the arguments of Run."""
+        super().__init__(*args)
+        self._quality: dict[str, Document] = {}  # by the name of the model
 
     async def prepare(self, model: str | None, planned: dict[str, int], extra: Document) -> None:
         """Check all models, then load the first and open the journal.
@@ -58,7 +65,29 @@ class BakeoffRun(SeveralRun):
         if self.settings.quality:
             known = quality.of(Path(self.settings.results_dir), self.candidates, self.settings)
             self.write("facts", {"quality": known})
+        if self.settings.set:
+            await self._evaluate()
+        elif self.settings.judge:
+            self._progress.say("--judge is not used without --set: there are no answers to judge")
         return rows
+
+    async def _evaluate(self) -> None:
+        """Hold an eval of each model that did not fail, unless an earlier part of the run did."""
+        await self._leave()
+        held = Evals(self.settings, self.identity, self._progress, self._limits.over_budget)
+        for number, one in enumerate(self.candidates, 1):
+            known = self._quality.get(one["name"])
+            if known is not None and known["path"] is not None:
+                continue
+            found = quality.unknown("it failed in the rounds")
+            if not self._is_out(one["name"]):
+                found = await held.score(one["name"], number)
+            self._quality[one["name"]] = found
+            self.write("facts", {"quality": self._quality})
+
+    def _continue(self, record: Record) -> None:
+        super()._continue(record)
+        self._quality = dict(record.facts.get("quality", {}))
 
     def _seconds(self, requests: int) -> float | None:
         """Return about how long all rounds take, if each model is as fast as the first."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from pytest_llamaburn.option import budgeted, opt
-from pytest_llamaburn.settings import Run
+from pytest_llamaburn.settings import Judging, Run
 
 
-class Bakeoff(Run):
+class Bakeoff(Run, Judging):
     """Settings of `llamaburn bakeoff`."""
 
     rank: str = opt("tokens_per_sec", "metric of a request by which the models are ranked")
@@ -36,9 +36,22 @@ class Bakeoff(Run):
         bounds={"ge": 0, "lt": 1},
     )
     early_stop: bool = opt(True, "end as soon as the order is known, instead of after all rounds")
+    set: str | None = opt(
+        None,
+        "eval set that each model answers after the rounds; scorers score its answers, and judges "
+        "if --judge names any",
+        scope="bakeoff",
+        example="math",
+    )
+    limit: int | None = opt(
+        None,
+        "number of questions to ask from a set: always the same ones, balanced over its categories",
+        bounds={"ge": 1},
+        example=20,
+    )
     quality: str | None = opt(
         None,
-        "show the quality of each model from its newest complete eval of this set, such as math",
+        "ask nothing, but show the quality of each model from its newest complete eval of this set",
         example="math",
     )
     budget: float | None = budgeted("bakeoff", "10m")

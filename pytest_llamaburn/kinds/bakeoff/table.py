@@ -125,8 +125,15 @@ def _percent(share: float) -> str:
     return f"{gates.percent(100 * share)} %".replace("-", "−")
 
 
+def quality_of(document: Document) -> str | None:
+    """Return the name of the set whose scores are the quality, or None."""
+    config = document["config"]
+    found: str | None = config.get("set") or config.get("quality")
+    return found
+
+
 def _quality_name(document: Document) -> str:
-    wanted = document["config"].get("quality")
+    wanted = quality_of(document)
     return f"quality ({wanted})" if wanted else "quality"
 
 

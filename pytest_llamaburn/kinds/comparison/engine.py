@@ -131,6 +131,11 @@ def _weighed(
     }
 
 
+def contrast(results_dir: Path, before: Path, after: Path) -> Path:
+    """Compare two new result files, and write the comparison; return its path."""
+    return results.write(results_dir, compare(results_dir, [before, after], before, Asked()))
+
+
 # A new result file and the baseline that its settings name
 
 

@@ -64,7 +64,8 @@ class _Eval(RunKind):
     def file_stem(self, header: Mapping[str, Any]) -> str:
         """Return what a file's name begins with: the model, and the set unless it has media."""
         about, model = _set_of(header), str(header["model"]["id"])
-        return model if about.get("modality") else f"{model}_{about['name']}"
+        varied: str = self.load("variation.suffix")(header["config"])
+        return (model if about.get("modality") else f"{model}_{about['name']}") + varied
 
     def brief(self) -> type:
         """Return what lists read of a file's results."""
@@ -85,10 +86,24 @@ class _Eval(RunKind):
     def expected(self, settings: Any, request_s: float) -> Expected:
         """Return about how long a run will take if a request of its model takes `request_s`."""
         load = self.load("task.load")
-        questions = sum(len(load(settings, name).questions) for name in settings.set)
+        split = self.load("variation.split")
+        sets = [split(variant)[0] for variant in self.variants(settings)]
+        questions = sum(len(load(settings, name).questions) for name in sets)
         answers = 0 if settings.rescore else questions * settings.samples
         note = "without the time of the judges" if settings.judge else None
         return Expected(len(self.models(settings)) * answers * request_s, note)
+
+    def variants(self, settings: Any) -> Sequence[str]:
+        """Return the sets, each with each value of --vary."""
+        found: Sequence[str] = self.load("variation.variants")(settings)
+        return found
+
+    def contrasts(self, session: Session) -> Sequence[tuple[Target, Target]]:
+        """Return the runs of --vary that are compared."""
+        found: Sequence[tuple[Target, Target]] = self.load("variation.pairs")(
+            session.targets(self.name)
+        )
+        return found
 
     def models(self, settings: Any) -> tuple[str | None, ...]:
         """Return the models that answer: the other one of a comparison is the first."""
@@ -140,12 +155,12 @@ class _Eval(RunKind):
         return None if other is None or self.load("task.is_file")(other) else other
 
     def _pairs(self, session: Session) -> list[Any]:
-        load = self.load("task.load")
+        load, split = self.load("task.load"), self.load("variation.split")
         settings = session.settings(self.name)
         return [
             (target, question)
             for target in session.targets(self.name)
-            for question in load(settings, target.variant).questions
+            for question in load(settings, split(target.variant)[0]).questions
         ]
 
 

@@ -54,9 +54,10 @@ class Cache:
         if key is None or row["error"] is not None:
             return
         path = self._path(key)
+        kept = {name: value for name, value in row.items() if name != "clock"}  # of this run
         with suppress(OSError):  # if the disk is full, the journal says so
             path.parent.mkdir(parents=True, exist_ok=True)
-            files.save(path, dumps(row).encode(), sync=False)  # requests are in flight
+            files.save(path, dumps(kept).encode(), sync=False)  # requests are in flight
 
     def _path(self, key: str) -> Path:
         return self._folder / key[:2] / f"{key}.json"

@@ -12,7 +12,7 @@ from pytest_llamaburn.backends._base import GIVE_LOGPROBS
 from pytest_llamaburn.errors import ServerError
 from pytest_llamaburn.kept_media import Keeper
 from pytest_llamaburn.kinds._run import row_of
-from pytest_llamaburn.kinds.eval import answer_cache, asking, room, task
+from pytest_llamaburn.kinds.eval import answer_cache, asking, room, structure, task
 from pytest_llamaburn.media import identified
 from pytest_llamaburn.option import changed
 from pytest_llamaburn.search import _evidence, _record
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from pytest_llamaburn.backends._base import Backend, Body, Likely, Message, Model, Server
-    from pytest_llamaburn.documents import Document
+    from pytest_llamaburn.documents import Clock, Document
     from pytest_llamaburn.evalsets import Question
     from pytest_llamaburn.kinds.eval.documents import AnswerFacts, AnswerRow, Cited
     from pytest_llamaburn.kinds.eval.room import Room
@@ -62,6 +62,7 @@ class Answering:
     modality: Any = None  # the module of the set's media
     room: Room | None = None  # what a first frame of a video showed
     tell: Callable[[str], None] = print
+    clock: Callable[[Trace], Clock] | None = None  # when a request was in flight, for its energy
     _alternatives: int = field(default=_ALTERNATIVES[0], init=False)
 
     def __post_init__(self) -> None:
@@ -123,6 +124,7 @@ class Answering:
             return cast("AnswerFacts", {**facts, **_shown(media)})
         if hasattr(self.modality, "prompt"):
             prompt = self.modality.prompt(question, prompt)
+        prompt = structure.prompt(question, prompt, self.settings)
         messages = self._messages(question, prompt, media)
         body = self._request(question, messages, number)
         shown = {**_shown(media), **self._expected(media)}
@@ -142,7 +144,7 @@ class Answering:
         body = (self._letter_body if by_letter else self._body)(messages, number)
         if hasattr(self.modality, "constrained"):
             body = self.modality.constrained(body, question, self.server, self.settings)
-        return body
+        return {**body, **structure.fields(question, self.backend, self.settings)}
 
     def _measured(self, question: Question, facts: AnswerFacts) -> Document:
         """Return the field `measured` of an answer that the modality measures; or nothing."""
@@ -208,16 +210,32 @@ class Answering:
         trace, likely = await self._sent(body)
         if question.media:
             _refused(trace)
+        structure.refuse(question, trace, self.settings)
         by_letter = self.asking.by_letter(question) and trace.failure is None
         if by_letter and trace.text and not likely:
             words = "the answer came without log probabilities"
             trace.failure = Failed(trace.end_ns, "no_logprobs", "stream", 200, words)
         facts = facts_of(trace, "\n".join(message["content"] for message in messages))
+        more: Document = structure.calls_of(question, trace, self.settings)
+        if self.clock is not None:
+            more["clock"] = self.clock(trace)
+        facts = cast("AnswerFacts", {**facts, **more})
         if question.media:
             facts["media_tokens"] = trace.usage.media
         if by_letter and likely:
             return cast("AnswerFacts", {**facts, **asking.letter_of(question, likely)})
         return facts
+
+    async def check_structure(self, questions: Iterable[Question]) -> None:
+        """Raise ServerError if the server does not take the tools or the schemas of questions."""
+
+        async def send(body: Body) -> Trace:
+            return (await self._sent(body))[0]
+
+        self.backend.settings = changed(self.settings, asking.ONE_LETTER)
+        of = (self.model, self.server)
+        await structure.probe(self.backend, of, (questions, self.settings), send)
+        self.backend.settings = self.settings
 
     async def _sent(self, body: Body) -> tuple[Trace, Likely]:
         """Send a request; return its trace, and the likeliest first tokens if asked for."""

@@ -12,7 +12,7 @@ from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-from pytest_llamaburn import evalsets, files
+from pytest_llamaburn import evalset_file, evalsets, files
 from pytest_llamaburn.errors import DatasetError, SettingsError
 from pytest_llamaburn.evalsets import Example
 from pytest_llamaburn.scorers import choice
@@ -193,7 +193,7 @@ def letter_of(question: Question, likely: Sequence[tuple[str, float]]) -> Letter
 
 def _category(question: Question) -> str | None:
     """Return the category that a solved question is an example for; None for all."""
-    return None if question.category == evalsets.NO_CATEGORY else question.category
+    return None if question.category == evalset_file.NO_CATEGORY else question.category
 
 
 def _solution(question: Question) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pytest_llamaburn import gates, judges, registry
 from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.kinds._kind import naming
-from pytest_llamaburn.kinds.eval import asking, measures, task
+from pytest_llamaburn.kinds.eval import asking, measures, structure, task, variation
 from pytest_llamaburn.search import _choose
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ def check(settings: Eval) -> None:
             "--pairwise: no judge is named to compare the answers: add --judge claude"
         )
     _check_rendering(settings)
+    _check_structure(settings)
     _check_here(settings)
 
 
@@ -89,6 +90,13 @@ def _check_rendering(settings: Eval) -> None:
         raise SettingsError(
             f"--render: no answer of {names} is rendered: leave it out, or use --set threejs_gen"
         )
+
+
+def _check_structure(settings: Eval) -> None:
+    """Raise SettingsError for a --vary or a --structured that has no meaning."""
+    variation.check(settings)
+    if settings.structured != "auto" or (settings.vary or "").startswith("structured"):
+        structure.check(settings, [q for one in _asked(settings) for q in one.questions])
 
 
 def _check_gates(settings: Eval) -> None:

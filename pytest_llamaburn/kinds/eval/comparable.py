@@ -15,7 +15,7 @@ from pytest_llamaburn import criteria
 from pytest_llamaburn.errors import ResultsError
 from pytest_llamaburn.kinds import _comparable
 from pytest_llamaburn.kinds._comparable import Change, Column, Estimate, Subject
-from pytest_llamaburn.kinds.eval import programs, scores
+from pytest_llamaburn.kinds.eval import costs, programs, scores
 from pytest_llamaburn.kinds.eval.measures import MEASURES
 from pytest_llamaburn.program_measures import PROGRAMS
 from pytest_llamaburn.stats import figures
@@ -50,7 +50,7 @@ _SHARES: dict[str, Callable[[Document], bool | None]] = {
 _WITH = {"unparsable": "correct_of_parsed", "not_attempted": "correct_given_attempted"}
 _SAMPLING = {"video_rate": 1.0, "video_frames": 16, "video_as": "frames", "video_sound": "auto"}
 # The values in files of earlier versions.
-_BEFORE = {"few_shot": 0, "choice_by": "text", **_SAMPLING}
+_BEFORE = {"few_shot": 0, "choice_by": "text", "structured": "auto", **_SAMPLING}
 _F_SCORE = "f_score"
 _ON_A_SCALE = "1 to 5"
 _SPEEDS = {one.name: one for one in PROGRAMS}
@@ -63,6 +63,7 @@ class ScoredEval(Subject):
     alike = (
         *("judge", "judge_repeats", "temperature", "max_tokens", "web_search", "samples", "seed"),
         *("system_prompt", "few_shot", "choice_by", "image_size", *_SAMPLING),
+        *("think", "structured"),
     )
 
     @cached_property
@@ -134,11 +135,15 @@ class Comparison(_comparable.Comparison):
             for name in names
             if any(_score(item, name) is not None for item in items)
         ]
-        return [*marks, *self._speeds(shared)]
+        sides_of = (self.baseline.document, other.document)
+        spent = costs.columns(sides_of, self._pairs(other, shared))
+        return [*marks, *self._speeds(shared), *spent]
 
     def estimate(self, other: ScoredEval, column: Column) -> Estimate:
         """Return the mean difference over the questions for which both sides have the score."""
         shared = self._shared(other)
+        if column.metric in costs.NAMES:
+            return costs.estimate(column.metric, self._pairs(other, shared))
         if column.metric in _SPEEDS:
             return self._of_speed(other, column, shared)
         was, now, name = self.baseline.items, other.items, column.metric
@@ -154,6 +159,10 @@ class Comparison(_comparable.Comparison):
             values = (fmean(sides[0]), fmean(sides[1])) if pairs else (None, None)
         facts = {"questions": len(pairs), "shared": len(shared)}
         return Estimate(*values, found.value, found.ci95, found.reason, facts)
+
+    def _pairs(self, other: ScoredEval, shared: Sequence[tuple[Any, ...]]) -> list[tuple[Any, Any]]:
+        """Return the items of the questions that both have."""
+        return [(self.baseline.items[key], other.items[key]) for key in shared]
 
     def _speeds(self, shared: Sequence[tuple[Any, ...]]) -> list[Column]:
         """Return the columns of what programs measured; their margin is 5 % of the baseline."""
@@ -226,9 +235,13 @@ class Comparison(_comparable.Comparison):
 
     def method(self) -> Document:
         """Return how the intervals were computed."""
+        words = (
+            "95 % over questions, by Gaffke's method for means on a scale; of an F-score by MOVER"
+        )
+        metrics = (column.metric for columns in self.planned.values() for column in columns)
+        spent = not set(costs.NAMES).isdisjoint(metrics)
         return {
-            "interval": "95 % over questions, by Gaffke's method for means on a scale; of an "
-            "F-score by MOVER",
+            "interval": f"{words}; of times, tokens and energy by Student's" if spent else words
         }
 
     def _shared(self, other: ScoredEval) -> list[tuple[Any, ...]]:

@@ -11,7 +11,7 @@ from typing import NotRequired
 from typing_extensions import TypedDict
 
 from pytest_llamaburn.criteria import Definition
-from pytest_llamaburn.documents import Document, Failure, Outcome, RequestRow
+from pytest_llamaburn.documents import Clock, Document, Failure, Outcome, RequestRow, ToolCall
 from pytest_llamaburn.judges._documents import ComparisonFields, ScoreFields
 from pytest_llamaburn.search._record import SearchRecord
 
@@ -62,6 +62,8 @@ class AnswerFacts(Outcome):
     choice_mass: float | None
     media: NotRequired[list[Document]]
     measured: NotRequired[Document]
+    tool_calls: NotRequired[list[ToolCall]]
+    clock: NotRequired[Clock]
 
 
 class AnswerRow(RequestRow):
@@ -77,6 +79,7 @@ class AnswerRow(RequestRow):
     choice_mass: float | None
     media: NotRequired[list[Document]]
     measured: NotRequired[Document]
+    tool_calls: NotRequired[list[ToolCall]]
     search: SearchRecord | None
     reference_found: bool | None
     cited: list[int]
@@ -131,6 +134,7 @@ class Answer(TypedDict):
     media: NotRequired[list[Document]]
     media_tokens: NotRequired[float | None]
     measured: NotRequired[Document]
+    tool_calls: NotRequired[list[ToolCall]]
 
 
 class Item(Answer):

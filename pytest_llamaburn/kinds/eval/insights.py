@@ -103,6 +103,21 @@ def unparsable_answers(document: Document) -> Found | None:
 
 
 @_rule
+def calls_in_text(document: Document) -> Found | None:
+    """Count the answers whose calls of tools stand in their text, where they do not count."""
+    details = [one["verdict"].get("details", {}) for one in _answers(document) if one["verdict"]]
+    written = [one["calls_in_text"] for one in details if "calls_in_text" in one]
+    if not any(written):
+        return None
+    text = (
+        f"{sum(written)} of {counted(len(written), 'answer')} have a call of a tool in their text, "
+        "where it does not count: the server may not know how this model writes calls. Use "
+        "--structured prompt to read calls from the text."
+    )
+    return text, {"in_text": sum(written), "of": len(written)}
+
+
+@_rule
 def judges_disagree(document: Document) -> Found | None:
     """Find the criterion on which judges agree least, if its whole interval is low."""
     alphas = {
@@ -162,7 +177,7 @@ def self_preference(document: Document) -> Found | None:
 
 def unbegun(answer: Mapping[str, Any]) -> bool:
     """Return whether the limit of tokens cut an answer before it began."""
-    return _is_cut(answer) and not answer["answer"]
+    return _is_cut(answer) and not answer["answer"] and not answer.get("tool_calls")
 
 
 def cut_answers(

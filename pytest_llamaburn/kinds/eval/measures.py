@@ -10,6 +10,7 @@ from pytest_llamaburn.measures import Measure, Observed
 from pytest_llamaburn.program_measures import PROGRAMS
 from pytest_llamaburn.sound_measures import SOUND, WRITTEN
 from pytest_llamaburn.stats import samples
+from pytest_llamaburn.structure_measures import STRUCTURE
 from pytest_llamaburn.texts import counted
 
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ def _unscored(_measure: Measure, document: Document, *_: Any) -> Observed:
 MEASURES = {
     **measures.readable(_judged, (*measures.CRITERIA, *measures.GRADES)),
     **measures.readable(_scored, measures.SCORED),
-    **measures.readable(_rate, (*measures.RATES, *WRITTEN)),
+    **measures.readable(_rate, (*measures.RATES, *WRITTEN, *STRUCTURE)),
     **measures.readable(_measured, SOUND),
     **measures.readable(_of_programs, PROGRAMS),
     **measures.readable(_win_rate, [measures.WIN_RATE]),

@@ -32,6 +32,9 @@ _COUNTS: dict[str, tuple[tuple[str, ...], str | None]] = {
     "facts_found": (("facts_found",), "facts"),
     "vqa_accuracy": (("vqa_accuracy",), None),
     "render_success": (("render_success",), None),
+    "right_tools": (("tools_right",), None),
+    "right_arguments": (("arguments_right",), "arguments_due"),
+    "schema_valid": (("schema_valid",), None),
 }
 
 

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from pytest_llamaburn import flags, gates
 from pytest_llamaburn.documents import Distribution, Document, GateVerdict
+from pytest_llamaburn.energy import profiles
 from pytest_llamaburn.kinds import _energy
 from pytest_llamaburn.kinds._file import (
     Part,
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
     from pytest_llamaburn.kinds.eval.documents import AnswerRow, Judged, ScoresRow
     from pytest_llamaburn.store.journal import Record
+
+
+_OF_SOME = ("media", "media_tokens", "measured", "tool_calls")  # fields of some answers
 
 
 class Mean(Part):
@@ -124,6 +128,8 @@ class File(RunFile):
 def build(record: Record) -> Document:
     """Return the content of an eval's result file, made from its journal."""
     header: Any = record.opened
+    profile = profiles.Profile(record.profile, record.rows)
+    record = record._replace(rows=[profile.powered(row) for row in record.rows])
     config, items = header["config"], _items(record, header)
     answers = [answer for item in items for answer in scores.samples(item)]
     errors = [answer["error"] for answer in answers]
@@ -159,7 +165,7 @@ def build(record: Record) -> Document:
             "errors": by_kind(errors),
             "gates": [],
         },
-        **_energy.seen(record.profile),
+        **_energy.seen(record.profile, [*map(_energy.of_row, _timed(record.rows))]),
     }
     document["telemetry"] |= {k: v for k, v in record.facts.items() if k != "type"}
     document["results"]["gates"] = _gates(document, record.gates)
@@ -280,9 +286,14 @@ def _answer(
         "verdict": verdict,
         "choice_logprobs": row.get("choice_logprobs"),
         "choice_mass": row.get("choice_mass"),
-        **{name: fields[name] for name in ("media", "media_tokens", "measured") if name in fields},
+        **{name: fields[name] for name in _OF_SOME if name in fields},
     }
     return cast("documents.Answer", answer)
+
+
+def _timed(rows: Sequence[AnswerRow]) -> list[AnswerRow]:
+    """Return the answers that were made in this run, with the time when they were made."""
+    return [row for row in rows if "clock" in row]
 
 
 def _measured(record: Record) -> Document:

@@ -27,14 +27,14 @@ from pytest_llamaburn.kinds.eval import (
     scoring,
     task,
     told,
+    variation,
 )
 from pytest_llamaburn.kinds.eval.answering import Answering, thought_in
 from pytest_llamaburn.kinds.eval.judging import Judging, is_final
-from pytest_llamaburn.option import changed, options_of
+from pytest_llamaburn.option import changed
 from pytest_llamaburn.progress import Event, of_request
 from pytest_llamaburn.scorers.code import pass_at_k
 from pytest_llamaburn.search import _choose
-from pytest_llamaburn.settings import Judging as JudgingOptions
 from pytest_llamaburn.store import journal, results
 
 if TYPE_CHECKING:
@@ -55,9 +55,12 @@ class EvalRun(Run):
 
     kind = KIND
 
-    def __init__(self, *args: Any) -> None:
-        """Take the arguments of Run."""
-        super().__init__(*args)
+    def __init__(self, settings: Any, identity: Any, *more: Any) -> None:
+        """Take the arguments of Run; a variant may change a setting."""
+        name, varied = variation.split(identity.variant)
+        if varied:
+            settings, identity = changed(settings, varied), identity._replace(variant=name)
+        super().__init__(settings, identity, *more)
         self._rows: dict[str, dict[int, AnswerRow]] = {}
         self._scores: dict[str, ScoresRow] = {}
         self._early: dict[tuple[str, int], Any] = {}  # scores that were needed before judging
@@ -189,6 +192,7 @@ class EvalRun(Run):
             self.messages,
             self._modality,
             tell=self._progress.say,
+            clock=self.clock,
         )
 
     def _decide(self, system_prompt: str | None) -> None:
@@ -243,6 +247,7 @@ class EvalRun(Run):
             self._answering.room = room.of(self._probed)
         if self.settings.choice_by == "logprob":
             await self._answering.check_logprobs(self._questions)
+        await self._answering.check_structure(self._questions)
 
     def _warn_of_cuts(self, row: AnswerRow) -> None:
         """Warn once, after a few cases, that answers are cut before they begin."""
@@ -290,7 +295,7 @@ class EvalRun(Run):
         self._judging.refuse_self(stored["model"]["id"])
         self.server = Server(**{n: stored["server"][n] for n in Server._fields})
         kept = ("model", "server", "contended", "environment")
-        config = {**stored["config"], **_scoring_options(self._config())}
+        config = {**stored["config"], **task.scoring_options(self._config())}
         header = {
             **self._opening(),
             **{name: stored[name] for name in kept},
@@ -384,15 +389,3 @@ class EvalRun(Run):
         elif self.journal is not None:
             self.write("end", {"reason": reason})
             self.journal.close()
-
-
-def _scoring_options(config: Document) -> Document:
-    """Return the settings that affect the scoring of stored answers.
-
-    Model and set keep the names of this run, because a resumed run is found by them.
-    """
-    names = {option.name for option in options_of(JudgingOptions)}
-    names |= {"threshold", "gate_mode", "pairwise", "compare_to", "pass_k"}
-    names |= {"rescore", "model", "set", "criteria", "criterion"}
-    names |= {"limit"} if config["limit"] else set()
-    return {name: value for name, value in config.items() if name in names}

@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, cast
 
 from pytest_llamaburn import judges, registry
 from pytest_llamaburn.errors import UsageError
-from pytest_llamaburn.kinds.eval import task
+from pytest_llamaburn.kinds.eval import structure, task
 from pytest_llamaburn.scorers import _base
 from pytest_llamaburn.scorers._attempts import is_no_attempt
 from pytest_llamaburn.scorers._base import Score
 
 if TYPE_CHECKING:
-    from pytest_llamaburn.documents import Document
+    from collections.abc import Sequence
+
+    from pytest_llamaburn.documents import Document, ToolCall
     from pytest_llamaburn.evalsets import Question
     from pytest_llamaburn.judges import Case, Pair, Shown
     from pytest_llamaburn.kinds.eval.documents import AnswerRow, Verdict
@@ -38,8 +40,8 @@ def score(question: Question, row: AnswerRow) -> Verdict | None:
         reason = "no letter of a choice is among the likeliest tokens"
         return _verdict(_base.unparsable(reason))
     answer = row["answer"] or ""
-    found = _scored(question.scorer, answer, question)
-    if found.correct is False and is_no_attempt(answer):
+    found = _scored(question.scorer, answer, question, row.get("tool_calls"))
+    if found.correct is False and not row.get("tool_calls") and is_no_attempt(answer):
         found = found._replace(state="not_attempted")
     return _verdict(found)
 
@@ -54,7 +56,7 @@ def case(question: Question, row: AnswerRow, shown: tuple[Shown, ...] = ()) -> C
     """Return an answer as judges are given it, with the media that they are shown."""
     return judges.Case(
         question.prompt,
-        row["answer"] or "",
+        structure.said(row),
         question.reference,
         question.rubric,
         row["error"]["kind"] if row["error"] else None,
@@ -85,7 +87,7 @@ def _compared(question: Question, row: AnswerRow | None) -> str | None:
         return None
     ruled = judges.by_rule(case(question, row), "preference")
     if ruled is None:
-        return row["answer"]
+        return structure.said(row) or row["answer"]
     return "" if ruled.scored else None
 
 
@@ -93,10 +95,12 @@ def _verdict(found: Score) -> Verdict:
     return cast("Verdict", found._asdict())
 
 
-def _scored(name: str, answer: str, question: Question) -> Score:
+def _scored(name: str, answer: str, question: Question, calls: Sequence[ToolCall] | None) -> Score:
     """Return what a scorer finds; if the scorer fails, the score says so and the run goes on."""
+    scorer = registry.load("scorers", name)
+    given = (answer, question, calls) if hasattr(scorer, "READS_CALLS") else (answer, question)
     try:
-        found = Score._make(registry.load("scorers", name).score(answer, question))
+        found = Score._make(scorer.score(*given))
         json.dumps(found, allow_nan=False)  # a result file must be able to hold it
         if not isinstance(found.correct, bool | None):
             raise TypeError(f"{found.correct!r} is neither true, false nor null")  # noqa: TRY301

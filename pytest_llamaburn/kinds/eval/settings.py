@@ -117,6 +117,21 @@ class Eval(Run, Judging, Searching, Showing, Audio):
         "examples of the set",
         example="dev.jsonl",
     )
+    structured: str = opt(
+        "auto",
+        "how a model gets the tools of questions and the schema of its answer: server (in the "
+        "request: the server may hold the model to them), prompt (only as text), or auto (tools in "
+        "the request, schemas as text)",
+        choices=words("auto", "server", "prompt"),
+    )
+    vary: str | None = opt(
+        None,
+        "ask all questions once with each value of a setting, in files of their own, and compare "
+        "the answers, such as think=off,on or structured=prompt,server; the first value is the "
+        "baseline",
+        scope="eval",
+        example="think=off,on",
+    )
     choice_by: str = opt(
         "text",
         "how the choice of an answer is found: from its text, or as the letter with the highest "

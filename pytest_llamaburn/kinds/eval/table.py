@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pytest_llamaburn.criteria import NOT_APPLICABLE
 from pytest_llamaburn.grids import printable
 from pytest_llamaburn.kinds.eval import measured as _measured
-from pytest_llamaburn.kinds.eval import shown
+from pytest_llamaburn.kinds.eval import shown, structure
 from pytest_llamaburn.kinds.eval import transcript as _transcript
 from pytest_llamaburn.kinds.eval.scores import why_unavailable
 from pytest_llamaburn.tables import (
@@ -93,7 +93,7 @@ def rows(document: Document) -> Iterator[Document]:
             "category": question["category"],
             "prompt": question["prompt"],
             "reference": question["reference"],
-            "answer": item["answer"],
+            "answer": structure.said(item) if item.get("tool_calls") else item["answer"],
             "correct": item["correct"],
             "scorer_state": item["verdict"] and item["verdict"]["state"],
             **{k: v for name, one in item["scores"].items() for k, v in _score(name, one).items()},
@@ -231,6 +231,8 @@ def _asked(config: Document) -> Iterator[str]:
         yield f"a system prompt of {len(system_prompt)} characters"
     if config.get("choice_by") == "logprob":
         yield "choices read by the probability of their letters"
+    if config.get("structured", "auto") != "auto":
+        yield f"tools and schemas given by {config['structured']}"
 
 
 def _spent(cost: Document) -> str:

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from pytest_llamaburn import criteria, datasets, evalsets, files, judges, media_sets
 from pytest_llamaburn.errors import ResultsError, SettingsError
+from pytest_llamaburn.option import options_of
 from pytest_llamaburn.search import _record
 from pytest_llamaburn.search._base import Hit
+from pytest_llamaburn.settings import Judging
 from pytest_llamaburn.store import results
 
 if TYPE_CHECKING:
@@ -213,7 +215,7 @@ def _facts(answer: Answer) -> Document:
     fields: Document = {**answer}
     kept = ("answer", "thinking", "timestamp", "finish_reason", "error", "flags", "null_reasons")
     letters = ("choice_logprobs", "choice_mass")  # not in files of earlier versions
-    seen = ("media", "media_tokens", "measured")  # only of questions with media
+    seen = ("media", "media_tokens", "measured", "tool_calls")  # only of some questions
     return {
         **answer["timing"],
         **{name: fields[name] for name in kept},
@@ -221,3 +223,15 @@ def _facts(answer: Answer) -> Document:
         **{name: fields[name] for name in seen if name in fields},
         "cached": True,
     }
+
+
+def scoring_options(config: Document) -> Document:
+    """Return the settings that affect the scoring of stored answers.
+
+    Model and set keep the names of this run, because a resumed run is found by them.
+    """
+    names = {option.name for option in options_of(Judging)}
+    names |= {"threshold", "gate_mode", "pairwise", "compare_to", "pass_k"}
+    names |= {"rescore", "model", "set", "criteria", "criterion"}
+    names |= {"limit"} if config["limit"] else set()
+    return {name: value for name, value in config.items() if name in names}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn import modalities
+from pytest_llamaburn.kinds.eval import structure
 
 if TYPE_CHECKING:
     from pytest_llamaburn.documents import Document
@@ -37,7 +38,7 @@ def answered(row: AnswerRow) -> Document:
     return {
         "question": row["prompt_id"],
         "sample": row["iteration"],
-        "answer": None if row["answer"] is None else _cut(row["answer"]),
+        "answer": None if row["answer"] is None else _cut(structure.said(row)),
         "error": row["error"],
         "cached": row["cached"],
         "timing": {name: fields.get(name) for name in _TIMES},

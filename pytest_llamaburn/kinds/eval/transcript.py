@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from pytest_llamaburn import tool_calls
 from pytest_llamaburn.tables import ABSENT
 
 if TYPE_CHECKING:
@@ -84,8 +85,11 @@ def _answer(item: Document) -> Iterator[str]:
             yield f"failed: {one['error']['kind']}: {one['error']['message']}"
         if one["thinking"]:
             yield from said("thinking", one["thinking"])
-        if one["answer"] is not None:
+        if one["answer"] or (one["answer"] is not None and not one.get("tool_calls")):
             yield from said("answer", one["answer"])
+        for call in one.get("tool_calls", ()):
+            fault = f" ({call['fault']})" if call["fault"] else ""
+            yield from said("call", tool_calls.written("", [call]) + fault)
         if one.get("choice_logprobs"):
             yield f"letters: {_probabilities(one['choice_logprobs'])}"
         if one["verdict"]:

@@ -35,6 +35,7 @@ class _Stress(RunKind):
     }
     marker_help = "loads a model: thresholds=['error_rate<0.01']"
     variant_setting = "mode"
+    several_servers = True
 
     def file_stem(self, header: Mapping[str, Any]) -> str:
         """Return the start of a file's name: the model and the mode."""
@@ -61,11 +62,13 @@ class _Stress(RunKind):
         self.load("result.write_companions")(record, path)
 
     def failure(self, results: Mapping[str, Any]) -> str | None:
-        """Return a sentence if the load ended because the server is gone, else None."""
+        """Return a sentence if the server, or one of several, is gone, else None."""
         from pytest_llamaburn.load.step import SERVER_GONE
 
-        gone = results["stop_reason"] == SERVER_GONE
-        return "the load stopped before its end: the server is gone" if gone else None
+        if results["stop_reason"] == SERVER_GONE:
+            return "the load stopped before its end: the server is gone"
+        lost = [host["host"] for host in results.get("hosts") or () if host["gone"]]
+        return f"{', '.join(lost)} is gone: it died during the load" if lost else None
 
 
 KIND = _Stress()

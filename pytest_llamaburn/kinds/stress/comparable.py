@@ -43,9 +43,9 @@ class Load(Subject):
     """A stress run that is compared."""
 
     alike = (
-        *("mode", "arrival", "think_time", "isl", "osl", "max_tokens", "cache", "num_ctx"),
+        *("mode", "arrival", "users", "think_time", "isl", "osl", "max_tokens", "cache", "num_ctx"),
         *("prompts", "warmup", "temperature", "top_p", "top_k", "think", "degradation_factor"),
-        *("failure_rate", "workers", "level_requests", "level_duration", "duration"),
+        *("failure_rate", "workers", "nodes", "level_requests", "level_duration", "duration"),
         *("warmup_window", "cooldown_window", "slo"),
     )
 

@@ -9,6 +9,7 @@ exact start of a stretch.
 from __future__ import annotations
 
 import functools
+import math
 from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -26,7 +27,7 @@ from pytest_llamaburn.measures import CHUNK_GAP
 from pytest_llamaburn.stats import clustered, samples
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from pytest_llamaburn.capacity.measuring_window import Stretch
     from pytest_llamaburn.documents import Distribution, Document
@@ -39,6 +40,8 @@ FROM_SCHEDULE = {
     "total_generation_from_schedule_ms": "total_generation_ms",
     "time_to_first_token_from_schedule_ms": "time_to_first_token_ms",
 }
+# How the reasons of `limits` begin.
+OF_SPEED = ("schedule_lateness_p99_ms is", "loop_lag_p99_ms is", "it used")
 BUSY_SHARE = 0.9  # share of one processor at which the sending process is too busy
 LATE_MS, LATE_SHARE = 5.0, 0.1  # significant lateness: in ms, and as a share of the median TTFT
 
@@ -47,6 +50,7 @@ class Visit(NamedTuple):
     """One visit to a level: its load, its rows in the order of sending, and the client's health.
 
     `number` is that of its first step. `began_busy` says that the server was not idle before it.
+    `nodes` and `losses` are the health of the machines that sent it, and those that were lost.
     """
 
     load: Step
@@ -55,6 +59,8 @@ class Visit(NamedTuple):
     health: StepHealth = StepHealth()
     number: int = 0
     began_busy: bool = False
+    nodes: Mapping[int, StepHealth] = {}
+    losses: Sequence[Document] = ()
 
     @property
     def own(self) -> Visit:
@@ -103,7 +109,7 @@ def summarize(
     failed = len(counted) - len(good)
     whole = stretches(found)
     seconds = sum(one.end_ns - one.start_ns for _, one in whole) / 1e9
-    rate = _rate(whole, _share_in, seconds)
+    rate = requests_per_sec(whole, seconds)
     uncounted = without_counts(_lengths(good))
     return {
         axis.AXES[load.unit]: load.level,
@@ -259,7 +265,8 @@ def pieces(visits: Sequence[Visit], excluded: Excluded) -> list[Piece]:
     """
     found = []
     for visit in visits:
-        load = measuring_window.Load(visit.load.level, visit.load.unit, excluded.pause_ns)
+        pause_ns = excluded.pause_ns if visit.load.pauses else 0.0
+        load = measuring_window.Load(visit.load.level, visit.load.unit, pause_ns)
         counts = {id(row) for row in kept(visit, excluded)}
         rows = [row for row in visit.rows if not unsent(row)]
         rows.sort(key=lambda row: row.scheduled_ns)
@@ -286,7 +293,12 @@ def tokens(whole: Sequence[tuple[Visit, Stretch]]) -> float | None:
     good = [(row, one) for visit, one in whole for row in visit.rows if row.error is None]
     if without_counts(_lengths([row for row, _ in good])):
         return None
-    return sum(_tokens_in(row, one.start_ns, one.end_ns) for row, one in good)
+    return math.fsum(_tokens_in(row, one.start_ns, one.end_ns) for row, one in good)
+
+
+def requests_per_sec(whole: Sequence[tuple[Visit, Stretch]], seconds: float) -> float | None:
+    """Return the successful requests per second inside the stretches, which last `seconds`."""
+    return _rate(whole, _share_in, seconds)
 
 
 def _rate(
@@ -298,7 +310,7 @@ def _rate(
     if seconds <= 0:
         return None
     good = ((row, one) for visit, one in whole for row in visit.rows if not row.error)
-    return sum(count(row, one.start_ns, one.end_ns) for row, one in good) / seconds
+    return math.fsum(count(row, one.start_ns, one.end_ns) for row, one in good) / seconds
 
 
 def _lengths(good: Sequence[Row]) -> list[float | None]:
@@ -341,7 +353,8 @@ def _health(visits: Sequence[Visit], kept: Sequence[Row]) -> Document:
     late_p99_ms = samples.percentile(late, 99)
     missing = sum(unsent(row) for visit in visits for row in visit.rows)
     first = [v for r in kept if (v := r.values["time_to_first_token_ms"]) is not None]
-    reasons = _limits(worst, late_p99_ms, first)
+    reasons = limits(worst, late_p99_ms, first)
+    reasons += dict.fromkeys(loss["words"] for visit in visits for loss in visit.losses)
     if missing:
         unsent_words = texts.counted(missing, "request")
         reasons.append(f"it had too few open files to send {unsent_words}: raise ulimit -n")
@@ -366,10 +379,10 @@ def client_limited(
     ] or seen
     late = [(one.sent_ns - one.scheduled_ns) / 1e6 for one in held]
     first = [(one.first_ns - one.sent_ns) / 1e6 for one in held if one.first_ns is not None]
-    return bool(_limits(health, samples.percentile(late, 99), first))
+    return bool(limits(health, samples.percentile(late, 99), first))
 
 
-def _limits(health: StepHealth, late_p99_ms: float | None, first: Sequence[float]) -> list[str]:
+def limits(health: StepHealth, late_p99_ms: float | None, first: Sequence[float]) -> list[str]:
     """Return why the client was too slow; empty if it was not. `first` are TTFT in ms."""
     allowed = max(LATE_MS, LATE_SHARE * float(np.median(first))) if first else LATE_MS
     delays = {

@@ -40,6 +40,29 @@ The level of a spike run is its steady load before the first burst. `results.rec
 the requests of each burst and the time to recover from it. A spike run has no failure point and no
 degradation point. A sustained run has throughput and resident memory per minute.
 """
+
+
+def _predicted(short: str, what: str) -> Measure:
+    return Measure(
+        *(f"predicted_{short}", "ms", "lower"),
+        f"{what} of the users of --mode twin, by the model of the server: the median of 100 "
+        "simulations; p95 unless p50 is named",
+        label=f"predicted {what}",
+        key=f"results.twin.predicted.{short}",
+        statistics=("p50", "p95"),
+    )
+
+
+PREDICTED = (
+    _predicted("ttft_ms", "time to first token"),
+    _predicted("itl_ms", "inter-token latency"),
+)
+PREDICTION_ERROR = Measure(
+    *("prediction_error", "share", "lower"),
+    "|measured / predicted − 1| of the p95 of the time to first token of the users",
+    label="error of the prediction",
+    key="results.twin.differences",
+)
 POINTS = tuple(measure.name for measure in measures.POINTS)
 # The measures of requests whose distributions each level has.
 OF_REQUESTS = (
@@ -47,12 +70,31 @@ OF_REQUESTS = (
     *("tokens_per_sec", "queue_ms", "prompt_eval_ms"),
     *("input_sequence_length", "output_sequence_length"),
 )
+_OF_HOSTS = (
+    Measure(
+        *("worst_host_error_rate", "share", "lower"),
+        "requests to a server that failed / all requests to it, of the server with the most "
+        "failures; only with several servers",
+        label="failed, worst server",
+        key="results.levels[].worst_host_error_rate",
+        of_level=True,
+    ),
+    Measure(
+        *("host_latency_ratio", "ratio", "lower"),
+        "median total latency of the slowest server / that of the fastest; only with several "
+        "servers, each with a successful request",
+        label="slowest to fastest server",
+        key="results.levels[].host_latency_ratio",
+        of_level=True,
+    ),
+)
 # The fields of a level with the reason why a number is missing; the first non-empty one counts.
 _WHY = {
     "requests_per_sec": ("rate_reason",),
     "output_tokens_per_sec": ("tokens_reason", "rate_reason"),
 }
 _WHY_ENERGY = ("energy_reason", "tokens_reason")
+_WHY_HOSTS = "the load went to one server, or one of several answered no request"
 _OTHER_AXIS = {
     "concurrency": "clients in a closed loop have no rate",
     "rate": "requests of a schedule have no clients",
@@ -85,6 +127,8 @@ def _never(gate: Gate, asked: Any) -> str | None:
         return "it needs --slo, the objectives of a good request"
     if measure.name == measures.RECOVERY.name and asked.mode != "spike":
         return f"only --mode spike measures it, not --mode {asked.mode}"
+    if measure in OF_TWIN.values() and asked.mode != plan.TWIN:
+        return f"only --mode {plan.TWIN} predicts it, not --mode {asked.mode}"
     return no_level(level, asked)
 
 
@@ -121,6 +165,8 @@ def _number(
     value = level.get(measure.name)
     if value is not None:
         return Observed(value, level.get(f"{measure.name}_ci95"))
+    if measure in _OF_HOSTS:
+        return measures.missing(_WHY_HOSTS)
     places = _WHY.get(measure.name, _WHY_ENERGY)
     return measures.missing(next((level[key] for key in places if level.get(key)), "not measured"))
 
@@ -170,8 +216,35 @@ def _recovery(_measure: Measure, document: Document, *_: Any) -> Observed:
     return Observed(found["recovery_time_ms"], None, found["reason"] or "")
 
 
+def _foreseen(
+    measure: Measure, document: Document, statistic: str | None, _level: float | None
+) -> Observed:
+    found = document["results"].get("twin")
+    if not found or not found["predicted"]:
+        return Observed(reason=_no_prediction(document))
+    one = found["predicted"][f"{measure.field}.{statistic or 'p95'}"]
+    return Observed(one["value"], one["ci95"])
+
+
+def _error(_measure: Measure, document: Document, *_: Any) -> Observed:
+    found = document["results"].get("twin")
+    difference = found and found["differences"].get("ttft_ms.p95")
+    if difference is None:
+        return Observed(reason=(found and found["reason"]) or _no_prediction(document))
+    return Observed(abs(difference))
+
+
+def _no_prediction(document: Document) -> str:
+    results = document["results"]
+    return results.get("service_reason") or "no load of users was predicted"
+
+
+OF_TWIN = {
+    **measures.readable(_foreseen, PREDICTED),
+    **measures.readable(_error, [PREDICTION_ERROR]),
+}
 MEASURES = {
-    **measures.readable(_number, measures.LEVEL),
+    **measures.readable(_number, (*measures.LEVEL, *_OF_HOSTS)),
     **measures.readable(
         _distribution,
         (*(metrics.MEASURES[name] for name in OF_REQUESTS), *measures.WAITS, measures.CHUNK_GAP),
@@ -179,4 +252,5 @@ MEASURES = {
     ),
     **measures.readable(_point, (*measures.POINTS, measures.OPTIMAL)),
     **measures.readable(_recovery, [measures.RECOVERY]),
+    **OF_TWIN,
 }

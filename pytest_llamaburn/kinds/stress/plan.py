@@ -10,7 +10,7 @@ from pytest_llamaburn import registry
 from pytest_llamaburn.capacity import loops, search
 from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.kinds.stress.settings import MOST_CLIENTS
-from pytest_llamaburn.load.step import CLIENTS
+from pytest_llamaburn.load.step import CLIENTS, Step
 from pytest_llamaburn.load.think import think_seconds
 from pytest_llamaburn.option import MOST, MOST_S, changed, seconds
 
@@ -21,10 +21,12 @@ if TYPE_CHECKING:
     from pytest_llamaburn.documents import Document
     from pytest_llamaburn.kinds.stress.settings import Stress
     from pytest_llamaburn.load.rows import Request
-    from pytest_llamaburn.load.step import Burst, Step
+    from pytest_llamaburn.load.step import Burst
 
+TWIN = "twin"  # the mode whose last step has users that pause
 BASELINE_REQUESTS = 10
 SPARE_FILES = 64  # open files that a process needs besides its connections
+_TWIN_STEPS = 3  # two levels and the users
 _DIGITS = 10  # a count of requests must have fewer digits
 _NO_TIME = 1e-9  # seconds of a request whose latency is not known
 _ENDS = {  # for each mode: the options of its highest and its lowest load
@@ -111,11 +113,18 @@ def length_s(asked: Stress, total_s: float) -> float | None:
     return alone_s + sum(known) if len(known) == len(lengths) else None
 
 
+def baseline(asked: Stress) -> Step:
+    """Return the load of a single client."""
+    return Step(1, CLIENTS, BASELINE_REQUESTS, pauses=asked.mode != TWIN)
+
+
 def may_send(asked: Stress, level: float) -> bool:
     """Return whether a load may reach a level; True if that depends on its baseline."""
     steps = _foreseen(asked)
     if asked.mode == "ramp":
         return bool(asked.arrival) or (1 <= level <= steps[-1].level and level.is_integer())
+    if asked.mode == TWIN:
+        steps = steps[:-1]  # the load of the users is no level
     known = asked.levels or asked.rate or not asked.arrival
     return not known or level in [step.level for step in steps]
 
@@ -170,10 +179,27 @@ def _contradictions(asked: Stress) -> Iterator[str]:
             yield "--think-time is refused: only clients pause, and a schedule has no clients"
     if asked.levels:
         named_levels(asked.levels, clients=not asked.arrival)
+    if asked.nodes and asked.ray is None:
+        yield f"--nodes {asked.nodes} is refused: it needs --ray, the cluster of the machines"
+    if asked.mode == TWIN:
+        yield from _no_users(asked)
     yield from _below(asked)
     yield from _too_long(asked)
     if asked.mode == "ramp" and asked.level_requests:
         yield from _too_few(asked, asked.level_requests)
+
+
+def _no_users(asked: Stress) -> Iterator[str]:
+    """Yield a sentence if a twin has no users, or no levels that show how a server works."""
+    if asked.arrival:
+        yield f"--arrival {asked.arrival} is refused: users of --mode twin have no schedule"
+    if asked.users is None:
+        yield "--mode twin is refused: it predicts what users will see: add --users 20"
+    if len(_foreseen(asked)) < _TWIN_STEPS:
+        yield (
+            "--mode twin is refused: one level does not show how speed depends on the load: name "
+            "at least two with --levels, or raise --max-concurrency"
+        )
 
 
 def _below(asked: Any) -> Iterator[str]:

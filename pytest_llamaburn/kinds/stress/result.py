@@ -24,11 +24,21 @@ from pytest_llamaburn.kinds._file import (
     without_counts,
 )
 from pytest_llamaburn.kinds._kind import naming
-from pytest_llamaburn.kinds.stress import findings, insights, levels, measures, plan
+from pytest_llamaburn.kinds.stress import (
+    findings,
+    hosts,
+    insights,
+    levels,
+    machines,
+    measures,
+    plan,
+    twin,
+)
 from pytest_llamaburn.kinds.stress.comparable import Comparison
 from pytest_llamaburn.kinds.stress.levels import Visit
+from pytest_llamaburn.kinds.stress.twin import ServiceModel, Twin
 from pytest_llamaburn.load import rows
-from pytest_llamaburn.load.rows import request_of
+from pytest_llamaburn.load.rows import request_of, unsent
 from pytest_llamaburn.load.step import CLIENTS, SERVER_GONE, Step, StepHealth
 
 if TYPE_CHECKING:
@@ -74,6 +84,9 @@ class Level(Part):
     output_tokens_per_joule: float | None = None
     energy_reason: str | None = None
     client_health: Document
+    hosts: list[Document] | None = None
+    worst_host_error_rate: float | None = None
+    host_latency_ratio: float | None = None
     began_busy: bool | None = None
     state: Literal["idle", "optimal", "degraded", "failure"] | None = None
     evidence: str | None = None
@@ -101,6 +114,11 @@ class StressResults(Part):
     errors: dict[str, int]
     client_health: Document
     stop_reason: str | None
+    hosts: list[Document] | None = None
+    nodes: list[Document] | None = None
+    service: ServiceModel | None = None
+    service_reason: str | None = None
+    twin: Twin | None = None
     gates: list[GateVerdict]
 
 
@@ -151,6 +169,7 @@ def build(record: Record) -> Document:
     energy, samples = profiles.facts(profile, profile.total()), profile.samples()
     results["idle"] = sustained.idle(samples)
     results["sustained"] = _sustained(visits, load, profile.timelines)
+    results |= _twin(visits, load, config)
     results["cost"] = _energy.price(config, profile, results["totals"], energy.get("reason"))
     document: Document = {
         **opening(header, status(record, len(good), done=_cut(record) is None)),
@@ -171,11 +190,7 @@ def visits_of(record: Record, found: Iterable[Row]) -> list[Visit]:
     loads = [s for s in steps if "load" in s]
     begun = {s["step"]: s for s in loads if s["step"] == s["visit"]}  # the last attempt
     busy = {s["step"] for s in steps if "wait" in s and not s["wait"]["idle"]}
-    health: dict[tuple[int, int], StepHealth] = {}
-    for step in steps:
-        if "health" in step:
-            key = (step["visit"], step["attempt"])
-            health[key] = health.get(key, StepHealth()).worst(StepHealth(**step["health"]))
+    health, nodes, losses = _healths(steps, [one["node"] for one in _nodes(record)])
     grouped: dict[tuple[int, int], list[Row]] = {}
     for row in found:
         grouped.setdefault((row.step, row.attempt), []).append(row)
@@ -184,8 +199,26 @@ def visits_of(record: Record, found: Iterable[Row]) -> list[Visit]:
         key = (number, one["attempt"])
         mine, kept_up = grouped.get(key, []), health.get(key, StepHealth())
         load = Step.restored(one["load"])
-        visits.append(Visit(load, mine, one["started_ns"], kept_up, number, number in busy))
+        about = (load, mine, one["started_ns"], kept_up, number, number in busy)
+        visits.append(Visit(*about, nodes.get(key, {}), losses.get(key, ())))
     return visits
+
+
+def _healths(steps: Iterable[Document], names: Sequence[str]) -> tuple[Any, Any, Any]:
+    """Return, by visit: the client's health, that of each machine, and the machines lost."""
+    health: dict[tuple[int, int], StepHealth] = {}
+    nodes: dict[tuple[int, int], dict[int, StepHealth]] = {}
+    losses: dict[tuple[int, int], list[Document]] = {}
+    for step in steps:
+        if "health" in step:
+            key = (step["visit"], step["attempt"])
+            health[key] = health.get(key, StepHealth()).worst(StepHealth(**step["health"]))
+            own, lost = machines.of_step(step, names)
+            before = nodes.setdefault(key, {})
+            for place, one in own.items():
+                before[place] = before.get(place, StepHealth()).worst(one)
+            losses.setdefault(key, []).extend(lost)
+    return health, nodes, losses
 
 
 def _load(visits: Sequence[Visit], record: Record) -> tuple[findings.Load, list[Document]]:
@@ -194,6 +227,8 @@ def _load(visits: Sequence[Visit], record: Record) -> tuple[findings.Load, list[
     All visits to the same load are one level.
     """
     config = record.opened["config"]
+    names = [host["host"] for host in _hosts(record)]
+    senders = [one["node"] for one in _nodes(record)]
     excluded = levels.Excluded(
         plan.window(config["warmup_window"], "--warmup-window"),
         plan.window(config["cooldown_window"], "--cooldown-window"),
@@ -202,7 +237,9 @@ def _load(visits: Sequence[Visit], record: Record) -> tuple[findings.Load, list[
     windows_sent = [_energy.window(row) for visit in visits for row in visit.rows]
     lines = _energy.lines(record.profile, windows_sent)
     baseline = [request_of(row) for visit in _baseline(visits) for row in visit.rows]
-    sent = sorted(_loaded(visits), key=lambda visit: (visit.load.level, visit.number))
+    sent = sorted(
+        _loaded(visits, config["mode"]), key=lambda visit: (visit.load.level, visit.number)
+    )
     found, summaries = [], []
     for _, group in groupby(sent, key=lambda visit: visit.load[:2]):
         every = [visit.own for visit in group]
@@ -212,26 +249,65 @@ def _load(visits: Sequence[Visit], record: Record) -> tuple[findings.Load, list[
         whole = levels.stretches(pieces)
         stretches = [stretch for _, stretch in whole]
         summary |= _energy.level(lines, stretches, levels.tokens(whole))
+        summary |= hosts.of_level(names, pieces, whole)
         left_out = sum(len(visit.rows) for visit in every) - sum(len(v.rows) for v in kept)
         summary["requests"] += left_out
         summary["excluded"] += left_out
         summary["client_health"]["not_counted"] = left_out
+        counted = [row for piece in pieces for row in piece.kept]
+        losses = [loss for visit in every for loss in visit.losses]
+        machines.add(summary, machines.of_level(senders, kept, counted, losses))
         summary["began_busy"] = any(visit.began_busy for visit in every)
         runs = [[request_of(row) for row in piece.kept] for piece in pieces]
         found.append(findings.level(summary, runs, baseline))
         summaries.append(summary)
     deadline_s = record.facts.get("baseline", {}).get("deadline_s", 0.0)
     unit = sent[0].load.unit if sent else CLIENTS
+    if config["mode"] == plan.TWIN:
+        config = {**config, "think_time": None}  # the clients of its levels do not pause
     load = findings.Load(found, baseline, config, deadline_s, unit, _cut(record))
     return load, summaries
+
+
+def _hosts(record: Record) -> list[Document]:
+    """Return the servers of a load that went to several; empty for one."""
+    header: Any = record.opened
+    found: list[Document] = header.get("hosts", [])
+    return found
+
+
+def _nodes(record: Record) -> list[Document]:
+    """Return the machines that sent a load, with their clocks; empty for one machine."""
+    clocks = {one["node"]: one for one in record.facts.get("clocks", ())}
+    return [{**one, **clocks.get(one["node"], {})} for one in record.facts.get("nodes", ())]
 
 
 def _baseline(visits: Iterable[Visit]) -> list[Visit]:
     return [visit for visit in visits if visit.number == BASELINE and visit.rows]
 
 
-def _loaded(visits: Iterable[Visit]) -> list[Visit]:
-    return [visit for visit in visits if visit.number != BASELINE and visit.rows]
+def _loaded(visits: Iterable[Visit], mode: str) -> list[Visit]:
+    """Return the visits to levels; the load of users that a twin predicts is none."""
+    return [
+        visit
+        for visit in visits
+        if visit.number != BASELINE and visit.rows and not _of_users(visit, mode)
+    ]
+
+
+def _of_users(visit: Visit, mode: str) -> bool:
+    return mode == plan.TWIN and visit.load.pauses and visit.number != BASELINE
+
+
+def _twin(visits: Sequence[Visit], load: findings.Load, config: Document) -> Document:
+    """Return the model of the server, and what it predicts for the users of a twin."""
+    mode = config["mode"]
+    runs = [[row for row in visit.own.rows if not unsent(row)] for visit in visits]
+    measured = [run for visit, run in zip(visits, runs, strict=True) if not _of_users(visit, mode)]
+    found = twin.fitted(measured, len(load.levels))
+    last = next((visit for visit in visits if _of_users(visit, mode)), None)
+    sent = last and twin.Sent(last.load, last.rows, load.deadline_s)
+    return {**found, "twin": twin.twin(found["service"], config, sent)}
 
 
 def _cut(record: Record) -> str | None:
@@ -281,7 +357,14 @@ def _results(
         "errors": by_kind(errors),
         "client_health": {"calibration": record.facts.get("calibration")},
         "stop_reason": found.get("stop_reason"),
+        **_by_host(record, everything),
     }
+
+
+def _by_host(record: Record, everything: Sequence[Row]) -> Document:
+    """Return the servers and the machines of a load, where there are several."""
+    found = {"hosts": hosts.of_run(_hosts(record), everything), "nodes": _nodes(record)}
+    return {name: entries for name, entries in found.items() if entries}
 
 
 def _recovery(visits: Iterable[Visit]) -> Document | None:
@@ -305,7 +388,7 @@ def _recovery(visits: Iterable[Visit]) -> Document | None:
 def _sustained(
     visits: Sequence[Visit], load: findings.Load, read: Sequence[timeline.Timeline]
 ) -> Document | None:
-    long = _loaded(visits)
+    long = _loaded(visits, load.config["mode"])
     if load.config["mode"] != "sustained" or not long:
         return None
     visit = long[-1]

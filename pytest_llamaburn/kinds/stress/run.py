@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 from collections import Counter
 from statistics import median
 from time import perf_counter, perf_counter_ns
@@ -10,20 +11,23 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_llamaburn import datasets, metrics, registry
 from pytest_llamaburn.capacity import measuring_window
-from pytest_llamaburn.errors import NothingMeasuredError
-from pytest_llamaburn.kinds._run import Run
-from pytest_llamaburn.kinds.stress import KIND, levels, plan
+from pytest_llamaburn.errors import NothingMeasuredError, ServerError
+from pytest_llamaburn.kinds._run import WARMUP_PROMPT, Run
+from pytest_llamaburn.kinds.stress import KIND, levels, machines, plan, replicas
 from pytest_llamaburn.kinds.stress.plan import Ending
 from pytest_llamaburn.load import clock_error, prompts, rows
+from pytest_llamaburn.load.nodes import Nodes
 from pytest_llamaburn.load.sender import RequestRange, Sender
 from pytest_llamaburn.load.status import LoadStatus
-from pytest_llamaburn.load.step import CLIENTS, SERVER_GONE, Step, StepHealth
-from pytest_llamaburn.load.workers import Workers
+from pytest_llamaburn.load.step import SERVER_GONE, Step, StepHealth
+from pytest_llamaburn.load.workers import Workers, setup_of
+from pytest_llamaburn.option import changed
 from pytest_llamaburn.store import journal, results
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pytest_llamaburn.backends._base import Backend
     from pytest_llamaburn.documents import Document
     from pytest_llamaburn.kinds.stress.plan import Plan
     from pytest_llamaburn.load.rows import Request
@@ -36,7 +40,6 @@ DEADLINE_TIMES = 10.0  # default deadline / median total time of the baseline
 IDLE_WITHIN_S = 60.0
 IDLE_TIMES = 2.0  # the server is idle if the TTFT of a probe / that of the baseline is below this
 _REPORT_EVERY_S = 0.5
-_LEAD_NS = 20_000_000  # a step starts this much later, so that every sender is ready
 
 
 class Baseline(NamedTuple):
@@ -58,7 +61,9 @@ class StressRun(Run):
         super().__init__(plan.checked(asked), *args)
         self._finished: dict[int, list[Request]] = {}
         self._attempt = 0
-        self._own: rows.Rows | None = None  # None if workers send
+        self._own: rows.Rows | None = None  # None if other processes send
+        self._sender: Sender | Workers | Nodes
+        self._machines: machines.Machines | None = None
         self._visit: tuple[int, int] | None = None  # the open visit: its number, its next request
         self._idle_ttft_s = 0.0  # of the baseline, or of a probe after it
         self._reader: rows.Reader | None = None
@@ -73,6 +78,8 @@ class StressRun(Run):
             ending = await self._follow(baseline)
         finally:
             await self._sender.close()
+            if isinstance(self._sender, Nodes):
+                self.write("facts", {"clocks": self._sender.clocks()})
         findings = {"stop_reason": ending.stop_reason}
         point = ending.failure_point and {"failure_point": ending.failure_point._asdict()}
         self.write("facts", {"findings": {**findings, **(point or {})}})
@@ -91,12 +98,24 @@ class StressRun(Run):
         super().settle()
         if self._own is not None:
             self._own.settle(self.folder)
+        elif isinstance(sender := getattr(self, "_sender", None), Nodes):
+            sender.settle(self.folder)
+
+    async def finish(self, reason: str) -> None:
+        """End the journal, and let the machines go."""
+        try:
+            await super().finish(reason)
+        finally:
+            if self._machines is not None:
+                self._machines.cluster.close()
 
     def forget(self) -> None:
         """Close journal and rows, after the result file was written."""
         super().forget()
         if self._own is not None:
             self._own.close()
+        elif isinstance(sender := getattr(self, "_sender", None), Nodes):
+            sender.forget()
 
     def _continue(self, record: journal.Record) -> None:
         steps = record.others.get("step", [])
@@ -112,9 +131,39 @@ class StressRun(Run):
 
     async def _warm_up(self) -> None:
         """Warm up, and make prompts of the requested length, before anything is written."""
+        first, *others = self._servers.backends
+        for other in others:  # all have the model in memory before a prompt is sent to any
+            await other.load(self.model)
         await super()._warm_up()
+        for self.backend in others:
+            for _ in range(self.settings.warmup):
+                await self.send_untimed(WARMUP_PROMPT)
+        self.backend = first
         given = datasets.load_prompts(self.settings.prompts)
         self._prompts = await prompts.prompts(self.settings.isl, given, self._ask_briefly)
+
+    async def _meet(self, model: str | None) -> None:
+        """Connect to all servers, and learn which they are and that they have one model."""
+        self._machines = await machines.opened(self.settings)
+        found = await replicas.met(self.settings, model)
+        self._replicas, self._servers = found, found.servers
+        self.backend = found.servers.backends[0]
+        self.server, self.model = found.identity, found.model
+        if self._machines is not None:
+            setup = setup_of(found.servers, found.model, ())
+            await machines.check_servers(self._machines, setup)
+
+    def _about(self) -> Document:
+        return self._replicas.facts()
+
+    async def _slots(self) -> int | None:
+        """Return how many requests all servers process at once, or None if one does not tell."""
+        try:
+            slots = [await backend.slots() for backend in self._servers.backends]
+        except ServerError:
+            return None
+        known = [count for count in slots if count is not None]
+        return sum(known) if len(known) == len(slots) else None
 
     async def _start_sending(self) -> None:
         streams, rate = self._expected()
@@ -123,28 +172,33 @@ class StressRun(Run):
             found = await clock_error.calibrate(streams, rate)
             self.write("facts", {"calibration": found})
         worker = f"{self.identity.worker}-{self._attempt}"
+        setup = setup_of(self._servers, self.model, self._prompts)
+        if self._machines is not None:
+            self.write("facts", {"nodes": self._machines.facts()})
+            nodes = self._sender = Nodes(self._machines.remotes, setup, self.folder)
+            await nodes.start(self.settings.workers, worker)
+            return
         if self.settings.workers == 1:
             self._own = rows.Rows(self.folder, worker)
-            self._sender: Sender | Workers = Sender(
-                self.backend, self.model, self._prompts, self._own
-            )
+            self._sender = Sender(self._servers, self.model, self._prompts, self._own)
             return
-        self._sender = Workers(self.backend, self.model, self._prompts)
+        self._sender = Workers(setup)
         await self._sender.start(self.settings.workers, self.folder, worker)
 
     async def _baseline(self) -> Baseline:
         """Measure a single client; raises NothingMeasuredError if all its requests fail."""
-        seen = await self._take(0, Step(1, CLIENTS, plan.BASELINE_REQUESTS))
+        seen = await self._take(0, plan.baseline(self.settings))
         good = [r for r in seen if r.failure is None and r.first_ns is not None]
         if not good:
             kinds = ", ".join(Counter(r.failure for r in seen if r.failure))
-            raise NothingMeasuredError(f"a single client got no answer: {kinds}")
+            why = kinds or "the machine that sends was lost"
+            raise NothingMeasuredError(f"a single client got no answer: {why}")
         total_s = median((r.end_ns - r.sent_ns) / 1e9 for r in good)
         ttft_s = median(((r.first_ns or 0) - r.sent_ns) / 1e9 for r in good)
         deadline_s = self.settings.timeout_total or max(LEAST_DEADLINE_S, DEADLINE_TIMES * total_s)
-        limits = self.backend.deadlines
+        limits = self._servers.deadlines
         first_s = min(limits.first_token, deadline_s)
-        self.backend.deadlines = limits._replace(total=deadline_s, first_token=first_s)
+        self._servers.deadlines = limits._replace(total=deadline_s, first_token=first_s)
         self._progress.say(f"baseline {total_s:.3g} s per request, deadline {deadline_s:.3g} s")
         about = {"total_s": total_s, "ttft_s": ttft_s, "deadline_s": deadline_s}
         self.write("facts", {"baseline": about})
@@ -177,7 +231,7 @@ class StressRun(Run):
             self._seen.clear()  # the mode has the requests of earlier visits
             self._worst = StepHealth()
         about = {"step": number, "attempt": self._attempt, "visit": wanted.step}
-        start_ns = perf_counter_ns() + _LEAD_NS
+        start_ns = perf_counter_ns() + self._sender.lead_ns
         load = {"load": step._asdict(), "started_ns": start_ns, "first": wanted.first}
         self.write("step", {**about, **load})
         stage = "sending" if number else "baseline"
@@ -185,6 +239,7 @@ class StressRun(Run):
         status = LoadStatus(step, perf_counter(), before, stage)
         reporting = asyncio.create_task(self._report(status))
         try:
+            self._sender.deadlines = self._servers.deadlines
             health = await self._sender.send(step, wanted, start_ns)
             self._show(status)
         finally:
@@ -198,17 +253,26 @@ class StressRun(Run):
         )
         limited = self._limited(step, wanted, kept_up)
         ended = {"ended_ns": ended_ns, "health": kept_up._asdict(), "limited": limited}
-        self.write("step", {**about, **ended})
+        self.write("step", {**about, **ended, **self._of_machines()})
         self.sync()
         return _marked(sent, limited=limited)
+
+    def _of_machines(self) -> Document:
+        """Return what the journal says of the machines at the end of a step."""
+        sender = self._sender
+        if not isinstance(sender, Nodes):
+            return {}
+        healths = {place: _step_health(health) for place, health in sender.healths.items()}
+        return machines.told(sender.losses, healths)
 
     def _limited(self, step: Step, wanted: RequestRange, health: StepHealth) -> bool:
         """Return whether the client has been too slow in this visit; False without requests."""
         self._worst = self._worst.worst(health)
         seen = [*self._seen.get(wanted[:2], {}).values()]
-        pause_ns = plan.longest_think_ns(self.settings.think_time)
+        pause_ns = plan.longest_think_ns(self.settings.think_time) if step.pauses else 0.0
         load = measuring_window.Load(step.level, step.unit, pause_ns)
-        return bool(seen) and levels.client_limited(seen, load, self._worst)
+        lost = isinstance(self._sender, Nodes) and bool(self._sender.losses)
+        return lost or (bool(seen) and levels.client_limited(seen, load, self._worst))
 
     def _range(self, number: int, step: Step) -> RequestRange:
         """Return the numbers of a step's requests, in a new visit or in the open visit."""
@@ -258,15 +322,16 @@ class StressRun(Run):
         """Return the TTFT of a short request in seconds, or None if it failed.
 
         It may be longer than that of the baseline, if the server has the baseline's prompts in its
-        cache.
+        cache. With several servers it is that of the slowest one.
         """
-        trace = await self._ask_briefly("Hello.")
-        if trace.failure or trace.first_ns is None:
-            return None
-        return (trace.first_ns - trace.sent_ns) / 1e9
+        backends = [self._servers.backends[place] for place in self._servers.alive]
+        traces = [await self._ask_briefly("Hello.", backend) for backend in backends]
+        known = [(t.first_ns - t.sent_ns) / 1e9 for t in traces if not t.failure and t.first_ns]
+        return max(known, default=None)
 
-    async def _ask_briefly(self, text: str) -> Trace:
-        brief = self._backend_with({"max_tokens": 2, "osl": None})
+    async def _ask_briefly(self, text: str, backend: Backend | None = None) -> Trace:
+        brief = copy.copy(backend or self.backend)
+        brief.settings = changed(brief.settings, {"max_tokens": 2, "osl": None})
         wire = brief.wire()
         try:
             return await brief.stream(wire, brief.payload(self.model, self.messages(text)))

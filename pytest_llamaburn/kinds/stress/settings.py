@@ -17,13 +17,17 @@ def _arrivals() -> tuple[str, ...]:
     return tuple(registry.load("load", "arrivals").PATTERNS)
 
 
+def _balances() -> tuple[str, ...]:
+    return tuple(registry.load("load", "servers").BALANCES)
+
+
 class Stress(Prompted):
     """Settings of `llamaburn stress`."""
 
     mode: str = opt(
         "ramp",
         "shape of the load: ramp (finds the failure point), sweep (measures given levels), "
-        "sustained or spike",
+        "sustained, spike or twin (predicts what users will see, and checks it)",
         scope="stress",
         choices=_modes,
     )
@@ -34,6 +38,13 @@ class Stress(Prompted):
         modes=("ramp", "sustained"),
         bounds={"ge": 1, "le": MOST_CLIENTS},
         example=4,
+    )
+    users: int | None = opt(
+        None,
+        "number of users whose latencies are predicted and then measured",
+        modes=("twin",),
+        bounds={"ge": 1, "le": MOST_CLIENTS},
+        example=20,
     )
     arrival: str | None = opt(
         None,
@@ -51,13 +62,13 @@ class Stress(Prompted):
     think_time: str | None = opt(
         None,
         "pause of a client between two requests: 2s, or 1s-3s for a random one",
-        modes=("ramp", "sweep", "sustained"),
+        modes=("ramp", "sweep", "sustained", "twin"),
         example="1s-3s",
     )
     max_concurrency: int = opt(
         32,
-        "maximum number of clients of a ramp or a sweep",
-        modes=("ramp", "sweep"),
+        "maximum number of clients of a ramp or a sweep, or before the users of a twin",
+        modes=("ramp", "sweep", "twin"),
         unless=("levels", "max_rate"),
         bounds={"ge": 1, "le": MOST_CLIENTS},
     )
@@ -72,14 +83,15 @@ class Stress(Prompted):
     )
     levels: str | None = opt(
         None,
-        "levels of a sweep, in clients or as rates, such as 1,2,3,5,8",
-        modes=("sweep",),
+        "levels of a sweep, in clients or as rates, or of a twin, such as 1,2,3,5,8",
+        modes=("sweep", "twin"),
         example="1,2,3,5,8",
     )
     duration: float | None = opt(
         None,
-        "length of a sustained load (default: 15m); time limit of a spike's recovery",
-        modes=("sustained", "spike"),
+        "length of a sustained load (default: 15m), or of the load of users; time limit of a "
+        "spike's recovery",
+        modes=("sustained", "spike", "twin"),
         unit="s",
         toml="defaults.stress_duration_sec",
         bounds={"gt": 0},
@@ -96,9 +108,9 @@ class Stress(Prompted):
     )
     level_requests: int | None = opt(
         None,
-        "number of requests of each level of a sweep, or of a whole ramp (default: 750)",
+        "number of requests of each level of a sweep or a twin, or of a whole ramp (default: 750)",
         short="--requests",
-        modes=("ramp", "sweep"),
+        modes=("ramp", "sweep", "twin"),
         bounds={"ge": 1},
         example=100,
     )
@@ -167,10 +179,30 @@ class Stress(Prompted):
         10.0, "length of the burst of a spike", modes=("spike",), unit="s", bounds={"gt": 0}
     )
     spikes: int = opt(3, "number of bursts", modes=("spike",), bounds={"ge": 1, "le": 10_000})
+    balance: str = opt(
+        "round_robin",
+        "which of several servers (--host) gets the next request: round_robin or "
+        "least_outstanding (the one with the fewest requests in flight)",
+        choices=_balances,
+    )
     workers: int = opt(
         1,
-        "number of processes that send, if one process is too slow to time the load correctly",
+        "number of processes that send, if one process is too slow to time the load correctly; "
+        "with --ray on each machine",
         bounds={"ge": 1, "le": 256},
+    )
+    ray: str | None = opt(
+        None,
+        "send from the machines of a Ray cluster: its HOST:PORT, auto (the one of this machine) or "
+        "local (a new one on this machine)",
+        bare="auto",
+        example="10.0.0.5:6379",
+    )
+    nodes: int | None = opt(
+        None,
+        "number of machines of the Ray cluster that send (default: all; 2 for local)",
+        bounds={"ge": 1, "le": 10_000},
+        example=2,
     )
     compare: str | None = compared("stress", "the model and mode")
     fail_if: tuple[str, ...] = gates_on_change("requests_per_sec@8:-5%", "stress")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pytest_llamaburn import gates
 from pytest_llamaburn.energy import words as power
-from pytest_llamaburn.kinds.stress import axis
+from pytest_llamaburn.kinds.stress import axis, several, users_table
 from pytest_llamaburn.kinds.stress import chart as _chart
 from pytest_llamaburn.kinds.stress.measures import POINTS
 from pytest_llamaburn.tables import (
@@ -39,6 +39,12 @@ _LEAST = (
     *("total p99 ms", "from schedule p95 ms", "requests", "TTFT p95 ms", "ITL p50 ms"),
     *("goodput %", "requests/s", "goodput/s"),
 )
+_HOST_COLUMNS = (
+    *("level", "server", "requests", "failed", "requests/s"),
+    *("TTFT p50 ms", "TTFT p95 ms", "ITL p50 ms", "total p50 ms", "total p95 ms"),
+)
+_HOST_LEAST = ("ITL p50 ms", "TTFT p95 ms", "total p95 ms")
+_OF_HOSTS = ("worst_host_error_rate", "host_latency_ratio")
 _GOODPUT = ("goodput/s", "goodput %")
 _STATISTICS = ("n", "mean", "p50", "p90", "p95", "p99", "p99_9")
 _ADJUSTED = tuple(f"adj_{name}" for name in _STATISTICS[2:])
@@ -46,7 +52,7 @@ _WORDS = 2
 
 
 def sheets(document: Document, path: Path) -> Iterator[Sheet]:
-    """Yield the table of a stress run."""
+    """Yield the table of a stress run, and that of the users of a twin."""
     found = document["results"]
     facts = [server(document), machine(document["environment"]), _load(document)]
     columns = (*COLUMNS, *(_GOODPUT if document["config"]["slo"] else ()))
@@ -55,6 +61,33 @@ def sheets(document: Document, path: Path) -> Iterator[Sheet]:
     chart = _chart.lines(found["levels"], [axis.place(level) or 0.0 for level in found["levels"]])
     about = (title(document), facts, rows, notes, columns, _WORDS, tuple(chart), _LEAST)
     yield Sheet(*about, empty="no level was measured")
+    if found.get("hosts"):
+        yield _by_host(found)
+    if found.get("twin"):
+        yield users_table.sheet(document)
+
+
+def _by_host(found: Document) -> Sheet:
+    """Return the table of each server, level by level."""
+    rows = [_host_row(level, host) for level in found["levels"] for host in level["hosts"]]
+    facts = [several.facts(host) for host in found["hosts"]]
+    return Sheet("by server", facts, rows, [], _HOST_COLUMNS, _WORDS, (), _HOST_LEAST)
+
+
+def _host_row(level: Level, host: Document) -> tuple[str, ...]:
+    ttft, total = host["time_to_first_token_ms"], host["total_generation_ms"]
+    return (
+        axis.name(level),
+        host["host"],
+        str(host["requests"]),
+        str(host["failed"]),
+        number(host["requests_per_sec"]),
+        number(ttft["p50"]),
+        _marked(ttft, "p95"),
+        number(host["inter_token_latency_ms"]["p50"]),
+        number(total["p50"]),
+        _marked(total, "p95"),
+    )
 
 
 def rows(document: Document) -> Iterator[Document]:
@@ -70,6 +103,8 @@ def rows(document: Document) -> Iterator[Document]:
                 flat |= {f"goodput.{word}": value[word] for word in ("requests_per_sec", "share")}
             elif not isinstance(value, dict | list):
                 flat[name] = value
+        for name in _OF_HOSTS:
+            flat.setdefault(name)  # a load that went to one server has none
         yield {**about, **flat, "energy_of": power.of(document)}
 
 
@@ -133,6 +168,7 @@ def _notes(document: Document) -> Iterator[tuple[str, str]]:
     yield from under("findings", _findings(found))
     yield from under("insights", (insight["text"] for insight in document["insights"]))
     yield from under("failures", (f"failed: {k} × {n}" for k, n in found["errors"].items()))
+    yield from under("failures", several.gone(found.get("hosts") or ()))
     yield from under("client", _client(found))
     yield from under("baseline", _baseline(found))
     yield from under("energy and cost", energy(document))
@@ -325,13 +361,15 @@ def _client(found: Document) -> Iterator[str]:
             yield f"{where}: the server was not idle before this level"
         if health["client_limited"]:
             reasons = "; ".join(health["reasons"])
-            yield f"{where}: the client was too slow ({reasons}): use --workers"
+            more = "more --nodes or --workers" if "nodes" in health else "--workers"
+            yield f"{where}: the client was too slow ({reasons}): use {more}"
         if health.get("not_counted"):
             few = counted(health["not_counted"], "request does", "requests do")
             yield (
                 f"{where}: {few} not count: the client was too slow "
                 "when it sent them, and the level was measured again"
             )
+    yield from several.machines(found.get("nodes", ()))
     calibration = found["client_health"]["calibration"]
     if calibration and calibration.get("ttft_error_ms"):
         ttft, itl = calibration["ttft_error_ms"], calibration["itl_error_ms"]

@@ -142,8 +142,10 @@ def test_a_visit_was_limited_by_the_same_rules_as_its_level(
 
 def test_what_is_told_of_a_visit_says_whether_our_side_was_the_limit_in_it_so_far() -> None:
     seen = dict(enumerate(VirtualServer(4, "constant").closed(4, 40)))
-    asked = SimpleNamespace(think_time=None)
-    run: Any = SimpleNamespace(_worst=StepHealth(), _seen={(3, 0): seen}, settings=asked)
+    asked = SimpleNamespace(_sender=None, think_time=None)
+    run: Any = SimpleNamespace(
+        _sender=None, _worst=StepHealth(), _seen={(3, 0): seen}, settings=asked
+    )
     step, place = Step(4, CLIENTS, 40, hold_open=True), RequestRange(3)
     assert not Load._limited(run, step, place, HEALTHY)
     assert Load._limited(run, step, place, HEALTHY._replace(cpu_share=0.95))
@@ -160,9 +162,9 @@ def test_a_run_that_goes_on_is_told_the_same_marks(tmp_path: Path) -> None:
     about = {"step": 1, "attempt": 0, "visit": 1}
     load = Step(2, CLIENTS, 6)._asdict()
     said = [{**about, "load": load, "first": 0}, {**about, "ended_ns": 1, "limited": True}]
-    run: Any = SimpleNamespace(folder=tmp_path, _reader=None, _seen={}, _finished={})
+    run: Any = SimpleNamespace(_sender=None, folder=tmp_path, _reader=None, _seen={}, _finished={})
     run._requests = lambda *args: Load._requests(run, *args)
-    Load._continue(run, SimpleNamespace(others={"step": said}))  # type: ignore[arg-type]
+    Load._continue(run, SimpleNamespace(_sender=None, others={"step": said}))  # type: ignore[arg-type]
     assert [one.limited for one in run._finished[1]] == [True] * 6
 
 

@@ -15,6 +15,7 @@ from pytest_llamaburn.backends._base import Model
 from pytest_llamaburn.load import rows
 from pytest_llamaburn.load.rows import Rows
 from pytest_llamaburn.load.sender import RequestRange, Sender
+from pytest_llamaburn.load.servers import Servers
 from pytest_llamaburn.load.step import CLIENTS, RATE, Burst, Step
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ async def sending_of(
 ) -> list[Row]:
     """Let a sender do some work; return its rows, in the order they ended."""
     own = Rows(folder, "main")
-    sender = Sender(cast("Backend", backend), Model("tiny", "tiny"), PROMPTS, own)
+    sender = Sender(Servers([cast("Backend", backend)]), Model("tiny", "tiny"), PROMPTS, own)
     try:
         await work(sender)
     finally:

@@ -204,3 +204,33 @@ def test_intervals_stand_below_their_labels_and_beside_their_values() -> None:
     assert '<g class="span slower">' in picture
     assert "<title>±3</title>" in picture
     assert "<p>a note</p>" in picture
+
+
+def test_label_of_the_point_at_the_right_end_stands_to_its_left() -> None:
+    points = [Point(1, 5, label="slow-model"), Point(9, 5.1, label="fast-model")]
+    line = Line("models", points, "dots", labelled=True)
+    picture = drawn(Plot("title", Axis("x"), Axis("y"), [line]), 40)
+    slow, fast = (re.search(f"<text ([^>]*)>{name}-model", picture) for name in ("slow", "fast"))
+    assert slow is not None
+    assert fast is not None
+    assert ('class="end"' in slow[1], 'class="end"' in fast[1]) == (False, True)
+    place = re.search(r'x="([\d.]+)"', fast[1])
+    assert place is not None
+    assert float(place[1]) < 360 - 12
+
+
+def test_interval_beyond_the_reach_ends_in_an_arrow_and_leaves_room_to_the_others() -> None:
+    spans = [Span("A to B", -90, 2, 300, "+2 %"), Span("A to C", 4, 5, 6, "+5 %")]
+    wide = drawn(Forest("title", Axis("change", "%"), spans, 3.0), 5)
+    cut = drawn(Forest("title", Axis("change", "%"), spans, 3.0, reach=12), 5)
+    assert "l-5 4l5 4" in cut
+    assert "l5 4l-5 4" in cut
+    assert "l5 4" not in wide
+    assert "<title>-90.0 to 300</title>" in cut
+    assert length(cut) > 10 * length(wide)
+
+
+def length(picture: str) -> float:
+    """Return the pixels of the last interval."""
+    start, end = re.findall(r'M([\d.]+) [\d.]+H([\d.]+)M[^"]*" class="whisker"', picture)[-1]
+    return float(end) - float(start)

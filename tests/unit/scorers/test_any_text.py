@@ -39,11 +39,12 @@ OPTIONS = {
     "fields": {"total": 18},
     "events": [{"start": 1.0, "end": 2.0, "event": "tone"}],
     "seconds": 10,
+    "tools": [],
 }
 
 
 def question_for(scorer: str) -> Asked:
-    return Asked("A" if scorer == "choice" else "18", OPTIONS)
+    return Asked({"choice": "A", "tool-call": "[]"}.get(scorer, "18"), OPTIONS)
 
 
 def choice_in(case: dict[str, Any]) -> str | None:

@@ -53,3 +53,37 @@ def test_json_fault_is_named_with_its_place() -> None:
 def test_faulty_schema_is_the_sets_fault(schema: dict[str, Any]) -> None:
     with pytest.raises(DatasetError, match="'schema' "):
         json_schema.score("{}", Asked(options={"schema": schema}))
+
+
+@pytest.mark.parametrize(
+    ("answer", "correct", "reason"),
+    [
+        ('{"age": 5}', True, ""),
+        ('{"age": 5.0}', True, ""),
+        ('{"age": 6}', False, "$.age is 6, not 5"),
+        ('{"age": -5}', False, "$.age: -5 is less than the minimum of 0"),
+    ],
+)
+def test_with_values_the_json_must_also_be_that_of_the_reference(
+    answer: str, correct: bool, reason: str
+) -> None:
+    question = Asked('{"age": 5}', {"schema": PERSON, "values": True})
+    found = json_schema.score(answer, question)
+    assert (found.correct, found.reason) == (correct, reason)
+    assert found.details == {"schema_valid": int("minimum" not in reason)}
+    assert json_schema.score(answer, Asked('{"age": 1}', {"schema": PERSON})).correct == (
+        "minimum" not in reason
+    )
+
+
+@pytest.mark.parametrize(
+    ("reference", "reason"),
+    [
+        ("five", "should be JSON, because the option 'values' is set"),
+        (None, "should be JSON, because the option 'values' is set"),
+        ('{"age": -5}', "does not keep the schema: $.age: -5 is less than the minimum of 0"),
+    ],
+)
+def test_a_reference_without_the_values_is_told(reference: str | None, reason: str) -> None:
+    question = Asked(reference, {"schema": PERSON, "values": True})
+    assert [*json_schema.faults(question)] == [("reference", reason)]

@@ -27,7 +27,7 @@ def test_scorers_are_named_as_in_eval_sets() -> None:
             "fields",
             "includes",
         ),
-        *("json-schema", "number", "regex", "render", "vqa", "wer"),
+        *("json-schema", "number", "regex", "render", "tool-call", "vqa", "wer"),
     )
     assert registry.names("scorers") == named
     for name in named:
@@ -41,8 +41,8 @@ def test_scorers_are_named_as_in_eval_sets() -> None:
 @pytest.mark.parametrize("silence", ["", " \n", "<think>It is 18.", "<think>18</think>\n"])
 def test_silence_is_empty_and_wrong(silence: str) -> None:
     options: dict[str, Any] = {"choices": ["a", "b"], "schema": {}, "tests": "", "pattern": ""}
-    options |= {"facts": ["a"], "fields": {"a": "b"}, "events": EVENTS, "seconds": 10}
+    options |= {"facts": ["a"], "fields": {"a": "b"}, "events": EVENTS, "seconds": 10, "tools": []}
     for name in registry.names("scorers"):
-        reference = "1" if name == "number" else "A"
+        reference = {"number": "1", "tool-call": "[]"}.get(name, "A")
         verdict = registry.load("scorers", name).score(silence, Asked(reference, options))
         assert verdict[:4] == (False, "empty", "the answer is empty", None)

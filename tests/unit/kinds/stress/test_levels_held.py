@@ -30,6 +30,7 @@ from pytest_llamaburn.kinds.stress.plan import Window
 from pytest_llamaburn.load import driver, rows, sender
 from pytest_llamaburn.load.rows import Request, Rows, request_of
 from pytest_llamaburn.load.sender import RequestRange, Sender
+from pytest_llamaburn.load.servers import Servers
 from pytest_llamaburn.load.step import CLIENTS, RATE, Step, StepHealth
 from pytest_llamaburn.trace import Delta, Failed, Finished, Headers, Sent, Usage, fold
 
@@ -78,7 +79,9 @@ def visited(
     """Return the rows of one visit whose next step is planned for so many seconds."""
 
     async def work() -> None:
-        own = Sender(cast("Backend", backend), Model("m", "m"), PROMPTS, Rows(folder, "main"))
+        own = Sender(
+            Servers([cast("Backend", backend)]), Model("m", "m"), PROMPTS, Rows(folder, "main")
+        )
         first = 0
         for step, planning_s in steps:
             await own.send(step, RequestRange(1, 0, first), 0)

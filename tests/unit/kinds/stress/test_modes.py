@@ -8,7 +8,7 @@ import pytest
 from support.stress_documents import baseline, closed_loop
 
 from pytest_llamaburn.errors import SettingsError
-from pytest_llamaburn.kinds.stress.modes import ramp, spike, sustained, sweep
+from pytest_llamaburn.kinds.stress.modes import ramp, spike, sustained, sweep, twin
 from pytest_llamaburn.kinds.stress.plan import Ending
 from pytest_llamaburn.kinds.stress.run import Baseline
 from pytest_llamaburn.kinds.stress.settings import Stress
@@ -160,3 +160,42 @@ def test_a_ramp_of_rates_begins_at_the_rate_or_at_what_one_client_gets_done(
     plan = ramp.plan(stress_settings(arrival="poisson", **values), BASELINE)
     step = next(plan)
     assert (step.level, step.unit, step.hold_open) == (start, RATE, False)
+
+
+def twinned(slots: int, **values: Any) -> tuple[list[Step], Ending]:
+    """Return what a twin asks a server for whose slots all take 100 ms a request."""
+    plan = twin.plan(stress_settings(users=20, **values), BASELINE)
+    step, asked = next(plan), []
+    while True:
+        asked.append(step)
+        each = -(-(step.requests or 0) // int(step.level))
+        rows = closed_loop(int(step.level), each, 100, slots)
+        try:
+            step = plan.send([request_of(row) for row in rows])
+        except StopIteration as end:
+            return asked, end.value
+
+
+@pytest.mark.parametrize(
+    ("slots", "values", "levels"),
+    [
+        (1, {}, [1, 2]),
+        (2, {}, [1, 2, 4]),
+        (4, {}, [1, 2, 4, 8]),
+        (9, {"max_concurrency": 6}, [1, 2, 4, 6]),
+        (1, {"levels": "1,3,5"}, [1, 3, 5]),
+    ],
+)
+def test_a_twin_raises_the_load_until_requests_wait_and_then_sends_its_users(
+    slots: int, values: dict[str, Any], levels: list[float]
+) -> None:
+    asked, found = twinned(slots, **values)
+    assert [step.level for step in asked] == [*levels, 20]
+    assert [step.pauses for step in asked] == [False] * len(levels) + [True]
+    assert (asked[-1].requests, asked[-1].seconds) == (200, None)
+    assert found == Ending("the load of the users was sent")
+
+
+def test_the_load_of_users_lasts_as_long_as_it_is_told() -> None:
+    asked, _ = twinned(1, duration=90.0)
+    assert (asked[-1].requests, asked[-1].seconds) == (None, 90)

@@ -1,0 +1,15 @@
+"""The measures of structured answers: of calls of tools, and of JSON that must keep a schema."""
+
+from __future__ import annotations
+
+from pytest_llamaburn.measures import Measure
+
+_STRUCTURE = {
+    "right_tools": "answers that call the right tools and no others / all answers",
+    "right_arguments": "answers with right arguments / answers with the right tools, of calls due",
+    "schema_valid": "answers with JSON that keeps its schema / all answers",
+}
+STRUCTURE = tuple(
+    Measure(name, "share", "higher", formula, "scorer", key=f"results.rates.{name}.mean")
+    for name, formula in _STRUCTURE.items()
+)
