@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from pytest_llamaburn.charts import Axis, Card, Chart, Forest, Line, Plot, Point, Span
 from pytest_llamaburn.kinds import _charts
 from pytest_llamaburn.kinds.damage.table import ends, small
+from pytest_llamaburn.measures import REASONS
 from pytest_llamaburn.tables import ABSENT, half, number
 
 if TYPE_CHECKING:
@@ -31,7 +32,9 @@ def cards(document: Document) -> Iterator[Card]:
         speed = found[role]["summary"]["tokens_per_sec"]
         spread = f"± {half(speed['ci95'])}" if speed["ci95"] else ""
         name = f"{found[role]['name']} ({role})"
-        yield Card(name, number(speed["mean"]), "tokens/s", spread, f"n {speed['n']}")
+        why = speed.get("reason")
+        note = f"n {speed['n']}" if speed["n"] else REASONS.get(why, why)
+        yield Card(name, number(speed["mean"]), "tokens/s", spread, note)
 
 
 def _card(label: str, unit: str, figure: Document, scale: float) -> Card:

@@ -420,6 +420,16 @@ def test_table_cards_and_charts_show_damage_and_speed(
     assert [card.label for card in charts.cards(made)][:2] == ["KL divergence", "changed tokens"]
 
 
+def test_texts_of_one_kind_have_one_row_and_a_missing_speed_a_reason(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    found = measured(pair(), monkeypatch, prefixes=texts(tmp_path / "t.json", 1), iterations=0)
+    made = file_of(found)
+    damage, _ = table.sheets(made, Path("x.json"))
+    assert [row[0] for row in damage.rows] == ["all"]
+    assert [card.note for card in charts.cards(made)][-2:] == ["no request gave a value"] * 2
+
+
 @pytest.mark.parametrize(
     ("value", "shown"),
     [(0, "0"), (0.00001234, "0.0000123"), (0.0123, "0.0123"), (0.25, "0.250"), (None, "–")],
