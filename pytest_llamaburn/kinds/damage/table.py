@@ -43,8 +43,8 @@ def sheets(document: Document, path: Path) -> Iterator[Sheet]:
     found = document["results"]
     names = [found[role]["name"] for role in ("other", "reference")]
     facts = [server(document), machine(document["environment"]), _requests(document)]
-    kinds = found["categories"] if len(found["categories"]) > 1 else []  # one kind is all of them
-    rows = [_row("all", found), *(_row(one["category"], one) for one in kinds)]
+    kinds = [_row(one["category"], one) for one in found["categories"]]
+    rows = [_row("all", found), *(row for row in kinds if row[0] != "all")]
     title = f"damage of {names[0]} against {names[1]}"
     notes = [*_notes(document)]
     yield Sheet(title, facts, rows, notes, _DAMAGE, words=1, least=("places",))

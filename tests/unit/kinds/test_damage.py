@@ -420,10 +420,12 @@ def test_table_cards_and_charts_show_damage_and_speed(
     assert [card.label for card in charts.cards(made)][:2] == ["KL divergence", "changed tokens"]
 
 
-def test_texts_of_one_kind_have_one_row_and_a_missing_speed_a_reason(
+def test_texts_without_a_kind_have_one_row_and_a_missing_speed_a_reason(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    found = measured(pair(), monkeypatch, prefixes=texts(tmp_path / "t.json", 1), iterations=0)
+    path = tmp_path / "t.json"
+    path.write_text(json.dumps({"passages": [{"parts": ["Text 1 begins", " and ends."]}]}))
+    found = measured(pair(), monkeypatch, prefixes=str(path), iterations=0)
     made = file_of(found)
     damage, _ = table.sheets(made, Path("x.json"))
     assert [row[0] for row in damage.rows] == ["all"]
