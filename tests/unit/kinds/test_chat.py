@@ -209,6 +209,13 @@ def test_insights_say_what_a_miss_costs_and_what_is_lost_in_silence() -> None:
     assert found[0]["text"].startswith("In turn 4 a miss of the prompt cache costs 19")
 
 
+@pytest.mark.parametrize("ci95", [None, [-6.0, 7.0]])
+def test_a_cost_that_may_be_noise_is_not_said_to_be_one(ci95: list[float] | None) -> None:
+    made = file_of(held(Rated(context=1024), context=1024))
+    made["results"]["turns"][-1]["miss_cost_ms"]["ci95"] = ci95
+    assert "cost_of_a_miss" not in [one["id"] for one in insights.find(made)]
+
+
 def test_table_has_a_row_for_each_turn_and_says_what_happens_at_the_end(tmp_path: Any) -> None:
     found = held(Rated(context=1024), context=1024)
     (sheet,) = table.sheets(file_of(found), tmp_path / "f.json")
