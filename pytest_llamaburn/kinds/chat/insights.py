@@ -27,7 +27,7 @@ def find(document: Document) -> list[Insight]:
 def cost_of_a_miss(document: Document) -> Finding | None:
     """Read what a miss of the prompt cache costs in the last turn, if it surely costs time."""
     last = document["results"]["turns"][-1:]
-    known = last[0]["miss_cost_ms"] if last else {"ci95": None}
+    known: Document = last[0]["miss_cost_ms"] if last else {"ci95": None}
     if known["ci95"] is None or known["ci95"][0] <= 0 or known["p50"] <= 0:
         return None
     cost, hit = last[0]["miss_cost_ms"]["p50"], last[0]["ttft_ms"]["p50"]
