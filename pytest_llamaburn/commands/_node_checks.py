@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 from pytest_llamaburn.commands._checks import CheckResult, Context, check
@@ -21,6 +20,8 @@ PREFIX = "nodes."
 @check(f"{PREFIX}cluster")
 def cluster(context: Context) -> CheckResult:
     """Connect to the cluster, and ask each machine what it is."""
+    import asyncio  # takes long, and `--help` imports this module
+
     from pytest_llamaburn.load.cluster import Cluster
 
     try:
