@@ -1,8 +1,8 @@
 """Compare `llamaburn depth` with llama-bench at each depth, on the same build, model and threads.
 
 Both tools take turns; every pair has the reverse order. llama-bench generates at the context that
-our requests had, and processes the tokens between our shortest and our longest prompt, after the
-shortest. Goals at every depth: decode within 5 % of its tg, prefill within 10 % of its pp.
+our requests had. It processes our shortest and our longest prompt at the depth; its prefill rate is
+the slope between them, as ours is: what every prompt costs alike is in neither. Goals at every depth: decode within 5 % of its tg, prefill within 10 % of its pp.
 
     python benchmarks/depth.py [--pairs 5] [--depths 0,512,1024]
 """
@@ -79,11 +79,19 @@ def _bench(chosen: argparse.Namespace, contexts: Sequence[int]) -> list[Rates]:
     run = llama_bench.command(chosen)
     found = []
     for depth, context in zip(chosen.depths, contexts, strict=True):
-        before, span = depth + _LENGTHS[0], _LENGTHS[-1] - _LENGTHS[0]
-        prefill = llama_bench.test([*run, "-p", str(span), "-n", "0", "-d", str(before)])
         decode = llama_bench.test([*run, "-p", "0", "-n", str(chosen.tokens), "-d", str(context)])
-        found.append(Rates(prefill, decode, context))
+        found.append(Rates(_slope(run, depth), decode, context))
     return found
+
+
+def _slope(run: Sequence[str], depth: int) -> float:
+    """Return the tokens per second between the shortest and the longest prompt."""
+    lengths = (_LENGTHS[0], _LENGTHS[-1])
+    first_s, last_s = (
+        length / llama_bench.test([*run, "-p", str(length), "-n", "0", "-d", str(depth)])
+        for length in lengths
+    )
+    return (lengths[1] - lengths[0]) / (last_s - first_s)
 
 
 def _lines(
