@@ -125,7 +125,11 @@ export function SystemProfile({ document }: Props) {
       values: entries.map((entry) => scaled(entry.gpus?.[place]?.[of], factor)),
     })).filter((one) => one.values.some((value) => value !== null));
   const charts = [
-    { title: "Processor", unit: "%", series: [curve("all", "cpu_pct", "%"), curve("server", "server_cpu_pct", "%")] },
+    {
+      title: "Processor",
+      unit: "%",
+      series: [curve("all, of all processors", "cpu_pct", "%"), curve("server, of one processor", "server_cpu_pct", "%")],
+    },
     {
       title: "Memory",
       unit: "GB",
