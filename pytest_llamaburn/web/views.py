@@ -11,16 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
-from pytest_llamaburn.reports import _defaults
-from pytest_llamaburn.tables import FILE, sheets_of
-
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from pytest_llamaburn.documents import Document
     from pytest_llamaburn.tables import Sheet
 
-_ELSEWHERE = ("gates", "insights", FILE)  # notes that the page takes from the result itself
+_ELSEWHERE = ("gates", "insights")  # notes that the page takes from the result itself
 _Fields = dict[str, Any]  # those of a NamedTuple of `charts`, by name
 
 
@@ -46,6 +43,9 @@ class View(BaseModel):
 
 def of(document: Document) -> View:
     """Return what is to be shown of the content of a result file."""
+    from pytest_llamaburn.reports import _defaults  # with charts: not for an idle server
+    from pytest_llamaburn.tables import sheets_of
+
     return View(
         cards=_all(_defaults.cards(document)),
         charts=_all(_defaults.charts(document)),
@@ -55,7 +55,10 @@ def of(document: Document) -> View:
 
 
 def _shown(sheet: Sheet) -> Shown:
-    notes = {name: lines for name, lines in sheet.sections().items() if name not in _ELSEWHERE}
+    from pytest_llamaburn.tables import FILE
+
+    apart = (*_ELSEWHERE, FILE)
+    notes = {name: lines for name, lines in sheet.sections().items() if name not in apart}
     return Shown(
         title=sheet.title,
         columns=[*sheet.columns],
