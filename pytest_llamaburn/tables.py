@@ -185,9 +185,8 @@ def room(facts: Document) -> str:
 
 def measured(name: str, values: Document) -> tuple[str, ...]:
     """Return the row of a metric's distribution, with the cells of COLUMNS."""
-    interval, p95 = values["ci95"], number(values["p95"])
+    interval = values["ci95"]
     spread = f" ± {half(interval)}" if interval else ""
-    star = "" if "p95" in values["certified"] or not values["n"] else "*"
     return (
         HEADLINES.get(name, name.replace("_", " ")),
         values["unit"],
@@ -195,12 +194,18 @@ def measured(name: str, values: Document) -> tuple[str, ...]:
         number(values["mean"]) + spread,
         number(values["min"]),
         number(values["max"]),
-        p95 + star,
+        marked(values, "p95"),
         str(values["n"]),
     )
 
 
-def starred(shown: Iterable[Document]) -> Iterator[str]:
-    """Yield what the star of `measured` means, if a distribution has too few samples."""
+def marked(values: Document, statistic: str) -> str:
+    """Return a percentile of a distribution, with a star if there are too few samples for it."""
+    star = "" if statistic in values["certified"] or not values["n"] else "*"
+    return number(values[statistic]) + star
+
+
+def starred(shown: Iterable[Document], what: str = "samples") -> Iterator[str]:
+    """Yield what the star of a p95 means, if a distribution has too few samples."""
     if any(found["n"] > 0 and "p95" not in found["certified"] for found in shown):
-        yield f"* fewer than {samples.floor(0.95)} samples: too few for this p95"
+        yield f"* fewer than {samples.floor(0.95)} {what}: too few for this p95"

@@ -13,9 +13,11 @@ from pytest_llamaburn.tables import (
     failures,
     half,
     machine,
+    marked,
     number,
     requests,
     server,
+    starred,
     title,
     under,
     verdicts,
@@ -68,7 +70,6 @@ def rows(document: Document) -> Iterator[Document]:
 
 def _row(cell: Document) -> tuple[str, ...]:
     speed, latency = cell["texts_per_sec"], cell["latency_ms"]
-    star = "" if "p95" in latency["certified"] or not latency["n"] else "*"
     return (
         str(cell["batch"]),
         str(cell["length"]),
@@ -76,7 +77,7 @@ def _row(cell: Document) -> tuple[str, ...]:
         half(speed["ci95"]),
         number(cell["tokens_per_sec"]["mean"]),
         number(latency["p50"]),
-        number(latency["p95"]) + star,
+        marked(latency, "p95"),
         number(cell["tokens_per_text"]),
         str(latency["n"]),
     )
@@ -110,10 +111,8 @@ def _notes(document: Document) -> Iterator[tuple[str, str]]:
     yield from verdicts(document)
     yield from under("failures", failures(found["errors"], found["runs"]))
     yield from under("not measured", _absent(found["cells"]))
-    if any(
-        "p95" not in c["latency_ms"]["certified"] and c["latency_ms"]["n"] for c in found["cells"]
-    ):
-        yield "not measured", "* fewer than 59 requests: too few for this p95"
+    latencies = (cell["latency_ms"] for cell in found["cells"])
+    yield from under("not measured", starred(latencies, "requests"))
 
 
 def _checked(check: Document) -> str:

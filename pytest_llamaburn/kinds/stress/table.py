@@ -14,6 +14,7 @@ from pytest_llamaburn.tables import (
     FILE,
     Sheet,
     machine,
+    marked,
     number,
     server,
     title,
@@ -83,10 +84,10 @@ def _host_row(level: Level, host: Document) -> tuple[str, ...]:
         str(host["failed"]),
         number(host["requests_per_sec"]),
         number(ttft["p50"]),
-        _marked(ttft, "p95"),
+        marked(ttft, "p95"),
         number(host["inter_token_latency_ms"]["p50"]),
         number(total["p50"]),
-        _marked(total, "p95"),
+        marked(total, "p95"),
     )
 
 
@@ -138,12 +139,12 @@ def _row(level: Level) -> tuple[str, ...]:
         number(level["requests_per_sec"]),
         number(level["output_tokens_per_sec"]),
         number(ttft["p50"]),
-        _marked(ttft, "p95"),
+        marked(ttft, "p95"),
         number(level["inter_token_latency_ms"]["p50"]),
         number(total["p50"]),
-        _marked(total, "p95"),
-        _marked(total, "p99"),
-        _marked(due, "p95"),
+        marked(total, "p95"),
+        marked(total, "p99"),
+        marked(due, "p95"),
         *_goodput(level),
     )
 
@@ -154,11 +155,6 @@ def _goodput(level: Level) -> tuple[str, ...]:
         return ()
     share = ABSENT if found["share"] is None else f"{found['share']:.1%}"
     return number(found["requests_per_sec"]), share
-
-
-def _marked(values: Document, statistic: str) -> str:
-    star = "" if statistic in values["certified"] or not values["n"] else "*"
-    return number(values[statistic]) + star
 
 
 def _notes(document: Document) -> Iterator[tuple[str, str]]:
@@ -298,8 +294,8 @@ def _bursts(spikes: Iterable[Document]) -> Iterator[str]:
             yield (
                 f"burst {order}: {counted(burst['requests'], 'request')}, {burst['failed']} failed"
                 f"{f' ({kinds})' if kinds else ''}, TTFT p50 {number(ttft['p50'])} ms, p95 "
-                f"{_marked(ttft, 'p95')}, total p50 {number(total['p50'])} ms, p95 "
-                f"{_marked(total, 'p95')}"
+                f"{marked(ttft, 'p95')}, total p50 {number(total['p50'])} ms, p95 "
+                f"{marked(total, 'p95')}"
             )
 
 
