@@ -224,7 +224,7 @@ def read(folder: Path, skipped: Iterable[str] = ()) -> Record:
     gates: list[GateVerdict] = []
     others: dict[str, list[Any]] = {}
     endings: list[str] = []
-    for path in sorted(filter(files.exists, folder.glob("*.jsonl"))):
+    for path in filter(files.exists, files.found(folder, "*.jsonl")):
         ending = "killed"
         for line in _lines(path):
             match line.pop("type"):
@@ -261,7 +261,7 @@ def _header(first: Header | None, now: Header) -> Header:
 
 def of_session(results_dir: Path, session_id: str) -> list[str]:
     """Return the ids of a session's runs that have a journal."""
-    return sorted(folder.name for folder in (results_dir / FOLDER).glob(f"{session_id}-*/"))
+    return [folder.name for folder in files.found(results_dir / FOLDER, f"{session_id}-*/")]
 
 
 def leftovers(results_dir: Path) -> list[Path]:
@@ -273,7 +273,7 @@ def leftovers(results_dir: Path) -> list[Path]:
 def _alive(folder: Path) -> bool:
     from filelock import FileLock, Timeout
 
-    for path in filter(files.exists, folder.glob(f"*{_LOCK}")):
+    for path in filter(files.exists, files.found(folder, f"*{_LOCK}")):
         try:
             with FileLock(path, timeout=0):
                 continue

@@ -135,7 +135,7 @@ def _indented(document: Document) -> str:
 def of_run(results_dir: Path, header: Mapping[str, Any]) -> Path | None:
     """Return a run's existing result file, or None; `header` is its journal's or a document."""
     folder, stem = _home(results_dir, header)
-    found = (path for path in folder.glob(f"{glob.escape(stem)}*.json"))
+    found = files.found(folder, f"{glob.escape(stem)}*.json")
     return next((path for path in found if _run_id(path) == header["run_id"]), None)
 
 

@@ -26,13 +26,18 @@ ASKED_AGAIN = ("api_error", "budget")  # judgments that a continued run asks for
 
 def unfiled(results_dir: Path) -> list[str]:
     """Return the ids of killed runs: they have a journal but no result file."""
-    headers, _ = _left_behind(results_dir)
+    headers = unfinished(results_dir)
     return [name for name, it in headers.items() if results.of_run(results_dir, it) is None]
 
 
 def left_alone(results_dir: Path) -> list[str]:
     """Return a sentence for each journal that this version cannot turn into a result file."""
     return [*_left_behind(results_dir)[1].values()]
+
+
+def unfinished(results_dir: Path) -> dict[str, Header]:
+    """Return the headers of the runs that can be continued, by run id, oldest first."""
+    return _left_behind(results_dir)[0]
 
 
 def _left_behind(results_dir: Path) -> tuple[dict[str, Header], dict[str, str]]:

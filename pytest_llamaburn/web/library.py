@@ -6,7 +6,7 @@ import mimetypes
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from pytest_llamaburn import registry, reports
+from pytest_llamaburn import files, registry, reports
 from pytest_llamaburn.store import results
 from pytest_llamaburn.web import index, lists
 from pytest_llamaburn.web.lists import Reference
@@ -82,7 +82,9 @@ class Library:
         if path.exists():
             raise Refusal(409, f"there is a result '{result_id}' in {name} already", "id")
         held = [
-            one for one in _files(self._trash(path)) if one.stem.rpartition("~")[0] == path.stem
+            one
+            for one in files.found(self._trash(path), "*.json")
+            if one.stem.rpartition("~")[0] == path.stem
         ]
         if not held:
             raise Refusal(404, f"there is no removed result '{result_id}' in {name}", "id")
@@ -110,7 +112,3 @@ class Library:
 
 def _absent(name: str, result_id: str) -> Refusal:
     return Refusal(404, f"there is no result '{result_id}' in {name}", "id")
-
-
-def _files(folder: Path) -> list[Path]:
-    return [*folder.glob("*.json")] if folder.is_dir() else []

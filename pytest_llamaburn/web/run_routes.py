@@ -9,10 +9,9 @@ from fastapi import APIRouter, Header, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from pytest_llamaburn.errors import ResultsError
 from pytest_llamaburn.kinds import _kind
 from pytest_llamaburn.registry import unknown
-from pytest_llamaburn.store import journal, results, resume
+from pytest_llamaburn.store import results, resume
 from pytest_llamaburn.web import child, expected, forms, jobs
 from pytest_llamaburn.web.events import MOST_LISTENERS
 from pytest_llamaburn.web.jobs import Job, Order
@@ -249,23 +248,16 @@ async def _json(request: Request) -> Any:
 
 
 def _unfinished(service: Service) -> list[Unfinished]:
-    found = []
-    for folder in journal.leftovers(service.results_dir):
-        try:
-            header = resume.header_of(service.results_dir, folder.name)
-            command = resume.continuing(header)
-        except ResultsError:  # a journal of another version, or none at all
-            continue
-        found.append(
-            Unfinished(
-                run_id=folder.name,
-                kind=header["schema"].removeprefix("llamaburn/"),
-                model=(header.get("model") or {}).get("id"),
-                time=header.get("timestamp"),
-                command=command,
-            )
+    return [
+        Unfinished(
+            run_id=name,
+            kind=header["schema"].removeprefix(results.PREFIX),
+            model=(header.get("model") or {}).get("id"),
+            time=header.get("timestamp"),
+            command=resume.continuing(header),
         )
-    return found
+        for name, header in resume.unfinished(service.results_dir).items()
+    ]
 
 
 def _body_of(found: dict[str, Any]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from support.benchmark_documents import failed_trace, header, row, trace_of
 
 from pytest_llamaburn import files
 from pytest_llamaburn.errors import ResultsError
-from pytest_llamaburn.store import finish, journal, results
+from pytest_llamaburn.store import finish, journal, results, resume
 from pytest_llamaburn.store.journal import Journal, Record
 
 RUN = "run-1"
@@ -403,3 +403,31 @@ def test_result_that_no_place_takes_leaves_its_journal(
     with pytest.raises(ResultsError, match=r"its journal is kept in .*; no place to write to: "):
         finish.write_result(tmp_path, RUN)
     assert read(tmp_path).rows == ROWS
+
+
+@pytest.fixture
+def vanishing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a run's journals be removed by their run just as another process lists them."""
+    listed = os.scandir
+
+    def scandir(path: Any = ".") -> Any:
+        if not isinstance(path, int) and Path(path).name == RUN:
+            shutil.rmtree(path)
+        return listed(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+
+
+@pytest.mark.usefixtures("vanishing")
+@pytest.mark.parametrize("look", [resume.unfinished, resume.left_alone, resume.unfiled])
+def test_a_journal_that_its_run_removes_meanwhile_is_of_no_unfinished_run(
+    look: Any, tmp_path: Path
+) -> None:
+    written(tmp_path)
+    assert not look(tmp_path)
+
+
+@pytest.mark.usefixtures("vanishing")
+def test_a_journal_that_its_run_removes_meanwhile_reads_as_empty(tmp_path: Path) -> None:
+    written(tmp_path)
+    assert read(tmp_path).header is None
