@@ -13,7 +13,9 @@ import resource
 import subprocess
 import sys
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
+from statistics import median
 from time import perf_counter, perf_counter_ns
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -39,7 +41,7 @@ from pytest_llamaburn.metrics import REQUEST
 from pytest_llamaburn.option import model_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from pytest_llamaburn.load.nodes import Remote
     from pytest_llamaburn.load.rows import Row
@@ -62,6 +64,11 @@ class Sent(NamedTuple):
         return sum(len(row.gaps_ms) + 1 for row in self.rows if row.first_ns is not None)
 
     @property
+    def rate(self) -> float:
+        """The chunks a second by the wall clock."""
+        return self.chunks / self.wall_s
+
+    @property
     def cpu_us(self) -> float:
         """The processor time of all senders for a chunk."""
         return 1e6 * sum(health.cpu_s for health in self.healths.values()) / self.chunks
@@ -75,12 +82,22 @@ class Sent(NamedTuple):
         return np.array([row.values["time_to_first_token_ms"] for row in self.rows], dtype=float)
 
 
+class _Turns(NamedTuple):
+    """What one node and what two nodes sent, turn by turn."""
+
+    one: list[Sent]
+    two: list[Sent]
+
+
 def main() -> int:
     """Measure what is named; return 1 if a goal is missed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("what", nargs="*", default=[*_FIGURES], metavar="|".join(_FIGURES))
     parser.add_argument("--simulate", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--beside", help=argparse.SUPPRESS)
     chosen = parser.parse_args()
+    while chosen.beside:
+        by_process(chosen.beside, Step(40, CLIENTS, 400))
     if chosen.simulate:
         print(json.dumps(simulated(chosen.simulate)))
         return 0
@@ -88,22 +105,42 @@ def main() -> int:
 
 
 def throughput() -> int:
-    """Compare what two nodes send with what one sends."""
-    step = Step(80, CLIENTS, 800)
+    """Compare what two nodes of one load send with what one sends beside an unrelated process.
+
+    Each node has 40 clients, and the unrelated process too. So the server and the cores have the
+    same work in both cases, and only the second node's belonging to the load differs. A node is
+    full where it uses its processor for `_BUSY` of the time: the chunks a second of full nodes
+    follow from the processor time of a chunk.
+    """
+    turns, sent = 5, _Turns([], [])
     with Server(Schedule(0.02, 200.0, 100)) as server:
-        one, two = (with_nodes(count, server.url, step, "poisson") for count in (1, 2))
-    each = two.cpu_us / one.cpu_us
+        for _ in range(turns):
+            with _beside(server.url):
+                sent.one.append(with_nodes(1, server.url, Step(40, CLIENTS, 400), "poisson"))
+            sent.two.append(with_nodes(2, server.url, Step(80, CLIENTS, 800), "poisson"))
+    one, two = (median(turn.cpu_us for turn in side) for side in sent)
     return report(
-        "chunks of two nodes against one; the server has the same two cores",
+        f"chunks of two nodes against one, 40 clients a node, medians of {turns} turns",
         [
-            Line("one node, chunks/s", one.chunks / one.wall_s, ""),
-            Line("two nodes, chunks/s", two.chunks / two.wall_s, ""),
-            Line("CPU of a chunk, one node", one.cpu_us, "µs"),
-            Line("CPU of a chunk, two nodes", two.cpu_us, "µs"),
-            Line("one node with a core, chunks/s", _BUSY * 1e6 / one.cpu_us, ""),
-            Line("two nodes with a core each / one (from CPU time)", 2 / each, "×", 1.9, False),
+            Line("one node, chunks/s", median(turn.rate for turn in sent.one), ""),
+            Line("two nodes, chunks/s", median(turn.rate for turn in sent.two), ""),
+            Line("CPU of a chunk, one node", one, "µs"),
+            Line("CPU of a chunk, two nodes", two, "µs"),
+            Line("one full node, chunks/s", _BUSY * 1e6 / one, ""),
+            Line("two full nodes / one (from CPU time)", 2 * one / two, "×", 1.9, False),
         ],
     )
+
+
+@contextmanager
+def _beside(url: str) -> Iterator[None]:
+    """Let an unrelated process send 40 clients' requests until the block ends."""
+    other = subprocess.Popen([sys.executable, __file__, f"--beside={url}"])
+    try:
+        yield
+    finally:
+        other.kill()
+        other.wait()
 
 
 def union() -> int:

@@ -18,6 +18,7 @@ import socket
 import struct
 import subprocess
 import sys
+from contextlib import suppress
 from time import perf_counter_ns, time_ns
 from typing import IO, Any, NamedTuple, Self
 
@@ -122,7 +123,10 @@ class _Stream:
         self._received = b""
 
     def read(self) -> int | None:
-        """Read; return the id of a complete request, None if incomplete, -1 if closed."""
+        """Read; return the id of a complete request, None if incomplete, -1 if closed.
+
+        Raises ConnectionError if the client reset the connection.
+        """
         data, notes, _, _ = self.sock.recvmsg(65536, 64)
         if not data:
             return -1
@@ -145,7 +149,8 @@ class _Stream:
         log, parts = self.log, self._body.parts
         part = parts[len(log)]
         log.append(perf_counter_ns())
-        self.sock.send(part)
+        with suppress(ConnectionError):  # its next read says that the connection is closed
+            self.sock.send(part)
         return len(log) < len(parts)
 
 
@@ -185,7 +190,10 @@ class _Loop:
         if stream is None:
             self._accept()
             return
-        request = stream.read()
+        try:
+            request = stream.read()
+        except ConnectionError:  # a killed client resets its connections
+            request = -1
         if request == -1:
             self._poll.unregister(fd)
             self._streams.pop(fd).sock.close()
