@@ -53,6 +53,7 @@ REASONS = {
     "unsupported_field": "no GPU reports its power",
     "gpu_not_used": "the server uses none of the GPUs that have sensors",
     "devices_differ": "parts of the run measured the energy of different devices",
+    "not_alone": "other requests ran at the same time",
     "window_too_short": "the request was too short for the sensor",
     "low_coverage": "readings are missing for more than 20 % of the time",
     "no_thinking_end": "the answer contained only thinking",
@@ -394,7 +395,6 @@ UNSCORED = _share(
     "missing verdicts / all requested verdicts: the larger of the judges' and the scorers' shares",
     *("both", "n_scored / n_total"),
 )
-FAILED_ANSWERS = _share(
-    "error_rate", "failed answers / all requested answers", "client", "totals.failed / requests"
-)
+_FAILED = ("failed answers / all requested answers", "client", "totals.failed / requests")
+FAILED_ANSWERS = _share("error_rate", *_FAILED)
 ANSWERS = (*CRITERIA, *GRADES, *SCORED, *RATES, WIN_RATE, UNSCORED, FAILED_ANSWERS)

@@ -32,6 +32,10 @@ class Base64(str):
         self.parts = parts
         return self
 
+    def __getnewargs__(self) -> tuple[bytes, ...]:  # type: ignore[override]  # as __new__ takes
+        """Return what makes a copy in another process."""
+        return self.parts
+
 
 class Medium(NamedTuple):
     """An image, a recording or a video as a request carries it.

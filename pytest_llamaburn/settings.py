@@ -29,7 +29,7 @@ class Connection(Settings):
     backend: str = opt("auto", "auto, ollama, openai or embedded", choices=_backends)
     host: str | None = opt(
         None,
-        "address of the server, or base URL of its API (http://HOST/v1); repeatable for stress",
+        "address of the server, or base URL of its API; repeatable for stress and eval",
         toml="ollama.host",
         env=("OLLAMA_HOST",),
         example="http://127.0.0.1:11434",

@@ -74,7 +74,7 @@ def parse_host(text: str) -> Address:
     """
     if "," in text:
         raise SettingsError(
-            f"--host: '{text}' names several servers: only llamaburn stress sends to several"
+            f"--host: '{text}' names several servers: only stress and eval send to several"
         )
     try:
         parts = urlsplit(_with_scheme(text.strip()))

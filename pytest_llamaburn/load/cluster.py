@@ -31,7 +31,7 @@ _START_S = 90.0
 _CONNECT_S = 5.0
 _ANSWER_S = 60.0  # a machine that is silent so long is lost
 _HEAD = "node:__internal_head__"  # a resource that Ray gives the first machine
-_PATIENT = ("leave", "start", "close")  # these may take as long as a request
+_PATIENT = ("leave", "start", "close", "ask")  # these may take as long as a request
 
 
 class Actor:

@@ -1,4 +1,4 @@
-"""One machine of a load that comes from several: its sending processes, its clock, its rows.
+"""One of several machines: its sending processes, its clock and its rows, or what it asks.
 
 `Node` runs there, in an actor or in a test's own process. The process that leads the load, on
 another machine, calls it (`nodes.py`).
@@ -28,9 +28,11 @@ from pytest_llamaburn.load.workers import WorkerEndedError, Workers, connected
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pytest_llamaburn.backends._base import Backend, Body, Likely
     from pytest_llamaburn.documents import Document
     from pytest_llamaburn.load.clocks import Times
     from pytest_llamaburn.load.workers import Setup, Task
+    from pytest_llamaburn.trace import Trace
 
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 
@@ -60,6 +62,7 @@ class Node:
         self._sending: asyncio.Task[Health] | None = None
         self._home: Path | None = None
         self._reader: rows.Reader | None = None
+        self._backends: list[Backend] = []
 
     async def facts(self) -> Document:
         """Return the name and the versions of this machine, and whether it has an API key."""
@@ -79,6 +82,17 @@ class Node:
         """Return the URLs of the servers to which this machine cannot connect."""
         backends = [connected(connection, setup.settings) for connection in setup.connections]
         return [one.address.url for one in backends if not await one.alive()]
+
+    async def connect(self, setup: Setup) -> None:
+        """Connect to the servers that `ask` sends to."""
+        self._backends = [connected(connection, setup.settings) for connection in setup.connections]
+
+    async def ask(self, place: int, body: Body) -> tuple[Trace, Likely]:
+        """Send one chat request to a server; return as `exchanged` does.
+
+        The machine's own API key goes with it.
+        """
+        return await exchanged(self._backends[place], body)
 
     async def start(self, setup: Setup, count: int) -> None:
         """Start so many sending processes."""
@@ -132,6 +146,20 @@ class Node:
 
     def _new_rows(self) -> bytes:
         return b"".join(self._reader.lines()) if self._reader is not None else b""
+
+
+async def exchanged(backend: Backend, body: Body) -> tuple[Trace, Likely]:
+    """Send a chat request on a connection of its own; return its trace.
+
+    With it come the likeliest first tokens, if the request asks for log probabilities.
+    """
+    wire = backend.wire()
+    try:
+        if "logprobs" in body:
+            return await backend.first_token(wire, body)
+        return await backend.stream(wire, backend.request(body)), []
+    finally:
+        wire.close()
 
 
 def machine() -> str:

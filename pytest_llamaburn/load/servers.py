@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Container, Sequence
 
     from pytest_llamaburn.backends._base import Backend, Message, Model
     from pytest_llamaburn.backends._http import Deadlines, Wire
@@ -65,10 +65,14 @@ class Servers:
         """Return the connections of one user; none is opened yet."""
         return Line(self)
 
-    def take(self) -> int:
-        """Return the place of the server for the next request, which is outstanding from now on."""
+    def take(self, besides: Container[int] = ()) -> int:
+        """Return the place of the server for the next request, which is outstanding from now on.
+
+        Servers `besides` do not get it; at least one that is alive must be left.
+        """
         count, alive = len(self.backends), self.alive or range(len(self.backends))
-        in_turn = sorted(alive, key=lambda place: (place - self._turn) % count)
+        left = [place for place in alive if place not in besides]
+        in_turn = sorted(left, key=lambda place: (place - self._turn) % count)
         place = in_turn[0]
         if self._balance == LEAST_OUTSTANDING:
             place = min(in_turn, key=self._outstanding.__getitem__)

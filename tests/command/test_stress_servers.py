@@ -121,7 +121,7 @@ def test_invalid_lists_of_servers_are_refused(hosts: tuple[str, ...], tmp_path: 
 def test_other_kinds_of_run_refuse_several_servers(tmp_path: Path) -> None:
     hosts = ("--host=http://127.0.0.1:9", "--host=http://127.0.0.1:8")
     ended = run_cli("benchmark", "tiny", *hosts, cwd=tmp_path, check=4)
-    assert "names several servers: only llamaburn stress sends to several" in ended.stderr
+    assert "names several servers: only stress and eval send to several" in ended.stderr
 
 
 def test_a_server_without_the_model_is_refused_before_anything_is_sent(tmp_path: Path) -> None:

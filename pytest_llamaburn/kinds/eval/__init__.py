@@ -48,6 +48,7 @@ class _Eval(RunKind):
     }
     marker_help = "asks a model questions: thresholds=['accuracy.mean>=4'], sample='SET/ID' (media)"
     more_markers = ("llm_multimodal",)  # for tests with media
+    several_servers = True
     variant_setting = "set"
     own_outputs = dict.fromkeys((".wav", ".flac", ".ogg", ".mp3"), "save_audio")
 
@@ -127,7 +128,12 @@ class _Eval(RunKind):
         """Return how many rows an item writes: one for each sample, and one for all scores."""
         if "llm_scores" in item.fixtures:
             return 1
-        return int(session.settings(self.name).samples) if "llm_answer" in item.fixtures else 0
+        if "llm_answer" not in item.fixtures:
+            return 0
+        if QUESTION in item.params:  # the questions that several servers share
+            by_target = session.memory.setdefault(self.name, {})
+            by_target.setdefault(item.target, []).append(item.params[QUESTION])
+        return int(session.settings(self.name).samples)
 
     def order(self, items: list[Item], session: Session) -> list[Item]:  # noqa: ARG002
         """Put evals one after another, in each all answers before the first score."""

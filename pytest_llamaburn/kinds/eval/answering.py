@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any, cast
@@ -13,6 +14,7 @@ from pytest_llamaburn.errors import ServerError
 from pytest_llamaburn.kept_media import Keeper
 from pytest_llamaburn.kinds._run import row_of
 from pytest_llamaburn.kinds.eval import answer_cache, asking, room, structure, task
+from pytest_llamaburn.load.node import exchanged
 from pytest_llamaburn.media import identified
 from pytest_llamaburn.option import changed
 from pytest_llamaburn.search import _evidence, _record
@@ -21,7 +23,7 @@ from pytest_llamaburn.thinking import split_thinking
 from pytest_llamaburn.trace import Failed, Sent, Trace, fold
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
 
     from pytest_llamaburn.backends._base import Backend, Body, Likely, Message, Model, Server
     from pytest_llamaburn.documents import Clock, Document
@@ -63,6 +65,7 @@ class Answering:
     room: Room | None = None  # what a first frame of a video showed
     tell: Callable[[str], None] = print
     clock: Callable[[Trace], Clock] | None = None  # when a request was in flight, for its energy
+    via: Callable[[Body], Awaitable[tuple[Trace, Likely]]] | None = None  # another machine sends
     _alternatives: int = field(default=_ALTERNATIVES[0], init=False)
 
     def __post_init__(self) -> None:
@@ -91,7 +94,13 @@ class Answering:
         facts = await self._answer(question, number, hits)
         return _row(about, facts, _cited(record, question, facts["answer"] or "", hits))
 
-    async def check_logprobs(self, questions: Iterable[Question]) -> None:
+    async def check(self, questions: Sequence[Question]) -> None:
+        """Raise ServerError if the server cannot answer the questions as the settings say."""
+        if self.settings.choice_by == "logprob":
+            await self._check_logprobs(questions)
+        await self._check_structure(questions)
+
+    async def _check_logprobs(self, questions: Iterable[Question]) -> None:
         """Raise ServerError if a question needs log probabilities and the server gives none."""
         if not any(map(self.asking.by_letter, questions)):
             return  # another set of the session has choices
@@ -226,7 +235,7 @@ class Answering:
             return cast("AnswerFacts", {**facts, **asking.letter_of(question, likely)})
         return facts
 
-    async def check_structure(self, questions: Iterable[Question]) -> None:
+    async def _check_structure(self, questions: Iterable[Question]) -> None:
         """Raise ServerError if the server does not take the tools or the schemas of questions."""
 
         async def send(body: Body) -> Trace:
@@ -239,13 +248,7 @@ class Answering:
 
     async def _sent(self, body: Body) -> tuple[Trace, Likely]:
         """Send a request; return its trace, and the likeliest first tokens if asked for."""
-        wire = self.backend.wire()
-        try:
-            if "logprobs" in body:
-                return await self.backend.first_token(wire, body)
-            return await self.backend.stream(wire, self.backend.request(body)), []
-        finally:
-            wire.close()
+        return await (self.via or partial(exchanged, self.backend))(body)
 
 
 def _refused(trace: Trace) -> None:

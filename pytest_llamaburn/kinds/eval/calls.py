@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pytest_llamaburn.kinds.eval import KIND
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -15,11 +17,12 @@ if TYPE_CHECKING:
 
 def answer(
     run: EvalRun,
-    item: Item,  # noqa: ARG001 - as all such functions
+    item: Item,
     session: Session,
 ) -> Callable[[Question], list[AnswerRow]]:
     """Return the function of the fixture `llm_answer`."""
-    return lambda question: session.run(run.answer(question))
+    planned = session.memory.get(KIND.name, {}).get(item.target, ())
+    return lambda question: session.run(run.answer(question, planned))
 
 
 def scores(

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from pytest_llamaburn import gates, judges, registry
+from pytest_llamaburn import gates, judges, modalities, registry
 from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.kinds._kind import naming
 from pytest_llamaburn.kinds.eval import asking, measures, structure, task, variation
+from pytest_llamaburn.load import machines
 from pytest_llamaburn.search import _choose
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ def check(settings: Eval) -> None:
         raise SettingsError(
             "--pairwise: no judge is named to compare the answers: add --judge claude"
         )
+    _check_sharing(settings)
     _check_rendering(settings)
     _check_structure(settings)
     _check_here(settings)
@@ -90,6 +92,24 @@ def _check_rendering(settings: Eval) -> None:
         raise SettingsError(
             f"--render: no answer of {names} is rendered: leave it out, or use --set threejs_gen"
         )
+
+
+def _check_sharing(settings: Eval) -> None:
+    """Raise SettingsError for machines that cannot ask the questions."""
+    if fault := machines.contradiction(settings):
+        raise SettingsError(fault)
+    if settings.ray is None:
+        return
+    if settings.rescore:
+        raise SettingsError("--ray is refused with --rescore: no model is asked: leave it out")
+    for one in _asked(settings):
+        modality = one.about.get("modality")
+        module = modalities.named(modality) if modality else None
+        if any(modalities.asks(module, question, settings) for question in one.questions):
+            raise SettingsError(
+                f"--ray is refused: this machine itself asks the questions of {one.about['name']}, "
+                "because they are no chats: leave it out"
+            )
 
 
 def _check_structure(settings: Eval) -> None:

@@ -83,6 +83,8 @@ class AnswerRow(RequestRow):
     search: SearchRecord | None
     reference_found: bool | None
     cited: list[int]
+    host: NotRequired[str]  # the server that answered, if there are several
+    node: NotRequired[str]  # the machine that asked, if it was another
 
 
 class Verdict(TypedDict):
@@ -135,6 +137,8 @@ class Answer(TypedDict):
     media_tokens: NotRequired[float | None]
     measured: NotRequired[Document]
     tool_calls: NotRequired[list[ToolCall]]
+    host: NotRequired[str]
+    node: NotRequired[str]
 
 
 class Item(Answer):

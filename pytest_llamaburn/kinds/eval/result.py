@@ -18,7 +18,15 @@ from pytest_llamaburn.kinds._file import (
     status,
     totals,
 )
-from pytest_llamaburn.kinds.eval import documents, insights, judge_totals, measures, scores, shown
+from pytest_llamaburn.kinds.eval import (
+    documents,
+    insights,
+    judge_totals,
+    measures,
+    scores,
+    senders,
+    shown,
+)
 from pytest_llamaburn.metrics import REQUEST, summary
 
 if TYPE_CHECKING:
@@ -28,7 +36,14 @@ if TYPE_CHECKING:
     from pytest_llamaburn.store.journal import Record
 
 
-_OF_SOME = ("media", "media_tokens", "measured", "tool_calls")  # fields of some answers
+_OF_SOME = (
+    "media",
+    "media_tokens",
+    "measured",
+    "tool_calls",
+    "host",
+    "node",
+)  # fields of some answers
 
 
 class Mean(Part):
@@ -115,6 +130,8 @@ class EvalResults(Part):
     summary: dict[str, Distribution]
     totals: dict[str, int | None]
     errors: dict[str, int]
+    hosts: list[Document] | None = None
+    nodes: list[Document] | None = None
     gates: list[GateVerdict]
 
 
@@ -129,7 +146,7 @@ def build(record: Record) -> Document:
     """Return the content of an eval's result file, made from its journal."""
     header: Any = record.opened
     profile = profiles.Profile(record.profile, record.rows)
-    record = record._replace(rows=[profile.powered(row) for row in record.rows])
+    record = record._replace(rows=[senders.alone(profile.powered(r)) for r in record.rows])
     config, items = header["config"], _items(record, header)
     answers = [answer for item in items for answer in scores.samples(item)]
     errors = [answer["error"] for answer in answers]
@@ -156,6 +173,7 @@ def build(record: Record) -> Document:
             },
             "cost": judge_totals.cost(items),
             **_measured(record),
+            **senders.of_run(record, header),
             "totals": {
                 "planned": record.planned,
                 "planned_answers": planned_answers(record, config),
@@ -230,7 +248,10 @@ def _items(record: Record, header: Mapping[str, Any]) -> list[documents.Item]:
     for row in record.rows:
         groups.setdefault(row["prompt_id"], {})[row["iteration"]] = row
     found: dict[str, Judged] = {**_so_far(record, header["config"]), **_scored(record)}
-    return [_item([*group.values()], found.get(key), about) for key, group in groups.items()]
+    return [
+        _item([groups[key][n] for n in sorted(groups[key])], found.get(key), about)
+        for key in senders.ordered(record, [*groups])
+    ]
 
 
 def _so_far(record: Record, config: Mapping[str, Any]) -> dict[str, Judged]:

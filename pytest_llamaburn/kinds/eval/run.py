@@ -15,12 +15,13 @@ from pytest_llamaburn import gates, modalities
 from pytest_llamaburn.backends._base import Server
 from pytest_llamaburn.errors import DatasetError, SettingsError
 from pytest_llamaburn.kinds import _probe
-from pytest_llamaburn.kinds._run import Run
+from pytest_llamaburn.kinds._shared import SharedRun
 from pytest_llamaburn.kinds.eval import (
     KIND,
+    answers,
     asking,
     checks,
-    insights,
+    dispatch,
     measures,
     programs,
     room,
@@ -32,22 +33,21 @@ from pytest_llamaburn.kinds.eval import (
 from pytest_llamaburn.kinds.eval.answering import Answering, thought_in
 from pytest_llamaburn.kinds.eval.judging import Judging, is_final
 from pytest_llamaburn.option import changed
-from pytest_llamaburn.progress import Event, of_request
+from pytest_llamaburn.progress import Event
 from pytest_llamaburn.scorers.code import pass_at_k
 from pytest_llamaburn.search import _choose
 from pytest_llamaburn.store import journal, results
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from pytest_llamaburn.documents import Document
     from pytest_llamaburn.evalsets import Question
     from pytest_llamaburn.kinds.eval.documents import AnswerRow, ScoresRow
     from pytest_llamaburn.search._base import Search
 
-_UNIT = "answers and scores"  # what progress counts
-_WARNED_AFTER = 3  # answers that the limit of tokens cut before they began
 
-
-class EvalRun(Run):
+class EvalRun(SharedRun):
     """A model that answers the questions of one set.
 
     With --compare-to another model answers first, in a run of its own: the opponent.
@@ -61,15 +61,14 @@ class EvalRun(Run):
         if varied:
             settings, identity = changed(settings, varied), identity._replace(variant=name)
         super().__init__(settings, identity, *more)
-        self._rows: dict[str, dict[int, AnswerRow]] = {}
+        self._answers = answers.Answers(self._progress, self.write)
         self._scores: dict[str, ScoresRow] = {}
         self._early: dict[tuple[str, int], Any] = {}  # scores that were needed before judging
         self._pictures: dict[str, str] = {}  # by question, until they are given to judges
         self._judging: Judging
-        self._answering: Answering
+        self._answering: Answering  # from the first server
         self._search: Search | None = None
         self._is_opponent = False
-        self._warned = False
         self._is_limit_ours = False
         self._probed: Document | None = None  # the facts of a first medium
         self._notes: list[str] = []  # on media that differ from those of the set
@@ -92,18 +91,13 @@ class EvalRun(Run):
             self._search = _choose.choose(self.settings, os.environ)
         await super().prepare(model, planned, about)
 
-    async def answer(self, question: Question) -> list[AnswerRow]:
-        """Ask the model a question --samples times; return the rows."""
-        rows = self._rows.setdefault(question.id, {})
-        self._progress.tell("asked", told.asked(question, self._answering.keeper))
-        for number in range(self.settings.samples):
-            if number not in rows:
-                rows[number] = await self._answering.row(question, number)
-                self.write("request", rows[number])
-                self._warn_of_cuts(rows[number])
-            self._progress.tell("answered", told.answered(rows[number]))
-            self._progress.step(of_request(rows[number], stage="answering", unit=_UNIT))
-        return [*rows.values()]
+    async def answer(self, question: Question, planned: Iterable[Question] = ()) -> list[AnswerRow]:
+        """Ask the model a question --samples times; return the rows.
+
+        Where several servers or machines share the questions, the first call asks all those
+        planned.
+        """
+        return await self._answers.of(question, planned, self.settings.samples)
 
     def scores(self, question: Question) -> ScoresRow:
         """Score the answers to a question; return the row with the scorer's and judges' results.
@@ -111,7 +105,7 @@ class EvalRun(Run):
         The first call submits all questions to the judges of this run. Raises DatasetError if
         the question has not been answered, UsageError if a judge cannot be opened.
         """
-        rows = self._rows.get(question.id)
+        rows = self._answers.rows.get(question.id)
         if not rows:
             raise DatasetError(f"question '{question.id}' was not answered: run its answers too")
         if question.id not in self._scores:
@@ -119,7 +113,7 @@ class EvalRun(Run):
             self._scores[question.id] = self._scored(question, [*rows.values()])
             self.write("scores", self._scores[question.id])
         self._progress.tell("scored", told.scored(self._scores[question.id]))
-        self._progress.step(Event(stage="scoring", unit=_UNIT))
+        self._progress.step(Event(stage="scoring", unit=answers.UNIT))
         return self._scores[question.id]
 
     def gate_question(self, expressions: list[str], question: Question) -> list[str]:
@@ -238,27 +232,23 @@ class EvalRun(Run):
         if thought_in(self._last) and not asking.can_think(self.settings, self.model):
             self._limit(True, "thinks")
             self._answering.settings = self.settings
+            self._settle_others()
             if self.server.kind == "ollama":  # another size of the context loads the model again
                 await self.send_untimed("Say hello.")
+                await self._send_to_others("Say hello.")
         modality, asked = self._modality, self._questions
         sends = hasattr(modality, "probe")  # not where the answers are programs
         if sends and not all(modalities.asks(modality, one, self.settings) for one in asked):
             self._probed = await _probe.sent(self.backend, self.model, self._modality)
             self._answering.room = room.of(self._probed)
-        if self.settings.choice_by == "logprob":
-            await self._answering.check_logprobs(self._questions)
-        await self._answering.check_structure(self._questions)
+        await self._answering.check(self._questions)
+        self._answers.keeper, self._answers.config = self._answering.keeper, self._asked_with
+        self._answers.dispatch = await dispatch.opened(
+            self._answering, self._replicas, self._machines, self._questions
+        )
 
-    def _warn_of_cuts(self, row: AnswerRow) -> None:
-        """Warn once, after a few cases, that answers are cut before they begin."""
-        if self._warned or not insights.unbegun(row):
-            return
-        rows = [row for of_one in self._rows.values() for row in of_one.values()]
-        config = {**self._config(), "sent": self.backend.body(self.model, [])}
-        found = insights.cut_answers(rows, config, least=_WARNED_AFTER)
-        if found is not None:
-            self._warned = True
-            self._progress.say(found[0])
+    def _asked_with(self) -> Document:
+        return {**self._config(), "sent": self.backend.body(self.model, [])}
 
     def _config(self) -> Document:
         config = super()._config()
@@ -278,16 +268,23 @@ class EvalRun(Run):
         if self.settings.rescore:  # the answers and their examples are those of the file
             return {"eval_set": about}
         return {
+            **super()._about(),
             "eval_set": {**about, "few_shot_sha256": self._asking.few_shot_sha256},
             "few_shot_examples": self._asking.few_shot_examples,
         }
 
+    def _at_once(self) -> int:
+        senders = self._machines.remotes if self._machines else ()
+        return max(len(self._servers.backends), len(senders))
+
     def _begin(self, requests: int) -> None:
+        for facts in self._machines.facts() if self._machines else ():
+            self.write(dispatch.NODE, facts)
         if self._probed is not None:
             self.write("facts", {"media_probe": self._probed})
         for note in self._notes:
             self._progress.say(note)
-        self._progress.say(f"{requests} {_UNIT} of {self.model.id}")
+        self._progress.say(f"{requests} {answers.UNIT} of {self.model.id}")
 
     def _reopen(self, planned: dict[str, int]) -> None:
         """Begin with the answers of a result file, as if the model had just given them."""
@@ -312,8 +309,8 @@ class EvalRun(Run):
         ]
         self._open_journal(header, {**planned, "stored": len(rows)})
         for row in rows:
-            if row["iteration"] not in self._rows.setdefault(row["prompt_id"], {}):
-                self._rows[row["prompt_id"]][row["iteration"]] = row
+            if row["iteration"] not in self._answers.rows.setdefault(row["prompt_id"], {}):
+                self._answers.rows[row["prompt_id"]][row["iteration"]] = row
                 self.write("request", row)
 
     def _continue(self, record: journal.Record) -> None:
@@ -328,7 +325,7 @@ class EvalRun(Run):
                 )
         for row in record.rows:
             if row["error"] is None:
-                self._rows.setdefault(row["prompt_id"], {})[row["iteration"]] = row
+                self._answers.rows.setdefault(row["prompt_id"], {})[row["iteration"]] = row
         failed = {row["prompt_id"] for row in record.rows if row["error"] is not None}
         for row in record.others.get("scores", []):
             if is_final(row) and row["question_id"] not in failed:  # those are asked again
@@ -342,10 +339,12 @@ class EvalRun(Run):
             self.backend.close()  # the judge needs the memory, and the model is done
         if self._judging.waits_for_pictures:
             for question in self._questions:
-                rows = {} if question.id in self._scores else self._rows.get(question.id, {})
+                rows = (
+                    {} if question.id in self._scores else self._answers.rows.get(question.id, {})
+                )
                 if question.scorer == "render" and 0 in rows:
                     self._score(question, rows[0])
-        self._judging.begin(self._rows, self._scores, self.write, self._pictures)
+        self._judging.begin(self._answers.rows, self._scores, self.write, self._pictures)
         self._pictures = {}
 
     def _scored(self, question: Question, rows: list[AnswerRow]) -> ScoresRow:

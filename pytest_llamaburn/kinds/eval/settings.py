@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pytest_llamaburn.kinds._sharing import Sharing
 from pytest_llamaburn.option import opt, words
 from pytest_llamaburn.settings import Audio, Judging, Run, Searching, Showing
 
 
-class Eval(Run, Judging, Searching, Showing, Audio):
+class Eval(Run, Judging, Searching, Showing, Sharing, Audio):
     """Settings of `llamaburn eval`."""
 
     set: tuple[str, ...] = opt(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pytest_llamaburn.criteria import NOT_APPLICABLE
 from pytest_llamaburn.grids import printable
 from pytest_llamaburn.kinds.eval import measured as _measured
-from pytest_llamaburn.kinds.eval import shown, structure
+from pytest_llamaburn.kinds.eval import senders, shown, structure
 from pytest_llamaburn.kinds.eval import transcript as _transcript
 from pytest_llamaburn.kinds.eval.scores import why_unavailable
 from pytest_llamaburn.tables import (
@@ -70,6 +70,7 @@ def sheets(document: Document, path: Path) -> Iterator[Sheet]:
     if found.get("measured"):
         yield _measured.sheet(found["measured"])
     yield _timing(found)
+    yield from senders.sheets(found)
 
 
 def _timing(found: Document) -> Sheet:
@@ -99,6 +100,7 @@ def rows(document: Document) -> Iterator[Document]:
             **{k: v for name, one in item["scores"].items() for k, v in _score(name, one).items()},
             "comparison": _joined(item["comparisons"], "verdict"),
             "flags": item["flags"],
+            **{name: item[name] for name in ("host", "node") if name in item},
             "error": item["error"],
             **item["timing"],
         }

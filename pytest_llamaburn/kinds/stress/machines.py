@@ -1,4 +1,4 @@
-"""The machines that send a load, if it comes from several: opening them, and their part in a level.
+"""The machines that send a load, if it comes from several: their part in a level.
 
 The requests that a lost machine did not send are counted as unsent. They are no failures of the
 server, and the level is limited by the client.
@@ -7,9 +7,8 @@ server, and the level is limited by the client.
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.kinds.stress import levels
 from pytest_llamaburn.load.step import StepHealth
 from pytest_llamaburn.stats import samples
@@ -20,61 +19,8 @@ if TYPE_CHECKING:
 
     from pytest_llamaburn.documents import Document
     from pytest_llamaburn.kinds.stress.levels import Visit
-    from pytest_llamaburn.load.cluster import Cluster
-    from pytest_llamaburn.load.node_checks import Seen
-    from pytest_llamaburn.load.nodes import Loss, Remote
+    from pytest_llamaburn.load.nodes import Loss
     from pytest_llamaburn.load.rows import Row
-    from pytest_llamaburn.load.workers import Setup
-
-
-class Machines(NamedTuple):
-    """The machines of a load, and what each said of itself."""
-
-    cluster: Cluster
-    seen: list[Seen]
-
-    @property
-    def remotes(self) -> Sequence[Remote]:
-        """The machines, to be called."""
-        return self.cluster.actors
-
-    def facts(self) -> list[Document]:
-        """Return what the file says of each machine."""
-        return [{"node": one.name, **one.facts} for one in self.seen]
-
-
-async def opened(settings: Any) -> Machines | None:
-    """Return the machines that the settings name, None without --ray.
-
-    Raises UsageError if they cannot send one load together.
-    """
-    if settings.ray is None:
-        return None
-    from pytest_llamaburn.load import node_checks
-    from pytest_llamaburn.load.cluster import Cluster
-
-    cluster = Cluster(settings.ray, settings.nodes)
-    try:
-        seen = await node_checks.look(cluster.actors)
-        refuse(next(node_checks.problems(seen), None))
-    except BaseException:
-        cluster.close()
-        raise
-    return Machines(cluster, seen)
-
-
-async def check_servers(machines: Machines, setup: Setup) -> None:
-    """Raise SettingsError if a machine does not reach a server."""
-    from pytest_llamaburn.load import node_checks
-
-    found = await node_checks.unreached(machines.remotes, machines.seen, setup)
-    refuse(next(iter(found), None))
-
-
-def refuse(problem: Any) -> None:
-    """Raise SettingsError for a problem of a machine."""
-    if problem is not None:
-        raise SettingsError(f"--ray: {problem.finding}: {problem.fix}")
 
 
 def told(losses: Sequence[Loss], healths: Mapping[int, StepHealth]) -> Document:

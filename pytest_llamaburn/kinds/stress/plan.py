@@ -10,6 +10,7 @@ from pytest_llamaburn import registry
 from pytest_llamaburn.capacity import loops, search
 from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.kinds.stress.settings import MOST_CLIENTS
+from pytest_llamaburn.load import machines
 from pytest_llamaburn.load.step import CLIENTS, Step
 from pytest_llamaburn.load.think import think_seconds
 from pytest_llamaburn.option import MOST, MOST_S, changed, seconds
@@ -179,8 +180,8 @@ def _contradictions(asked: Stress) -> Iterator[str]:
             yield "--think-time is refused: only clients pause, and a schedule has no clients"
     if asked.levels:
         named_levels(asked.levels, clients=not asked.arrival)
-    if asked.nodes and asked.ray is None:
-        yield f"--nodes {asked.nodes} is refused: it needs --ray, the cluster of the machines"
+    if fault := machines.contradiction(asked):
+        yield fault
     if asked.mode == TWIN:
         yield from _no_users(asked)
     yield from _below(asked)

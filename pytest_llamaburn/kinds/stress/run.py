@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_llamaburn import datasets, metrics, registry
 from pytest_llamaburn.capacity import measuring_window
-from pytest_llamaburn.errors import NothingMeasuredError, ServerError
-from pytest_llamaburn.kinds._run import WARMUP_PROMPT, Run
-from pytest_llamaburn.kinds.stress import KIND, levels, machines, plan, replicas
+from pytest_llamaburn.errors import NothingMeasuredError
+from pytest_llamaburn.kinds._shared import SharedRun
+from pytest_llamaburn.kinds.stress import KIND, levels, machines, plan
 from pytest_llamaburn.kinds.stress.plan import Ending
 from pytest_llamaburn.load import clock_error, prompts, rows
 from pytest_llamaburn.load.nodes import Nodes
@@ -51,7 +51,7 @@ class Baseline(NamedTuple):
     requests: Sequence[Request] = ()
 
 
-class StressRun(Run):
+class StressRun(SharedRun):
     """A model under load."""
 
     kind = KIND
@@ -63,7 +63,6 @@ class StressRun(Run):
         self._attempt = 0
         self._own: rows.Rows | None = None  # None if other processes send
         self._sender: Sender | Workers | Nodes
-        self._machines: machines.Machines | None = None
         self._visit: tuple[int, int] | None = None  # the open visit: its number, its next request
         self._idle_ttft_s = 0.0  # of the baseline, or of a probe after it
         self._reader: rows.Reader | None = None
@@ -101,14 +100,6 @@ class StressRun(Run):
         elif isinstance(sender := getattr(self, "_sender", None), Nodes):
             sender.settle(self.folder)
 
-    async def finish(self, reason: str) -> None:
-        """End the journal, and let the machines go."""
-        try:
-            await super().finish(reason)
-        finally:
-            if self._machines is not None:
-                self._machines.cluster.close()
-
     def forget(self) -> None:
         """Close journal and rows, after the result file was written."""
         super().forget()
@@ -131,39 +122,9 @@ class StressRun(Run):
 
     async def _warm_up(self) -> None:
         """Warm up, and make prompts of the requested length, before anything is written."""
-        first, *others = self._servers.backends
-        for other in others:  # all have the model in memory before a prompt is sent to any
-            await other.load(self.model)
         await super()._warm_up()
-        for self.backend in others:
-            for _ in range(self.settings.warmup):
-                await self.send_untimed(WARMUP_PROMPT)
-        self.backend = first
         given = datasets.load_prompts(self.settings.prompts)
         self._prompts = await prompts.prompts(self.settings.isl, given, self._ask_briefly)
-
-    async def _meet(self, model: str | None) -> None:
-        """Connect to all servers, and learn which they are and that they have one model."""
-        self._machines = await machines.opened(self.settings)
-        found = await replicas.met(self.settings, model)
-        self._replicas, self._servers = found, found.servers
-        self.backend = found.servers.backends[0]
-        self.server, self.model = found.identity, found.model
-        if self._machines is not None:
-            setup = setup_of(found.servers, found.model, ())
-            await machines.check_servers(self._machines, setup)
-
-    def _about(self) -> Document:
-        return self._replicas.facts()
-
-    async def _slots(self) -> int | None:
-        """Return how many requests all servers process at once, or None if one does not tell."""
-        try:
-            slots = [await backend.slots() for backend in self._servers.backends]
-        except ServerError:
-            return None
-        known = [count for count in slots if count is not None]
-        return sum(known) if len(known) == len(slots) else None
 
     async def _start_sending(self) -> None:
         streams, rate = self._expected()

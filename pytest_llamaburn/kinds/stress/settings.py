@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pytest_llamaburn import registry
+from pytest_llamaburn.kinds._sharing import Sharing
 from pytest_llamaburn.option import compared, gates_on_change, opt
 from pytest_llamaburn.settings import Prompted
 
@@ -17,11 +18,7 @@ def _arrivals() -> tuple[str, ...]:
     return tuple(registry.load("load", "arrivals").PATTERNS)
 
 
-def _balances() -> tuple[str, ...]:
-    return tuple(registry.load("load", "servers").BALANCES)
-
-
-class Stress(Prompted):
+class Stress(Prompted, Sharing):
     """Settings of `llamaburn stress`."""
 
     mode: str = opt(
@@ -179,30 +176,11 @@ class Stress(Prompted):
         10.0, "length of the burst of a spike", modes=("spike",), unit="s", bounds={"gt": 0}
     )
     spikes: int = opt(3, "number of bursts", modes=("spike",), bounds={"ge": 1, "le": 10_000})
-    balance: str = opt(
-        "round_robin",
-        "which of several servers (--host) gets the next request: round_robin or "
-        "least_outstanding (the one with the fewest requests in flight)",
-        choices=_balances,
-    )
     workers: int = opt(
         1,
         "number of processes that send, if one process is too slow to time the load correctly; "
         "with --ray on each machine",
         bounds={"ge": 1, "le": 256},
-    )
-    ray: str | None = opt(
-        None,
-        "send from the machines of a Ray cluster: its HOST:PORT, auto (the one of this machine) or "
-        "local (a new one on this machine)",
-        bare="auto",
-        example="10.0.0.5:6379",
-    )
-    nodes: int | None = opt(
-        None,
-        "number of machines of the Ray cluster that send (default: all; 2 for local)",
-        bounds={"ge": 1, "le": 10_000},
-        example=2,
     )
     compare: str | None = compared("stress", "the model and mode")
     fail_if: tuple[str, ...] = gates_on_change("requests_per_sec@8:-5%", "stress")

@@ -1,4 +1,4 @@
-"""The servers of a load: connecting to each, and refusing those that cannot share one load."""
+"""Servers with one model: connecting to each, and refusing those that cannot share the work."""
 
 from __future__ import annotations
 
