@@ -243,7 +243,8 @@ class _Worker:
 
 def connected(connection: dict[str, str], settings: dict[str, Any]) -> Backend:
     """Return a backend for a server that another process is connected to."""
-    asked: Any = SimpleNamespace(**settings)  # the process that leads us checked them
+    own = {**settings, "host": connection.get("host")}  # the setting may name several servers
+    asked: Any = SimpleNamespace(**own)  # the process that leads us checked them
     backend: Backend = registry.load("backends", connection["backend"]).Backend(asked)
     backend.connect_to(connection)
     return backend

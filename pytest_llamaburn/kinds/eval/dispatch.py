@@ -131,7 +131,7 @@ class Dispatch:
             if failure not in _NOT_REACHED or tried.issuperset(self._servers.alive):
                 return row
             about = {"host": self._targets[place].host, "question_id": question.id}
-            self._listener.write(ELSEWHERE, {**about, "kind": failure})
+            self._listener.write(ELSEWHERE, {**about, "failure": failure})
 
     async def _asked(self, question: Question, number: int, target: Target) -> AnswerRow:
         """Return the answer of a server, asked by the next machine that is not lost."""

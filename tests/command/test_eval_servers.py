@@ -1,0 +1,174 @@
+"""llamaburn eval on several servers: the same scores, each server its share, nothing lost."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import threading
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pytest
+from support.command_line import COMMAND, run_cli
+from support.eval_servers import evals_in
+from support.processes import Process
+from support.scripted import ScriptedServer
+from support.shared_evals import (
+    COUNT,
+    OPTIONS,
+    ORDER,
+    environment,
+    journalled,
+    own_places,
+    pupil,
+    scored,
+    written_set,
+)
+
+from pytest_llamaburn.store import results
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class Done(NamedTuple):
+    cwd: Path
+    stdout: str
+    alone: dict[str, Any]
+    shared: dict[str, Any]
+    hosts: list[str]
+    asked: list[int]
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> Done:
+    """Return an eval by one server, and the same by two."""
+    pupils = [pupil(), pupil()]
+    cwd = tmp_path_factory.mktemp("servers")
+    with ScriptedServer(pupils[0]) as first, ScriptedServer(pupils[1]) as second:
+        words = ("eval", "tiny", f"--set={written_set(cwd)}", *OPTIONS)
+        run_cli(*words, f"--host={first.host}", cwd=cwd, **own_places(cwd))
+        (alone,) = evals_in(cwd / "results")
+        pupils[0].asked.clear()
+        hosts = [first.host, second.host]
+        own = [f"--host={host}" for host in hosts]
+        more = ("--results-dir=shared", "--output=csv")
+        ended = run_cli(*words, *own, *more, cwd=cwd, **own_places(cwd))
+    (shared,) = evals_in(cwd / "shared")
+    assert results.check(shared) is None
+    return Done(cwd, ended.stdout, alone, shared, hosts, [len(one.asked) for one in pupils])
+
+
+def test_scores_and_rows_are_those_of_one_server(done: Done) -> None:
+    assert scored(done.shared) == scored(done.alone)
+    assert [item["question"]["id"] for item in done.shared["results"]["items"]] == ORDER
+
+
+def test_each_server_got_its_share(done: Done) -> None:
+    assert done.asked == [COUNT // 2, COUNT // 2]
+    for host, entry in zip(done.hosts, done.shared["results"]["hosts"], strict=True):
+        assert (entry["host"], entry["answers"], entry["failed"]) == (host, COUNT // 2, 0)
+        assert entry["total_generation_ms"]["n"] == COUNT // 2
+        assert entry["total_generation_ms"]["p50"] > 0
+
+
+def test_each_answer_names_its_server(done: Done) -> None:
+    named = [item["host"] for item in done.shared["results"]["items"]]
+    assert {host: named.count(host) for host in done.hosts} == dict.fromkeys(done.hosts, COUNT // 2)
+    assert not any("host" in item for item in done.alone["results"]["items"])
+    assert done.alone["results"]["hosts"] is None
+
+
+def test_the_energy_of_answers_at_the_same_time_is_not_known(done: Done) -> None:
+    for item in done.shared["results"]["items"]:
+        assert item["timing"]["energy_wh"] is None
+        assert item["null_reasons"]["energy_wh"] == "not_alone"
+
+
+def test_tables_and_spreadsheets_show_the_servers(done: Done) -> None:
+    assert "by server" in done.stdout
+    for host in done.hosts:
+        assert f"\n{host} " in done.stdout
+        assert f",{host}," in done.stdout  # of a row of CSV
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_run_that_is_cut_asks_only_what_is_missing(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    pupils = [pupil(0.05), pupil(0.05)]
+    with ScriptedServer(pupils[0]) as first, ScriptedServer(pupils[1]) as second:
+        words = ("eval", "tiny", f"--set={written_set(tmp_path)}", *OPTIONS)
+        own = [f"--host={host}" for host in (first.host, second.host)]
+        nowhere, env = subprocess.DEVNULL, environment(**own_places(tmp_path))
+        command = [*COMMAND, *words, *own]
+        running = Process(command, cwd=tmp_path, env=env, stdout=nowhere, stderr=nowhere)
+        _wait(lambda: sum(len(one.asked) for one in pupils) >= 5)
+        running.send_signal(number)
+        running.wait(60)
+        before = journalled(tmp_path)
+        assert 3 <= len(before) < COUNT
+        for one in pupils:
+            one.asked.clear()
+        run_cli("eval", "--resume=last", cwd=tmp_path, **own_places(tmp_path))
+    assert sum(len(one.asked) for one in pupils) == COUNT - len(before)
+    (document,) = evals_in(tmp_path / "results")
+    assert document["status"] == "complete"
+    assert [item["question"]["id"] for item in document["results"]["items"]] == ORDER
+    assert document["results"]["correct"]["right"] == 8
+
+
+def test_a_server_that_is_gone_leaves_its_questions_to_the_others(tmp_path: Path) -> None:
+    pupils = [pupil(0.02), pupil(0.02)]
+    with ScriptedServer(pupils[0]) as first:
+        second = ScriptedServer(pupils[1])
+        with second:
+            words = ("eval", "tiny", f"--set={written_set(tmp_path)}", *OPTIONS)
+            own = [f"--host={host}" for host in (first.host, second.host)]
+            pipe, env = subprocess.PIPE, environment(**own_places(tmp_path))
+            command = [*COMMAND, *words, *own]
+            running = Process(command, cwd=tmp_path, env=env, stdout=pipe, text=True)
+            _wait(lambda: len(pupils[1].asked) >= 2)
+        shown, _ = running.communicate(timeout=60)
+    assert running.returncode == 0, shown
+    (document,) = evals_in(tmp_path / "results")
+    gone = document["results"]["hosts"][1]
+    assert gone["asked_elsewhere"] >= 1
+    assert len(document["results"]["items"]) == COUNT
+    answered = [item for item in document["results"]["items"] if item["error"] is None]
+    assert len(answered) >= COUNT - 1  # what it was answering when it died failed
+    assert f"{gone['host']} was not reached by" in shown
+
+
+REFUSED = {
+    ("--nodes=2",): "--nodes 2 is refused: it needs --ray",
+    ("--ray=nowhere",): "--ray: 'nowhere' is refused: write HOST:PORT",
+    ("--ray=local", "--set=tts"): "this machine itself asks the questions of tts",
+}
+
+
+@pytest.mark.parametrize("words", REFUSED)
+def test_what_cannot_be_shared_is_refused_before_anything_is_sent(
+    words: tuple[str, ...], tmp_path: Path
+) -> None:
+    with ScriptedServer(pupil()) as server:
+        own = (f"--host={server.host}", f"--set={written_set(tmp_path)}", *words)
+        ended = run_cli("eval", "tiny", *own, cwd=tmp_path, check=4)
+    assert REFUSED[words] in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert not (tmp_path / "results" / "evals").exists()
+
+
+def test_stored_answers_need_no_machine(done: Done) -> None:
+    (stored,) = (done.cwd / "results" / "evals").glob("*.json")
+    ended = run_cli("eval", f"--rescore={stored}", "--ray=local", cwd=done.cwd, check=4)
+    assert "--ray is refused with --rescore: no model is asked" in ended.stderr
+
+
+def _wait(until: Any) -> None:
+    """Wait until something is so; a server in a thread has no event for it."""
+    pause = threading.Event()
+    for _ in range(6000):
+        if until():
+            return
+        pause.wait(0.01)
+    raise AssertionError("it never was so")

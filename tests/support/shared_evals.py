@@ -1,0 +1,75 @@
+"""An eval whose questions have known answers, asked of one server or shared by several."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from support.eval_servers import Pupil, eval_set, question
+from support.scripted import Pause
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from support.scripted import Request, Steps
+
+COUNT = 12
+ORDER = [f"n{number}x" for number in range(COUNT)]
+ANSWERS = {name: f"right {name}" if place % 3 else "wrong" for place, name in enumerate(ORDER)}
+OPTIONS = ("--no-profile", "--allow-parallel", "--warmup=0", "--output=table")
+
+
+@dataclass
+class SlowPupil(Pupil):
+    """A model that takes its time for each answer."""
+
+    pause_s: float = 0.0
+
+    def __call__(self, request: Request) -> Steps:
+        steps = super().__call__(request)
+        is_question = request.path == "/api/chat" and request.json["messages"]
+        return [Pause(self.pause_s), *steps] if is_question and self.pause_s else steps
+
+
+def pupil(pause_s: float = 0.0) -> SlowPupil:
+    """Return a model that gives the answers."""
+    return SlowPupil(answers=ANSWERS, pause_s=pause_s)
+
+
+def written_set(cwd: Path) -> str:
+    """Write the set and return its path."""
+    return eval_set(cwd, *(question(name, scorer="exact") for name in ORDER))
+
+
+def own_places(cwd: Path) -> dict[str, str]:
+    """Return variables that keep what a command writes in a folder."""
+    return {"TMPDIR": str(cwd), "XDG_CONFIG_HOME": str(cwd / "no-config"), "COLUMNS": "200"}
+
+
+def scored(document: dict[str, Any]) -> list[Any]:
+    """Return what must not depend on who was asked: questions, answers, verdicts, counts."""
+    found = document["results"]
+    items = [
+        (one["question"]["id"], one["answer"], one["correct"], one["verdict"], one["error"])
+        for one in found["items"]
+    ]
+    totals = {name: found["totals"][name] for name in ("requests", "succeeded", "failed")}
+    return [items, found["correct"], found["by_category"], totals, document["status"]]
+
+
+def journalled(cwd: Path) -> list[str]:
+    """Return the questions whose answers are in the journal."""
+    lines = [
+        line
+        for path in (cwd / "results" / ".journal").rglob("*.jsonl")
+        for line in path.read_text().splitlines()
+    ]
+    whole = [json.loads(line) for line in lines if line.endswith("}")]
+    return [line["prompt_id"] for line in whole if line["type"] == "request"]
+
+
+def environment(**own: str) -> dict[str, str]:
+    """Return this process's variables with some of its own."""
+    return {**os.environ, **own}
