@@ -85,6 +85,11 @@ class Cluster:
                 self.close()
                 raise
 
+    @property
+    def address(self) -> str:
+        """The address of a cluster of our own, to which other programs can connect."""
+        return str(self._own.address)
+
     def close(self) -> None:
         """End the actors and the connection; a cluster of our own ends too."""
         import ray

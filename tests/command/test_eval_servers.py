@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import subprocess
-import threading
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
@@ -21,6 +20,7 @@ from support.shared_evals import (
     own_places,
     pupil,
     scored,
+    until,
     written_set,
 )
 
@@ -102,7 +102,7 @@ def test_a_run_that_is_cut_asks_only_what_is_missing(
         nowhere, env = subprocess.DEVNULL, environment(**own_places(tmp_path))
         command = [*COMMAND, *words, *own]
         running = Process(command, cwd=tmp_path, env=env, stdout=nowhere, stderr=nowhere)
-        _wait(lambda: sum(len(one.asked) for one in pupils) >= 5)
+        until(lambda: sum(len(one.asked) for one in pupils) >= 5)
         running.send_signal(number)
         running.wait(60)
         before = journalled(tmp_path)
@@ -127,7 +127,7 @@ def test_a_server_that_is_gone_leaves_its_questions_to_the_others(tmp_path: Path
             pipe, env = subprocess.PIPE, environment(**own_places(tmp_path))
             command = [*COMMAND, *words, *own]
             running = Process(command, cwd=tmp_path, env=env, stdout=pipe, text=True)
-            _wait(lambda: len(pupils[1].asked) >= 2)
+            until(lambda: len(pupils[1].asked) >= 2)
         shown, _ = running.communicate(timeout=60)
     assert running.returncode == 0, shown
     (document,) = evals_in(tmp_path / "results")
@@ -162,13 +162,3 @@ def test_stored_answers_need_no_machine(done: Done) -> None:
     (stored,) = (done.cwd / "results" / "evals").glob("*.json")
     ended = run_cli("eval", f"--rescore={stored}", "--ray=local", cwd=done.cwd, check=4)
     assert "--ray is refused with --rescore: no model is asked" in ended.stderr
-
-
-def _wait(until: Any) -> None:
-    """Wait until something is so; a server in a thread has no event for it."""
-    pause = threading.Event()
-    for _ in range(6000):
-        if until():
-            return
-        pause.wait(0.01)
-    raise AssertionError("it never was so")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from support.eval_servers import Pupil, eval_set, question
 from support.scripted import Pause
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from support.scripted import Request, Steps
@@ -73,3 +75,13 @@ def journalled(cwd: Path) -> list[str]:
 def environment(**own: str) -> dict[str, str]:
     """Return this process's variables with some of its own."""
     return {**os.environ, **own}
+
+
+def until(so: Callable[[], bool]) -> None:
+    """Wait until something is so; a server in a thread has no event for it."""
+    pause = threading.Event()
+    for _ in range(6000):
+        if so():
+            return
+        pause.wait(0.01)
+    raise AssertionError("it never was so")

@@ -162,5 +162,5 @@ def test_without_a_server_each_question_failed_at_all_of_them() -> None:
 
 def test_a_question_that_cannot_be_asked_leaves_the_others() -> None:
     heard, broken = asked(5, [Asker(unreadable="q2"), Asker(unreadable="q2")])
-    assert heard.by("prompt_id") == {name: 1 for name in ("q0", "q1", "q3", "q4")}
+    assert heard.by("prompt_id") == dict.fromkeys(("q0", "q1", "q3", "q4"), 1)
     assert [*broken] == ["q2"]
