@@ -161,7 +161,7 @@ def _pytest(kind: RunKind, suite: list[str]) -> tuple[Outcome, int]:
     config = data_dir("suites") / "pytest.ini"
     argv = [str(path), f"--rootdir={path.parent}", f"--config-file={config}"]
     argv += ["--disable-plugin-autoload", "-ppytest_llamaburn.plugin", f"-p{kind.package}"]
-    argv += ["-pno:cacheprovider"]
+    argv += ["-pno:cacheprovider", "--tb=native"]  # another style parses all source files
     outcome = Outcome()
     output = io.StringIO()
     with _clean_environment(), contextlib.redirect_stdout(output):

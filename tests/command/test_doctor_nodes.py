@@ -2,46 +2,29 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from support.benchmark_documents import benchmark_settings
-from support.near_nodes import NearNode
+from support.near_nodes import NearCluster, NearNode
 
 from pytest_llamaburn.backends import openai
 from pytest_llamaburn.backends._base import Server
 from pytest_llamaburn.commands import _checks, _look, _node_checks, doctor
-from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.load import cluster
 from pytest_llamaburn.load.clocks import Times, times
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 NAMES = [name for name in _checks.CHECKS if name.startswith(_node_checks.PREFIX)]
 
 
-class FakeCluster:
-    machines: Sequence[NearNode] = ()
-    closed = 0
-
-    def __init__(self, address: str, count: int | None) -> None:
-        if address == "nowhere:1":
-            raise SettingsError("--ray: no cluster at nowhere:1")
-        self.actors = self.machines
-
-    def close(self) -> None:
-        type(self).closed += 1
-
-
 @pytest.fixture(autouse=True)
 def fake(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cluster, "Cluster", FakeCluster)
+    monkeypatch.setattr(cluster, "Cluster", NearCluster)
     monkeypatch.delenv("LLAMABURN_API_KEY", raising=False)
 
 
 def found(address: str, *machines: NearNode, host: str | None = None) -> dict[str, doctor.Check]:
-    FakeCluster.machines, FakeCluster.closed = machines, 0
+    NearCluster.machines, NearCluster.closed = machines, 0
     seen = _look.Look(why={"server": "none. There."})
     if host is not None:
         seen = _look.Look(openai.Backend(benchmark_settings(host=host)), _server(host))
@@ -58,7 +41,7 @@ def test_machines_that_fit_are_well() -> None:
     assert {check.level for check in checks.values()} == {"ok"}
     assert checks["nodes.cluster"].finding == "2 machines: a, b"
     assert checks["nodes.servers"].finding == "not checked: no server"
-    assert FakeCluster.closed == 1
+    assert NearCluster.closed == 1
 
 
 def _ahead(seconds: float) -> Any:

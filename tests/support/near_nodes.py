@@ -7,15 +7,31 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.load import rows
 from pytest_llamaburn.load.clocks import Times
 from pytest_llamaburn.load.node import Node
 from pytest_llamaburn.load.nodes import NodeLostError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 _TIMES = ("scheduled_ns", "sent_ns", "first_ns", "last_ns", "end_ns")
+
+
+class NearCluster:
+    """A cluster whose machines are really this one."""
+
+    machines: Sequence[NearNode] = ()
+    closed = 0
+
+    def __init__(self, address: str, count: int | None) -> None:
+        if address == "nowhere:1":
+            raise SettingsError("--ray: no cluster at nowhere:1")
+        self.actors = self.machines
+
+    def close(self) -> None:
+        type(self).closed += 1
 
 
 class NearNode:

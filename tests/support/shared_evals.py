@@ -45,7 +45,7 @@ def written_set(cwd: Path) -> str:
     return eval_set(cwd, *(question(name, scorer="exact") for name in ORDER))
 
 
-def own_places(cwd: Path) -> dict[str, str]:
+def own_places(cwd: Path) -> dict[str, Any]:
     """Return variables that keep what a command writes in a folder."""
     return {"TMPDIR": str(cwd), "XDG_CONFIG_HOME": str(cwd / "no-config"), "COLUMNS": "200"}
 
