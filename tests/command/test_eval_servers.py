@@ -109,6 +109,8 @@ def test_a_run_that_is_cut_asks_only_what_is_missing(
         assert 3 <= len(before) < COUNT
         for one in pupils:
             one.asked.clear()
+        other = run_cli("eval", "--resume=last", "--nodes=3", cwd=tmp_path, check=4)
+        assert "--nodes 3 is refused: it needs --ray" in other.stderr  # a resumed run may have it
         run_cli("eval", "--resume=last", cwd=tmp_path, **own_places(tmp_path))
     assert sum(len(one.asked) for one in pupils) == COUNT - len(before)
     (document,) = evals_in(tmp_path / "results")

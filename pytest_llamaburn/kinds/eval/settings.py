@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pytest_llamaburn.kinds._sharing import Sharing
+from pytest_llamaburn.kinds._sharing import Sharing, cluster, machines
 from pytest_llamaburn.option import opt, words
 from pytest_llamaburn.settings import Audio, Judging, Run, Searching, Showing
 
@@ -191,6 +191,8 @@ class Eval(Run, Judging, Searching, Showing, Sharing, Audio):
         scope="eval",
         choices=words("none", "bust"),
     )
+    ray: str | None = cluster(resume=True)
+    nodes: int | None = machines(resume=True)
     threshold: tuple[str, ...] = opt(
         (),
         "a gate, such as 'accuracy.mean>=4', 'correct.mean>0.8' or 'win_rate>0.5'; repeatable",
