@@ -1,37 +1,22 @@
-"""llamaburn stress from several machines: a real cluster of Ray, of two nodes on this machine."""
+"""llamaburn stress --ray local: the command starts a real cluster of two nodes, and ends it."""
 
 from __future__ import annotations
 
-import asyncio
 import json
 import tempfile
 from pathlib import Path
-from time import perf_counter_ns
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 from support.command_line import run_cli
 from support.slot_server import SlotServer
 
-from pytest_llamaburn.backends import openai
-from pytest_llamaburn.backends._base import Model
-from pytest_llamaburn.datasets import Prompt
-from pytest_llamaburn.errors import SettingsError
-from pytest_llamaburn.kinds.stress.settings import Stress
-from pytest_llamaburn.load import rows
-from pytest_llamaburn.load.nodes import Nodes
-from pytest_llamaburn.load.sender import RequestRange
-from pytest_llamaburn.load.servers import Servers
-from pytest_llamaburn.load.step import CLIENTS, Step
-from pytest_llamaburn.load.workers import setup_of
-from pytest_llamaburn.option import model_of
 from pytest_llamaburn.store import results
 
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Iterator
 
-    from pytest_llamaburn.settings import Run
 
 SECRET = "a-key-that-stays-here"  # noqa: S105 - it opens nothing
 
@@ -95,43 +80,3 @@ def test_a_key_is_in_no_argument_log_or_file(swept: Done) -> None:
     assert not [path for path in places if SECRET.encode() in path.read_bytes()]
     assert SECRET not in swept.ended.stdout + swept.ended.stderr
     assert all(node["has_key"] for node in swept.document["results"]["nodes"])
-
-
-def test_a_node_that_is_killed_loses_no_request_of_the_others(
-    tmp_path: Path, logs: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    pytest.importorskip("ray", reason="it needs the extra [ray]")
-    monkeypatch.setenv("RAY_TMPDIR", logs)
-    from pytest_llamaburn.load.cluster import Cluster
-
-    def told(host: str) -> Any:
-        own = openai.Backend(cast("Run", model_of(Stress)(host=host)))
-        return setup_of(Servers([own]), Model("tiny", "tiny"), [Prompt("one", "short", "One?")])
-
-    async def work(server: SlotServer) -> Nodes:
-        nodes = Nodes(cluster.actors, told(server.host), tmp_path)
-        await nodes.start(1, "main-0")
-        start_ns = perf_counter_ns() + nodes.lead_ns
-        sending = asyncio.create_task(nodes.send(Step(4, CLIENTS, 200), RequestRange(1), start_ns))
-        while server.served < 20:  # noqa: ASYNC110 - a server in a thread has no event for it
-            await asyncio.sleep(0.01)
-        await asyncio.to_thread(cluster.kill, 1)
-        await asyncio.wait_for(sending, 120)
-        await nodes.close()
-        nodes.forget()
-        return nodes
-
-    cluster = Cluster("local", 2)
-    try:
-        with pytest.raises(SettingsError, match=r"--nodes 3 is refused: .* has 2 machines"):
-            cluster.choose("local", 3)
-        with SlotServer(8, lambda _: 0.05) as server:
-            nodes = asyncio.run(work(server))
-    finally:
-        cluster.close()
-    found = list(rows.read(tmp_path))
-    (loss,) = nodes.losses
-    assert loss.node == 1
-    assert {row.number for row in found if row.node == 0} == {*range(0, 200, 2)}
-    assert loss.unsent == 100 - sum(row.node == 1 for row in found)
-    assert not any(row.error for row in found)

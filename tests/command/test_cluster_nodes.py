@@ -1,10 +1,15 @@
-"""llamaburn eval from several machines: a real cluster of Ray, of two nodes on this machine."""
+"""Evals and loads from a cluster of Ray that is there: three nodes on this machine.
+
+Two of its tests kill a node each.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import subprocess
-from typing import TYPE_CHECKING, Any, NamedTuple
+from time import perf_counter_ns
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import pytest
 from support import ray_cluster
@@ -23,7 +28,19 @@ from support.shared_evals import (
     until,
     written_set,
 )
+from support.slot_server import SlotServer
 
+from pytest_llamaburn.backends import openai
+from pytest_llamaburn.backends._base import Model
+from pytest_llamaburn.datasets import Prompt
+from pytest_llamaburn.kinds.stress.settings import Stress
+from pytest_llamaburn.load import rows
+from pytest_llamaburn.load.nodes import Nodes
+from pytest_llamaburn.load.sender import RequestRange
+from pytest_llamaburn.load.servers import Servers
+from pytest_llamaburn.load.step import CLIENTS, Step
+from pytest_llamaburn.load.workers import setup_of
+from pytest_llamaburn.option import model_of
 from pytest_llamaburn.store import results
 
 if TYPE_CHECKING:
@@ -32,11 +49,13 @@ if TYPE_CHECKING:
 
     from support.ray_cluster import Running
 
+    from pytest_llamaburn.settings import Run
+
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Running]:
-    """Yield the cluster of this module. Its tests run in order: the last one kills a node."""
-    with ray_cluster.running() as found:
+    """Yield the cluster of this module."""
+    with ray_cluster.running(3) as found:
         yield found
 
 
@@ -83,11 +102,45 @@ def test_each_node_and_each_server_got_its_share(done: Done) -> None:
 
 
 def test_more_nodes_than_there_are_are_refused(cluster: Running, tmp_path: Path) -> None:
-    with ScriptedServer(pupil()) as server:
-        words = (f"--host={server.host}", f"--ray={cluster.address}", "--nodes=3")
-        ended = run_cli("eval", "tiny", *words, cwd=tmp_path, check=4, **own_places(tmp_path))
-    assert "--nodes 3 is refused: the cluster at" in ended.stderr
+    words = ("--host=http://127.0.0.1:9", f"--set={written_set(tmp_path)}", "--nodes=4")
+    own = own_places(tmp_path)
+    ended = run_cli(
+        "eval", "tiny", *words, f"--ray={cluster.address}", cwd=tmp_path, check=4, **own
+    )
+    assert "--nodes 4 is refused: the cluster at" in ended.stderr
+    assert "has 3 machines" in ended.stderr
     assert not (tmp_path / "results" / "evals").exists()
+
+
+def test_a_node_that_is_killed_loses_no_request_of_the_others(
+    cluster: Running, tmp_path: Path
+) -> None:
+    def told(host: str) -> Any:
+        own = openai.Backend(cast("Run", model_of(Stress)(host=host)))
+        return setup_of(Servers([own]), Model("tiny", "tiny"), [Prompt("one", "short", "One?")])
+
+    async def work(server: SlotServer) -> Nodes:
+        nodes = Nodes(machines.actors[:2], told(server.host), tmp_path)
+        await nodes.start(1, "main-0")
+        start_ns = perf_counter_ns() + nodes.lead_ns
+        sending = asyncio.create_task(nodes.send(Step(4, CLIENTS, 200), RequestRange(1), start_ns))
+        while server.served < 20:  # noqa: ASYNC110 - a server in a thread has no event for it
+            await asyncio.sleep(0.01)
+        await asyncio.to_thread(machines.kill, 1)
+        await asyncio.wait_for(sending, 120)
+        await nodes.close()
+        nodes.forget()
+        return nodes
+
+    machines = cluster.cluster
+    with SlotServer(8, lambda _: 0.05) as server:
+        nodes = asyncio.run(work(server))
+    found = list(rows.read(tmp_path))
+    (loss,) = nodes.losses
+    assert loss.node == 1
+    assert {row.number for row in found if row.node == 0} == {*range(0, 200, 2)}
+    assert loss.unsent == 100 - sum(row.node == 1 for row in found)
+    assert not any(row.error for row in found)
 
 
 def test_a_killed_driver_and_a_killed_node_lose_no_answer(cluster: Running, tmp_path: Path) -> None:
@@ -105,7 +158,7 @@ def test_a_killed_driver_and_a_killed_node_lose_no_answer(cluster: Running, tmp_
         resume = [*COMMAND, "eval", "--resume=last", "--output=table"]
         with subprocess.Popen(resume, text=True, **about) as running:
             until(lambda: len(model.asked) >= 2)
-            cluster.cluster.kill(1)
+            cluster.cluster.kill(2)
             shown, told = running.communicate(timeout=120)
     assert running.returncode == 0, shown + told
     (document,) = evals_in(tmp_path / "results")
