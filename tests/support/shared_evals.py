@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from support.eval_servers import Pupil, eval_set, question
-from support.scripted import Pause
+from support.scripted import Hang, Pause
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,20 +24,23 @@ OPTIONS = ("--no-profile", "--allow-parallel", "--warmup=0", "--output=table")
 
 
 @dataclass
-class SlowPupil(Pupil):
-    """A model that takes its time for each answer."""
+class HeldPupil(Pupil):
+    """A model that answers some questions at once, and the others when `go` is set, if ever."""
 
-    pause_s: float = 0.0
+    at_once: int = COUNT
+    go: threading.Event | None = None
 
     def __call__(self, request: Request) -> Steps:
         steps = super().__call__(request)
         is_question = request.path == "/api/chat" and request.json["messages"]
-        return [Pause(self.pause_s), *steps] if is_question and self.pause_s else steps
+        if not is_question or len(self.asked) <= self.at_once:
+            return steps
+        return [Pause(self.go), *steps] if self.go else [Hang()]
 
 
-def pupil(pause_s: float = 0.0) -> SlowPupil:
+def pupil(at_once: int = COUNT) -> HeldPupil:
     """Return a model that gives the answers."""
-    return SlowPupil(answers=ANSWERS, pause_s=pause_s)
+    return HeldPupil(answers=ANSWERS, at_once=at_once)
 
 
 def written_set(cwd: Path) -> str:
@@ -63,13 +66,17 @@ def scored(document: dict[str, Any]) -> list[Any]:
 
 def journalled(cwd: Path) -> list[str]:
     """Return the questions whose answers are in the journal."""
+    return [line["prompt_id"] for line in journal_of(cwd) if line["type"] == "request"]
+
+
+def journal_of(cwd: Path) -> list[dict[str, Any]]:
+    """Return the whole lines of the journal so far."""
     lines = [
         line
         for path in (cwd / "results" / ".journal").rglob("*.jsonl")
         for line in path.read_text().splitlines()
     ]
-    whole = [json.loads(line) for line in lines if line.endswith("}")]
-    return [line["prompt_id"] for line in whole if line["type"] == "request"]
+    return [json.loads(line) for line in lines if line.endswith("}")]
 
 
 def environment(**own: str) -> dict[str, str]:

@@ -1,8 +1,8 @@
 """Which server answers a question, and which machine asks it.
 
 Each server has one question at a time, or each machine asks one at a time if there are more of
-them. A question whose machine is lost, or that found no server, is asked again elsewhere, so it is
-answered once. Nothing here scores an answer.
+them. A question whose machine or server is lost is asked again elsewhere, so it is answered once.
+Nothing here scores an answer.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 ELSEWHERE, NODE = "asked_elsewhere", "node"  # types of lines of the journal
 _NOT_REACHED = ("connect_refused", "connect_error", "connect_timeout", "dns")
+_DIED = "server_crash"
 _UNASKED = ("search", "request")  # phases of failures before a server was asked
 
 
@@ -117,8 +118,12 @@ class Dispatch:
                 self._listener.answered(question, row)
 
     async def _row(self, question: Question, number: int) -> AnswerRow:
-        """Return the answer of the next server; one that is not reached is passed over."""
+        """Return the answer of the next server; one that is not reached is passed over.
+
+        So is one that dies meanwhile, but only once: the question itself may be what kills servers.
+        """
         tried: set[int] = set()
+        passed = {*_NOT_REACHED, _DIED}
         while True:
             place = self._servers.take(tried)
             try:
@@ -128,8 +133,9 @@ class Dispatch:
             failure = row["error"] and row["error"]["kind"]
             self._servers.note(place, failure)
             tried.add(place)
-            if failure not in _NOT_REACHED or tried.issuperset(self._servers.alive):
+            if failure not in passed or tried.issuperset(self._servers.alive):
                 return row
+            passed -= {failure} & {_DIED}
             about = {"host": self._targets[place].host, "question_id": question.id}
             self._listener.write(ELSEWHERE, {**about, "failure": failure})
 

@@ -52,17 +52,26 @@ def ordered(record: Record, ids: Sequence[str]) -> list[str]:
 def sheets(found: Mapping[str, Any]) -> Iterator[Sheet]:
     """Yield a table of the servers and one of the machines, if there are several."""
     if hosts := found.get("hosts"):
-        yield _sheet("by server", "server", "host", hosts, [*_missed(hosts)])
+        yield _sheet("by server", "server", "host", hosts, [*_passed_over(hosts)])
     if nodes := found.get("nodes"):
         yield _sheet("by machine", "machine", "node", nodes, [*_lost(nodes)])
 
 
 def _hosts(record: Record, header: Mapping[str, Any]) -> list[Document]:
-    missed = Counter(line["host"] for line in record.others.get(ELSEWHERE, ()))
     return [
-        {**host, **_totals(record, "host", host["host"]), "asked_elsewhere": missed[host["host"]]}
+        {
+            **host,
+            **_totals(record, "host", host["host"]),
+            "asked_elsewhere": _missed(record, host["host"]),
+        }
         for host in header.get("hosts", ())
     ]
+
+
+def _missed(record: Record, host: str) -> dict[str, int]:
+    """Return how many questions a server did not answer, which another one got, by failure."""
+    lines = record.others.get(ELSEWHERE, ())
+    return dict(Counter(line["failure"] for line in lines if line["host"] == host))
 
 
 def _nodes(record: Record) -> list[Document]:
@@ -105,11 +114,12 @@ def _sheet(
     return Sheet(title, [], rows, told, (column, *_COLUMNS), 1, least=_LEAST, wrapped=(column,))
 
 
-def _missed(hosts: Sequence[Document]) -> Iterator[str]:
+def _passed_over(hosts: Sequence[Document]) -> Iterator[str]:
     for host in hosts:
-        if host["asked_elsewhere"]:
-            missed = counted(host["asked_elsewhere"], "question")
-            yield f"{host['host']} was not reached by {missed}, which another server got"
+        if missed := host["asked_elsewhere"]:
+            kinds = ", ".join(f"{kind} × {count}" for kind, count in missed.items())
+            asked = counted(sum(missed.values()), "question")
+            yield f"{host['host']} did not answer {asked} ({kinds}): another server got them"
 
 
 def _lost(nodes: Sequence[Document]) -> Iterator[str]:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pytest_llamaburn.kinds.eval.answering import Answering
 
 REFUSED = {"kind": "connect_refused", "phase": "connect"}
+DIED = {"kind": "server_crash", "phase": "stream"}
 
 
 class Machine:
@@ -47,10 +48,10 @@ class Machine:
 class Asker:
     """What asks one server, which is down from its n-th question on."""
 
-    def __init__(self, down_from: int | None = None, unreadable: str = "") -> None:
+    def __init__(self, down_from: int | None = None, unreadable: str = "", kills: str = "") -> None:
         self.via: Callable[[Any], Any] | None = None
         self.clock: Any = None
-        self._down_from, self._unreadable = down_from, unreadable
+        self._down_from, self._unreadable, self._kills = down_from, unreadable, kills
         self.sent = [0]  # a copy for another machine counts here too
 
     async def row(self, question: Question, number: int) -> dict[str, Any]:
@@ -60,6 +61,8 @@ class Asker:
         self.sent[0] += 1
         down = self._down_from is not None and self.sent[0] >= self._down_from
         about = {"prompt_id": question.id, "iteration": number, "cached": False}
+        if question.id == self._kills:
+            return {**about, "error": DIED}
         return {**about, "error": REFUSED if down else None}
 
 
@@ -164,3 +167,10 @@ def test_a_question_that_cannot_be_asked_leaves_the_others() -> None:
     heard, broken = asked(5, [Asker(unreadable="q2"), Asker(unreadable="q2")])
     assert heard.by("prompt_id") == dict.fromkeys(("q0", "q1", "q3", "q4"), 1)
     assert [*broken] == ["q2"]
+
+
+def test_a_question_that_kills_servers_is_asked_of_two_at_most() -> None:
+    heard, _ = asked(4, [Asker(kills="q1"), Asker(kills="q1"), Asker(kills="q1")])
+    assert heard.by("prompt_id") == {f"q{n}": 1 for n in range(4)}
+    assert [row["error"] for row in heard.rows if row["prompt_id"] == "q1"] == [DIED]
+    assert [fields["failure"] for _, fields in heard.lines] == ["server_crash"]
