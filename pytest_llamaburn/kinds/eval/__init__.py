@@ -92,7 +92,8 @@ class _Eval(RunKind):
         questions = sum(len(load(settings, name).questions) for name in sets)
         answers = 0 if settings.rescore else questions * settings.samples
         note = "without the time of the judges" if settings.judge else None
-        return Expected(len(self.models(settings)) * answers * request_s, note)
+        at_once = max((settings.host or "").count(",") + 1, settings.nodes or 1)
+        return Expected(len(self.models(settings)) * answers * request_s / at_once, note)
 
     def variants(self, settings: Any) -> Sequence[str]:
         """Return the sets, each with each value of --vary."""

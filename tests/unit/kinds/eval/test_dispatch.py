@@ -13,9 +13,12 @@ from support.fake_backend import FakeBackend
 
 from pytest_llamaburn.errors import DatasetError
 from pytest_llamaburn.evalsets import Question
+from pytest_llamaburn.kinds.eval import KIND
 from pytest_llamaburn.kinds.eval.dispatch import ELSEWHERE, NODE, Dispatch, Target
+from pytest_llamaburn.kinds.eval.settings import Eval
 from pytest_llamaburn.load.nodes import NodeLostError
 from pytest_llamaburn.load.servers import LEAST_OUTSTANDING, ROUND_ROBIN, Servers
+from pytest_llamaburn.option import model_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -174,3 +177,12 @@ def test_a_question_that_kills_servers_is_asked_of_two_at_most() -> None:
     assert heard.by("prompt_id") == {f"q{n}": 1 for n in range(4)}
     assert [row["error"] for row in heard.rows if row["prompt_id"] == "q1"] == [DIED]
     assert [fields["failure"] for _, fields in heard.lines] == ["server_crash"]
+
+
+def test_two_servers_or_machines_are_expected_to_take_half_the_time() -> None:
+    seconds = [
+        KIND.expected(model_of(Eval)(set=("math",), **given), 2.0).seconds or 0.0
+        for given in ({"host": "a:1"}, {"host": "a:1,b:1"}, {"ray": "auto", "nodes": 2})
+    ]
+    assert seconds == [seconds[0], seconds[0] / 2, seconds[0] / 2]
+    assert seconds[0] > 0
