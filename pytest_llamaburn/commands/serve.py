@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import webbrowser
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -64,6 +63,8 @@ def run(arguments: argparse.Namespace) -> int:
             words = "other machines are refused: add --trusted-host with the name they call"
             print(f"llamaburn: {words}", file=sys.stderr)
         if arguments.open:
+            import webbrowser  # not for the help of all commands
+
             webbrowser.open(address)
 
     server.serve(place, Path(storage.results_dir), begun)

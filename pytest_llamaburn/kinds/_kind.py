@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     from pytest_llamaburn.documents import Document
+    from pytest_llamaburn.kinds._target import Target
     from pytest_llamaburn.settings import Run
 
     class Session(Protocol):
@@ -44,19 +45,6 @@ if TYPE_CHECKING:
 
         def run(self, work: Coroutine[Any, Any, Any]) -> Any:
             """Run on the timed loop, in this thread."""
-
-
-class Target(NamedTuple):
-    """A run to make; the parameter of a fixture that opens a run.
-
-    `kind` is the name of the kind, `repeat` the number of the independent run, and `variant` its
-    mode or set.
-    """
-
-    kind: str
-    model: str | None
-    repeat: int = 0
-    variant: str = ""
 
 
 class Item(NamedTuple):

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
     from pytest_llamaburn.datasets import Planned
     from pytest_llamaburn.documents import Document
-    from pytest_llamaburn.kinds._kind import Item, Session, Target
+    from pytest_llamaburn.kinds._kind import Item, Session
+    from pytest_llamaburn.kinds._target import Target
 
 PROMPT = "llm_prompt"  # the argument of a test that is parametrized with the prompts
 NO_SET = {"sets": [], "available": 0}  # for tests with prompts of their own

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from pytest_llamaburn.documents import Document
-    from pytest_llamaburn.kinds._kind import Item, Session, Target
+    from pytest_llamaburn.kinds._kind import Item, Session
+    from pytest_llamaburn.kinds._target import Target
 
 QUESTION = "llm_question"  # the argument by which a test is parametrized with the questions
 

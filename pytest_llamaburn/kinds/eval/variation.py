@@ -15,7 +15,7 @@ from pytest_llamaburn.option import changed, options_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_llamaburn.kinds._kind import Target
+    from pytest_llamaburn.kinds._target import Target
 
 _VARIED: Final = ("think", "structured")
 _SUFFIX = re.compile(rf"\?((?:{'|'.join(_VARIED)})=\w+)$")
