@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
     place = server.Place(arguments.bind, arguments.port, arguments.trusted_host)
 
     def begun(address: str) -> None:
-        _build_page()
+        build_page()
         print(address, flush=True)
         if arguments.unsafe_bind and not arguments.trusted_host:
             words = "other machines are refused: add --trusted-host with the name they call"
@@ -71,7 +71,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _build_page() -> None:
+def build_page() -> None:
     """Build the web page if it is not there; without it, the API is served alone."""
     from pytest_llamaburn.web import bundle
 

@@ -60,7 +60,7 @@ class Programs:
         """
         if self._running is not None:
             raise Refusal(409, "another program runs: wait until it ends, at most 10 s")
-        self._running = asyncio.create_task(_run(program))
+        self._running = asyncio.create_task(run_program(program))
         try:
             said = await self._running
         except asyncio.CancelledError:
@@ -80,6 +80,7 @@ class Programs:
             self._running.cancel()
 
 
-async def _run(program: Program) -> child.Said:
+async def run_program(program: Program) -> child.Said:
+    """Run a program in the sandbox, in a process of its own; return what that process wrote."""
     limits = Limits(program.timeout_s, math.ceil(program.timeout_s), program.memory_mb)
     return await child.told(_SANDBOX, msgspec.json.encode((program.code, program.language, limits)))

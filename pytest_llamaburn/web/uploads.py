@@ -28,9 +28,9 @@ MOST_UPLOADS = 8
 MOST_FILES = 100
 MOST_BYTES = 256_000_000  # of the files of an upload
 MOST_FILE_BYTES = 64_000_000
-_MOST_SOUND_BYTES = 3600 * stream.RATE * 2  # an hour
+MOST_SOUND_BYTES = 3600 * stream.RATE * 2  # an hour
 _SOUND = "sound.pcm"
-_IDLE_S = 1800.0
+IDLE_S = 1800.0
 SWEPT_EVERY_S = 1.0
 
 
@@ -108,7 +108,7 @@ class Uploads:
         path = upload.folder / _SOUND
         if upload.suffixes:
             raise Refusal(422, "this upload is one of files: begin another one for sound")
-        if upload.size + len(raw) > _MOST_SOUND_BYTES:
+        if upload.size + len(raw) > MOST_SOUND_BYTES:
             raise Refusal(413, "an hour of sound is the most that is heard")
         upload.size, upload.touched = upload.size + len(raw), time.monotonic()
         try:
@@ -137,7 +137,7 @@ class Uploads:
             if any(path.name in command for command in commands):
                 if known:
                     known.used, known.touched = True, now
-            elif known is None or known.used or now - known.touched > _IDLE_S:
+            elif known is None or known.used or now - known.touched > IDLE_S:
                 shutil.rmtree(path, ignore_errors=True)
                 self._known.pop(path.name, None)
 

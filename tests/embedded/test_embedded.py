@@ -146,7 +146,7 @@ def test_loading_that_takes_for_ever_ends_with_whoever_waits_for_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     silent = (sys.executable, "-c", "import time; time.sleep(600)")
-    monkeypatch.setattr(embedded, "_SERVE", silent)
+    monkeypatch.setattr(embedded, "SERVE", silent)
     (tmp_path / "a.gguf").write_bytes(b"GGUF")
 
     async def cut() -> int | None:
@@ -169,7 +169,7 @@ def test_crash_while_loading_is_told_with_its_reason(
     crash = (
         "import sys; print('[New LWP 7]'); sys.exit('ggml.c:1: GGML_ASSERT(n > 0) failed\\nat 1')"
     )
-    monkeypatch.setattr(embedded, "_SERVE", (sys.executable, "-c", crash))
+    monkeypatch.setattr(embedded, "SERVE", (sys.executable, "-c", crash))
     (tmp_path / "a.gguf").write_bytes(b"GGUF")
     opening = Backend(settings_for(host=None)).open(str(tmp_path / "a.gguf"))
     with pytest.raises(ModelError, match=r"cannot load .*: ggml.c:1: GGML_ASSERT\(n > 0\) failed"):

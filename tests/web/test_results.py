@@ -167,7 +167,7 @@ async def test_broken_foreign_and_huge_files_are_listed_with_the_reason(
     (folder / "nowhere.json").symlink_to(tmp_path / "gone")
     (folder / ".hidden.json").write_text("{}", encoding="utf-8")
     (folder / "notes.txt").write_text("hello", encoding="utf-8")
-    monkeypatch.setattr(index, "_MOST_BYTES", 4500)
+    monkeypatch.setattr(index, "MOST_BYTES", 4500)
     async with serving(tmp_path) as api:
         rows = (await api.get("/results/benchmarks", params={"sort": "id"})).json()["rows"]
         broken = await api.get("/results/benchmarks/broken")
@@ -215,12 +215,12 @@ async def test_what_is_not_read_in_time_is_counted_and_read_later(tmp_path: Path
 async def test_files_that_are_as_they_were_are_not_read_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(index, "_SETTLED_NS", -1)
+    monkeypatch.setattr(index, "SETTLED_NS", -1)
     for number in range(20):
         keep(tmp_path, BENCHMARK, "benchmarks", f"n{number}")
     found = Index(tmp_path)
     before, _ = found.rows("benchmarks", patience_s=60)
-    monkeypatch.setattr(index, "_row", None)
+    monkeypatch.setattr(index, "row_of", None)
     assert found.rows("benchmarks") == (before, 0)
 
 

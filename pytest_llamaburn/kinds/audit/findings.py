@@ -50,7 +50,7 @@ def row(probe: material.Probe, found: Sequence[Any] | None) -> Document:
         "text": probe.text,
     }
     state = "unfinished" if found is None else _kept.state_of(found)
-    judged = _compared if probe.kind == material.ORDER else _scored
+    judged = compared if probe.kind == material.ORDER else _scored
     return {**about, "state": state, **judged(found or ())}
 
 
@@ -59,7 +59,8 @@ def _scored(found: Sequence[JudgeResult]) -> Document:
     return {"score": found[0].score if found else None, "first": None, "judgments": each}
 
 
-def _compared(found: Sequence[Comparison]) -> Document:
+def compared(found: Sequence[Comparison]) -> Document:
+    """Return the mean score and the mean side of comparisons, with their judgments."""
     scored = [one for one in found if one.verdict is not None]
     sides = [_SIDE[str(j.verdict)] for one in scored for j in one.judgments]
     return {
@@ -172,12 +173,12 @@ def _manipulations(rows: Sequence[Document]) -> Iterator[Document]:
         known = [(before, after) for before, after in pairs if None not in (before, after)]
         shifts = [after - before for before, after in known]
         top = sum(before == _SCALE[1] for before, _ in known)
-        yield _manipulation(kind, shifts, _WIDTH, top)
+        yield manipulation(kind, shifts, _WIDTH, top)
     sides = [one["first"] for one in rows if one["first"] is not None]
-    yield _manipulation(material.ORDER, sides, 1.0, 0)  # from −1 to 1
+    yield manipulation(material.ORDER, sides, 1.0, 0)  # from −1 to 1
 
 
-def _manipulation(kind: str, shifts: Sequence[float], reach: float, top: int) -> Document:
+def manipulation(kind: str, shifts: Sequence[float], reach: float, top: int) -> Document:
     """Return what a manipulation changes; the largest possible shift is `reach`."""
     no_values = Figure(None, 0, reason=_NO_SCORES)
     shift = figures.mean(shifts, scale=(-reach, reach)) if shifts else no_values

@@ -51,7 +51,7 @@ class DamageRun(SeveralRun):
 
         Raises UsageError before anything is written.
         """
-        self.candidates = [await self._described(role) for role in plan.ROLES]
+        self.candidates = [await self.described(role) for role in plan.ROLES]
         await super().prepare(model, planned, extra)
 
     async def _warm_up(self) -> None:
@@ -86,8 +86,9 @@ class DamageRun(SeveralRun):
             return changed(self.settings, {"host": self.settings.other_host}), name
         return self.settings, name
 
-    def _continue(self, record: Record) -> None:
-        super()._continue(record)
+    def take_over(self, record: Record) -> None:
+        """Take over the rows, and the probabilities of the texts."""
+        super().take_over(record)
         self.texts = {**record.facts.get("text_logprobs", {})}
 
     def _questions(self) -> Iterator[Question]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from pytest_llamaburn.documents import Document
     from pytest_llamaburn.kinds.stress.levels import Visit
+    from pytest_llamaburn.kinds.stress.settings import Stress
     from pytest_llamaburn.load.cluster import Cluster
     from pytest_llamaburn.load.node_checks import Seen
     from pytest_llamaburn.load.nodes import Loss, Remote
@@ -43,7 +44,7 @@ class Machines(NamedTuple):
         return [{"node": one.name, **one.facts} for one in self.seen]
 
 
-async def opened(settings: Any) -> Machines | None:
+async def opened(settings: Stress) -> Machines | None:
     """Return the machines that the settings name, None without --ray.
 
     Raises UsageError if they cannot send one load together.

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from pytest_llamaburn.gates import Gate
+    from pytest_llamaburn.kinds.stress.settings import Stress
 
     Document = Mapping[str, Any]
 
@@ -101,7 +102,7 @@ _OTHER_AXIS = {
 }
 
 
-def check(expressions: Iterable[str], asked: Any) -> None:
+def check(expressions: Iterable[str], asked: Stress) -> None:
     """Raise SettingsError for a gate that is invalid, or that this load can never decide."""
     for expression in expressions:
         gate = gates.parse(expression, MEASURES)
@@ -110,14 +111,14 @@ def check(expressions: Iterable[str], asked: Any) -> None:
             raise SettingsError(f"--threshold: '{expression}' is refused: {reason}")
 
 
-def no_level(level: float | None, asked: Any) -> str | None:
+def no_level(level: float | None, asked: Stress) -> str | None:
     """Return why this load never reaches a gate's level, or None."""
     if level is None or plan.may_send(asked, level):
         return None
     return f"this load has no level {level:g}: name one that it sends"
 
 
-def _never(gate: Gate, asked: Any) -> str | None:
+def _never(gate: Gate, asked: Stress) -> str | None:
     """Return why a load can never decide a gate, or None."""
     measure, statistic, level = gate.of
     own = axis.AXES[RATE if asked.arrival else CLIENTS]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_llamaburn.backends._address import hosts_of
 from pytest_llamaburn.backends._detect import connect, is_embedded
@@ -13,6 +13,7 @@ from pytest_llamaburn.option import changed
 if TYPE_CHECKING:
     from pytest_llamaburn.backends._base import Backend, Model, Server
     from pytest_llamaburn.documents import Document
+    from pytest_llamaburn.kinds.stress.settings import Stress
 
 
 class Replicas(NamedTuple):
@@ -37,7 +38,7 @@ class Replicas(NamedTuple):
         return {"server": together._asdict(), "hosts": hosts}
 
 
-async def met(settings: Any, model: str | None) -> Replicas:
+async def met(settings: Stress, model: str | None) -> Replicas:
     """Return the servers that the settings name, after each has shown that it has the model.
 
     Raises UsageError before anything is sent.
@@ -54,7 +55,7 @@ async def met(settings: Any, model: str | None) -> Replicas:
     return await _described(backends, settings, model)
 
 
-async def _described(backends: list[Backend], settings: Any, model: str | None) -> Replicas:
+async def _described(backends: list[Backend], settings: Stress, model: str | None) -> Replicas:
     identities = [await backend.server() for backend in backends]
     name = model or await backends[0].only_model()
     models = [await backend.describe(name) for backend in backends]

@@ -117,7 +117,8 @@ class StressRun(Run):
         elif isinstance(sender := getattr(self, "_sender", None), Nodes):
             sender.forget()
 
-    def _continue(self, record: journal.Record) -> None:
+    def take_over(self, record: journal.Record) -> None:
+        """Take over the levels that were measured."""
         steps = record.others.get("step", [])
         loads = {(s["step"], s["attempt"]): s for s in steps if "load" in s}
         for end in steps:

@@ -178,12 +178,12 @@ def measured(
     monkeypatch.setattr(_several, "connect", tellers.connect)
     asked = {"model": (*tellers.speeds,), "max_tokens": 8, "iterations": 1, **asked}
     run = prepared(DamageRun, Rated(context=None), **asked)
-    run._profiler = Phases()
-    run.candidates = [asyncio.run(run._described(role)) for role in plan.ROLES]
+    run.profiler = Phases()
+    run.candidates = [asyncio.run(run.described(role)) for role in plan.ROLES]
     run.backend = asyncio.run(tellers.connect(run.settings, run.settings.model[0]))
     run.model = asyncio.run(run.backend.describe(run.settings.model[0]))
     run._turn = plan.REFERENCE
-    run._continue(record(done or []))
+    run.take_over(record(done or []))
     rows = asyncio.run(run.measure("k"))
     return {**result.found(rows, run.candidates, run.texts), "runs": rows}
 
@@ -293,9 +293,9 @@ def test_order_of_the_places_does_not_matter(luck: Any) -> None:
         for number in range(20)
         for role in plan.ROLES
     ]
-    before = result._figures(places.of(rows), None)
+    before = result.overall(places.of(rows), None)
     luck.shuffle(rows)
-    assert result._figures(places.of(rows), None) == before
+    assert result.overall(places.of(rows), None) == before
 
 
 def test_a_model_against_itself_is_undamaged_and_told_to_be_the_same(

@@ -279,7 +279,7 @@ def test_a_file_that_is_too_large_for_a_request_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = clips.colours(tmp_path / "a.mp4", "red")
-    monkeypatch.setattr(video, "_LARGEST_FILE", 100)
+    monkeypatch.setattr(video, "LARGEST_FILE", 100)
     words = refusal(DatasetError, video.encode, path, asked(video_as="file"))
     assert "leave out --video-as file, so that frames are sent" in words
 
