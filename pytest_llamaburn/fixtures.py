@@ -59,7 +59,7 @@ def _opening(kind: Listed) -> object:
 
 
 def _function(listed: Listed, name: str) -> object:
-    def made(request: pytest.FixtureRequest, **fixtures: Any) -> Any:
+    def made(request: pytest.FixtureRequest, **fixtures: object) -> Any:
         item = seen(request.node)._replace(keywords=marked(request.node))
         path, _ = listed.kind.functions[name]
         make = listed.kind.load(path)
@@ -173,7 +173,7 @@ class OllamaClient:
     coroutines in `.aio`.
     """
 
-    def __init__(self, aio: Any, run: Callable[[Coroutine[Any, Any, Any]], Any]) -> None:
+    def __init__(self, aio: object, run: Callable[[Coroutine[Any, Any, Any]], Any]) -> None:
         """Wrap the coroutines of `aio`."""
         self.aio = aio
         self._run = run

@@ -345,7 +345,7 @@ def label(index: int) -> str:
     return text
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     """Return the value of a setting as text for a warning."""
     if isinstance(value, list):
         return ", ".join(map(str, value)) or "none"

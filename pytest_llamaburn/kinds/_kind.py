@@ -80,7 +80,7 @@ class Kind:
     folder: str  # the folder of its files, in the results directory
     more_folders: tuple[str, ...] = ()  # patterns of further folders, as `multimodal/*`
 
-    def place(self, header: Mapping[str, Any]) -> str:  # noqa: ARG002
+    def place(self, header: Mapping[str, object]) -> str:  # noqa: ARG002
         """Return the folder of a file, from the journal's header or the file's content."""
         return self.folder
 
@@ -172,14 +172,14 @@ class RunKind(Kind):
         """The keywords of the marker, each with a function that checks it."""
         return {"thresholds": expressions}
 
-    def check(self, settings: Any) -> None:
+    def check(self, settings: object) -> None:
         """Raise SettingsError for settings that contradict each other or have no meaning."""
 
-    def preview(self, settings: Any) -> Iterable[str] | None:  # noqa: ARG002
+    def preview(self, settings: object) -> Iterable[str] | None:  # noqa: ARG002
         """Return the lines to print instead of running, or None to run."""
         return None
 
-    def variants(self, settings: Any) -> Sequence[str]:
+    def variants(self, settings: object) -> Sequence[str]:
         """Return the variants to run, such as the sets of an eval; `("",)` if it has none."""
         values = getattr(settings, self.variant_setting) if self.variant_setting else ""
         return (values,) if isinstance(values, str) else values
@@ -192,7 +192,7 @@ class RunKind(Kind):
         """Return the models to run on; None means the only model of the server."""
         return settings.model or (None,)
 
-    def expected(self, settings: Any, request_s: float) -> Expected:  # noqa: ARG002
+    def expected(self, settings: object, request_s: float) -> Expected:  # noqa: ARG002
         """Return about how long a run will take if a request of its model takes `request_s`."""
         return Expected(None, "this kind of run does not tell how long it takes")
 
@@ -221,18 +221,18 @@ class RunKind(Kind):
         """Return the fields that the session adds to the header of a run's journal."""
         return {}
 
-    def of_tests(self, header: Mapping[str, Any]) -> bool:  # noqa: ARG002
+    def of_tests(self, header: Mapping[str, object]) -> bool:  # noqa: ARG002
         """Return whether a run's prompts come from tests; then no command can repeat the run."""
         return False
 
-    def write_companions(self, record: Any, path: Path) -> None:
+    def write_companions(self, record: object, path: Path) -> None:
         """Write the files that belong beside a result file."""
 
-    def resumable(self, results: Mapping[str, Any]) -> bool:  # noqa: ARG002
+    def resumable(self, results: Mapping[str, object]) -> bool:  # noqa: ARG002
         """Return whether a complete run can be continued; then its journal is kept."""
         return False
 
-    def failure(self, results: Mapping[str, Any]) -> str | None:  # noqa: ARG002
+    def failure(self, results: Mapping[str, object]) -> str | None:  # noqa: ARG002
         """Return why a whole run failed, or None."""
         return None
 
@@ -310,7 +310,7 @@ def target_id(target: Target | LlamaBurnError) -> str:
     return "-".join(filter(None, words))
 
 
-def count(who: str, value: Any) -> int:
+def count(who: str, value: object) -> int:
     """Return a number of requests; raises SettingsError unless it is a whole number above 0."""
     if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
         return value
@@ -319,7 +319,7 @@ def count(who: str, value: Any) -> int:
     )
 
 
-def expressions(who: str, value: Any) -> list[str]:
+def expressions(who: str, value: object) -> list[str]:
     """Return thresholds from a text or a list of texts; raises SettingsError for other values."""
     texts = [value] if isinstance(value, str) else value
     if isinstance(texts, list | tuple) and all(isinstance(text, str) for text in texts):

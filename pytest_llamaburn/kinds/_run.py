@@ -246,7 +246,7 @@ class Run:
         except ServerError:
             return None
 
-    def write(self, kind: str, fields: Mapping[str, Any]) -> None:
+    def write(self, kind: str, fields: Mapping[str, object]) -> None:
         """Write a line of this type to the journal, if it is open."""
         if self.journal is not None:
             self.journal.write(kind, **fields)

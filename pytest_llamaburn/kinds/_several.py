@@ -28,7 +28,7 @@ class SeveralRun(SingleRun):
 
     counts_words = False
 
-    def __init__(self, *args: Any) -> None:
+    def __init__(self, *args: object) -> None:
         """Take the arguments of Run."""
         super().__init__(*args)
         self.candidates: list[Document] = []

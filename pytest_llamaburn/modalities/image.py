@@ -45,7 +45,7 @@ def check(path: Path) -> None:
     _decoded(path, _read(path)).close()
 
 
-def encode(path: Path, settings: Any) -> Medium:
+def encode(path: Path, settings: object) -> Medium:
     """Return an image as a request carries it; its facts say if it was made smaller."""
     started_ns = perf_counter_ns()
     raw = _read(path)
@@ -71,7 +71,7 @@ def encode(path: Path, settings: Any) -> Medium:
     return Medium(KIND, mime, data, facts)
 
 
-def make(spec: Mapping[str, Any], path: Path) -> None:
+def make(spec: Mapping[str, object], path: Path) -> None:
     """Draw an image of a shipped set."""
     from pytest_llamaburn.modalities import _drawing
 
@@ -87,7 +87,7 @@ def fingerprint(path: Path) -> str:
         return hashlib.sha256(image.convert("RGB").tobytes()).hexdigest()
 
 
-def probe(settings: Any = None) -> Medium:  # noqa: ARG001 - as of videos
+def probe(settings: object = None) -> Medium:  # noqa: ARG001 - as of videos
     """Return a small image in two colours."""
     image = imported().new("RGB", (_PROBE_SIZE, _PROBE_SIZE), "white")
     image.paste((200, 30, 30), (0, 0, _PROBE_SIZE // 2, _PROBE_SIZE))

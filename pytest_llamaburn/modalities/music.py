@@ -74,7 +74,7 @@ def prompt(question: Question, text: str) -> str:
     return _written.prompt(question, text)
 
 
-def constrained(body: Body, question: Question, server: Server, settings: Any) -> Body:
+def constrained(body: Body, question: Question, server: Server, settings: object) -> Body:
     """Return a request for a tune with what makes the server write valid ABC, if it can."""
     return {**body, **_written.constraint(server.kind, question, settings)[1]}
 

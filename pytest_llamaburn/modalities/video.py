@@ -103,7 +103,7 @@ def encode(path: Path, settings: Any) -> Medium:
     return medium._replace(facts=facts)
 
 
-def still(path: Path, time: float, settings: Any) -> Medium:
+def still(path: Path, time: float, settings: object) -> Medium:
     """Return the picture that a video shows at a time in seconds."""
     with _footage.opened(path) as footage:
         ((_, picture),) = footage.pictures([time])
@@ -121,7 +121,7 @@ def stills(facts: Mapping[str, Any], settings: Any, most: int) -> list[float]:
     return [times[(2 * number + 1) * len(times) // (2 * count)] for number in range(count)]
 
 
-def make(spec: Mapping[str, Any], path: Path) -> None:
+def make(spec: Mapping[str, object], path: Path) -> None:
     """Film a clip of a shipped set."""
     from pytest_llamaburn.modalities import _filming
 

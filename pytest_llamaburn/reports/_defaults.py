@@ -46,7 +46,7 @@ def _nothing(document: Document) -> tuple[()]:  # noqa: ARG001
     return ()
 
 
-def _of(document: Document, name: str, default: Any) -> Any:
+def _of(document: Document, name: str, default: object) -> Any:
     """Return a function of the kind's module `charts`, or the default."""
     place = f"{results.kind_of(document).package}.charts"
     return getattr(import_module(place), name, default) if find_spec(place) else default

@@ -80,7 +80,7 @@ def _wrong_values(question: Question) -> Iterator[tuple[str, str]]:
         yield from (("reference", f"does not keep the schema: {why}") for why in [fault] if why)
 
 
-def _unresolved(schema: Any) -> list[str]:
+def _unresolved(schema: object) -> list[str]:
     """Return the references of a schema that do not lead to a part of it."""
     from referencing import Registry
     from referencing.jsonschema import DRAFT202012, specification_with
@@ -113,7 +113,7 @@ def _missing(ref: str, resolver: Any) -> bool:
     return False
 
 
-def _validator(schema: Any) -> Any:
+def _validator(schema: object) -> Any:
     try:
         import jsonschema
     except ImportError:

@@ -51,12 +51,12 @@ def with_comparisons(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted({*every, *every.values()}))
 
 
-def room(document: Mapping[str, Any], name: str) -> Any:
+def room(document: Mapping[str, object], name: str) -> Any:
     """Return a module of the package of a document's kind; also for a journal's header."""
     return import_module(f"{kind_of(document).package}.{name}")
 
 
-def kind_of(document: Mapping[str, Any]) -> Any:
+def kind_of(document: Mapping[str, object]) -> Any:
     """Return the KIND of a document or of a journal's header."""
     return kind(_kind_name(document))
 
@@ -68,7 +68,7 @@ def kind(name: str) -> Any:
     return registry.load("kinds", name).KIND
 
 
-def _kind_name(document: Mapping[str, Any]) -> str:
+def _kind_name(document: Mapping[str, object]) -> str:
     return str(document["schema"]).removeprefix(PREFIX)
 
 
@@ -132,7 +132,7 @@ def _indented(document: Document) -> str:
     return msgspec.json.format(dumps(document), indent=2) + "\n"
 
 
-def of_run(results_dir: Path, header: Mapping[str, Any]) -> Path | None:
+def of_run(results_dir: Path, header: Mapping[str, object]) -> Path | None:
     """Return a run's existing result file, or None; `header` is its journal's or a document."""
     folder, stem = _home(results_dir, header)
     found = files.found(folder, f"{glob.escape(stem)}*.json")
@@ -191,12 +191,12 @@ def load_of(path: Path, kind: str) -> Document:
     return document
 
 
-def check(document: Any) -> str | None:
+def check(document: object) -> str | None:
     """Return why a document is not a valid result file, or None."""
     return _problem(document, json.dumps(document))
 
 
-def _problem(document: Any, text: str | bytes) -> str | None:
+def _problem(document: object, text: str | bytes) -> str | None:
     """Return why a document, whose JSON is `text`, is not a valid result file, or None."""
     if not isinstance(document, dict) or "schema" not in document:
         return "it has no 'schema'"
@@ -210,7 +210,7 @@ def _problem(document: Any, text: str | bytes) -> str | None:
     return None
 
 
-def _unknown(schema: Any) -> str:
+def _unknown(schema: object) -> str:
     return f"schema '{schema}' is unknown (known: {', '.join(kinds())})"
 
 

@@ -107,12 +107,12 @@ def header_of(results_dir: Path, run: str, schema: str | None = None) -> Header:
     raise ResultsError(f"{words}: {have}")
 
 
-def of_tests(header: Mapping[str, Any]) -> bool:
+def of_tests(header: Mapping[str, object]) -> bool:
     """Return whether a run's prompts come from tests; then no command can repeat the run."""
     return bool(results.kind_of(header).of_tests(header))
 
 
-def continuing(header: Mapping[str, Any]) -> str:
+def continuing(header: Mapping[str, object]) -> str:
     """Return the command that continues a run, from its journal's header."""
     if of_tests(header):
         return f"pytest --llamaburn-resume={header['run_id']}"
@@ -204,5 +204,5 @@ def check_same(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
             raise SettingsError(f"--resume: the {part}'s {name} was {was}, now it is {is_now}")
 
 
-def _frozen(value: Any) -> Any:
+def _frozen(value: object) -> Any:
     return tuple(value) if isinstance(value, list) else value

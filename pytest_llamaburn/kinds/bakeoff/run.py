@@ -8,7 +8,7 @@ from __future__ import annotations
 from contextlib import suppress
 from pathlib import Path
 from time import perf_counter_ns
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pytest_llamaburn.errors import ModelError, ServerError
 from pytest_llamaburn.kinds._several import SeveralRun
@@ -34,7 +34,7 @@ class BakeoffRun(SeveralRun):
     kind = KIND
     keys = ("model", "round", "prompt_id")
 
-    def __init__(self, *args: Any) -> None:
+    def __init__(self, *args: object) -> None:
         """Take the arguments of Run."""
         super().__init__(*args)
         self._quality: dict[str, Document] = {}  # by the name of the model

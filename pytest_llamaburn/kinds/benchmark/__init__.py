@@ -73,7 +73,7 @@ def test_answers_quickly(measure):
         """The keywords of the marker, each with a function that checks it."""
         return {"iterations": count, "thresholds": expressions}
 
-    def check(self, settings: Any) -> None:
+    def check(self, settings: object) -> None:
         """Raise SettingsError for an unknown metric, or for settings that contradict each other."""
         self.load("result.check")(settings)
 

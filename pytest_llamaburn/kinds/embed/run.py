@@ -55,7 +55,7 @@ class EmbedRun(SingleRun):
     keys = ("batch", "length", "iteration")
     counts_words = False
 
-    def __init__(self, *args: Any) -> None:
+    def __init__(self, *args: object) -> None:
         """Take the arguments of Run."""
         super().__init__(*args)
         self.task = EMBED

@@ -57,7 +57,7 @@ class _Eval(RunKind):
         """The keywords of the marker, each with a function that checks it."""
         return {**super().marker_keywords, "sample": _sample}
 
-    def place(self, header: Mapping[str, Any]) -> str:
+    def place(self, header: Mapping[str, object]) -> str:
         """Return the folder of a file; that of an eval with media is named after the modality."""
         modality = _set_of(header).get("modality")
         return f"multimodal/{modality}" if modality else self.folder
@@ -73,7 +73,7 @@ class _Eval(RunKind):
         found: type = self.load("brief.Results")
         return found
 
-    def check(self, settings: Any) -> None:
+    def check(self, settings: object) -> None:
         """Raise SettingsError for settings that do not go together."""
         self.load("checks.check")(settings)
 
@@ -94,7 +94,7 @@ class _Eval(RunKind):
         note = "without the time of the judges" if settings.judge else None
         return Expected(len(self.models(settings)) * answers * request_s, note)
 
-    def variants(self, settings: Any) -> Sequence[str]:
+    def variants(self, settings: object) -> Sequence[str]:
         """Return the sets, each with each value of --vary."""
         found: Sequence[str] = self.load("variation.variants")(settings)
         return found
@@ -106,7 +106,7 @@ class _Eval(RunKind):
         )
         return found
 
-    def models(self, settings: Any) -> tuple[str | None, ...]:
+    def models(self, settings: object) -> tuple[str | None, ...]:
         """Return the models that answer: the other one of a comparison is the first."""
         other = self._opponent(settings)
         return (*((other,) if other else ()), *super().models(settings))
@@ -165,7 +165,7 @@ class _Eval(RunKind):
         ]
 
 
-def _sample(marker: str, value: Any) -> str:
+def _sample(marker: str, value: object) -> str:
     """Return the question that `sample` names; raises SettingsError unless it is SET/ID."""
     if not isinstance(value, str) or not all(value.partition("/")):
         raise SettingsError(

@@ -30,7 +30,7 @@ _STILLS: Final = 8  # frames of a video
 
 
 def media(
-    question: Question, row: Mapping[str, Any] | None, settings: Eval, picture: str | None = None
+    question: Question, row: Mapping[str, object] | None, settings: Eval, picture: str | None = None
 ) -> tuple[Shown, ...]:
     """Return what judges are shown; `picture` is what the code of the answer drew, as base64."""
     drawn = [_picture(picture)] if picture else []

@@ -39,7 +39,7 @@ class _Fit(SingleKind):
     }
     marker_help = "finds the largest context that fits: thresholds=['largest_context>=8192']"
 
-    def check(self, settings: Any) -> None:
+    def check(self, settings: object) -> None:
         """Raise SettingsError for contexts, types or gates that have no meaning."""
         self.load("result.check")(settings)
 

@@ -134,7 +134,7 @@ def build(record: Record) -> Document:
 
 
 def found(
-    rows: Sequence[Any], steps: Sequence[Document], sight: Sight, ends: tuple[int, int, int]
+    rows: Sequence[object], steps: Sequence[Document], sight: Sight, ends: tuple[int, int, int]
 ) -> Document:
     """Return what a run found, without what the sensors showed."""
     return _found(rows, [{**step, **_UNSEEN} for step in steps], sight["facts"], ends)

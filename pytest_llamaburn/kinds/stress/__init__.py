@@ -46,18 +46,18 @@ class _Stress(RunKind):
         found: type = self.load("brief.Results")
         return found
 
-    def check(self, settings: Any) -> None:
+    def check(self, settings: object) -> None:
         """Raise SettingsError for options that contradict each other or have no meaning."""
         self.load("result.check")(settings)
 
-    def expected(self, settings: Any, request_s: float) -> Expected:
+    def expected(self, settings: object, request_s: float) -> Expected:
         """Return about how long a run will take if a request of its model takes `request_s`."""
         seconds = self.load("plan.length_s")(settings, request_s)
         if seconds is None:
             return Expected(None, "how long it takes depends on how much the server carries")
         return Expected(len(self.models(settings)) * seconds)
 
-    def write_companions(self, record: Any, path: Path) -> None:
+    def write_companions(self, record: object, path: Path) -> None:
         """Write a row per request beside the result file, if --save-requests is set."""
         self.load("result.write_companions")(record, path)
 

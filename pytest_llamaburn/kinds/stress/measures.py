@@ -210,7 +210,7 @@ def _somewhere(low: float | None, high: float | None) -> Observed:
     return Observed(reason=f"somewhere {words}", within=ends)
 
 
-def _recovery(_measure: Measure, document: Document, *_: Any) -> Observed:
+def _recovery(_measure: Measure, document: Document, *_: object) -> Observed:
     found = document["results"]["recovery"]
     if found is None:
         return Observed(reason="no spike was sent")
@@ -227,7 +227,7 @@ def _foreseen(
     return Observed(one["value"], one["ci95"])
 
 
-def _error(_measure: Measure, document: Document, *_: Any) -> Observed:
+def _error(_measure: Measure, document: Document, *_: object) -> Observed:
     found = document["results"].get("twin")
     difference = found and found["differences"].get("ttft_ms.p95")
     if difference is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_llamaburn import gates, measures, registry, tables
 from pytest_llamaburn.errors import ResultsError, SettingsError
@@ -219,7 +219,7 @@ def changed(before: Mapping[str, str | None], after: Mapping[str, str | None]) -
     ]
 
 
-def _text(value: Any) -> str | None:
+def _text(value: object) -> str | None:
     if isinstance(value, list):
         return ", ".join(map(str, value)) or None
     text = None if value is None else str(value)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from pytest_llamaburn.kinds._kind import SingleKind
 
 
@@ -35,7 +33,7 @@ class _Tune(SingleKind):
     }
     marker_help = "tries settings of the server: thresholds=['tuning_gain>10%']"
 
-    def check(self, settings: Any) -> None:
+    def check(self, settings: object) -> None:
         """Raise SettingsError for options, a command or gates that have no meaning."""
         self.load("result.check")(settings)
 
