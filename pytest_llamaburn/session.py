@@ -238,7 +238,7 @@ class Harness:
 
         document = results.load(path)
         content = document["results"]
-        failure = results.kind_of(document).failure(content)
+        failure = results.run_kind_of(document).failure(content)
         if failure is not None:
             self.failures.append(failure)
             self.gated = True

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from pytest_llamaburn import measures, metrics, registry
 from pytest_llamaburn.kinds import _kind
-from pytest_llamaburn.store import results
+from pytest_llamaburn.store import file_kinds, results
 from pytest_llamaburn.web import child, index, lists, views
 from pytest_llamaburn.web.index import Row
 from pytest_llamaburn.web.lists import Reference
@@ -140,7 +140,7 @@ def _folders(service: Service) -> list[Folder]:
             type=name,
             kind=listing.kind,
             total=index.count(service.results_dir, name),
-            compared=results.kind(listing.kind).comparison is not None,
+            compared=file_kinds.named(listing.kind).comparison is not None,
         )
         for name, listing in results.lists().items()
     ]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_llamaburn import gates, registry
 from pytest_llamaburn.measures import FIXED_N
-from pytest_llamaburn.store import results
+from pytest_llamaburn.store import file_kinds, results
 from pytest_llamaburn.tables import ABSENT, FILE, Sheet, number, under
 from pytest_llamaburn.texts import counted
 
@@ -113,7 +113,7 @@ def _stored(document: Document) -> list[Document]:
 
 def _measures(document: Document) -> Mapping[str, Measure]:
     """Return the measures of the files that were compared, by name."""
-    for kind in map(results.kind, registry.names("kinds")):
+    for kind in map(file_kinds.named, registry.names("kinds")):
         if kind.comparison and results.PREFIX + kind.comparison == document["schema"]:
             found: Mapping[str, Measure] = kind.load("comparable.Comparison").measures
             return found

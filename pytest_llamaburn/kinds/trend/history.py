@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_llamaburn import gates, measures, registry, tables
 from pytest_llamaburn.errors import ResultsError, SettingsError
-from pytest_llamaburn.store import results
+from pytest_llamaburn.store import file_kinds, results
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -107,7 +107,7 @@ class Reader:
 
     def _of(self, document: Document) -> History:
         """Return the history to which a run belongs."""
-        kind, config = results.kind_of(document), document["config"]
+        kind, config = results.run_kind_of(document), document["config"]
         like = kind.load("comparable.Comparison").like
         names = dict.fromkeys((*like, *filter(None, [kind.variant_setting])))
         of = ", ".join(filter(None, (_text(config.get(name)) for name in names)))
@@ -159,7 +159,7 @@ class Reader:
 
 def _kinds(asked: Sequence[str]) -> tuple[str, ...]:
     """Return the kinds whose files can be compared, or those of them that are asked for."""
-    known = [name for name in registry.names("kinds") if results.kind(name).comparison]
+    known = [name for name in registry.names("kinds") if file_kinds.named(name).comparison]
     for name in asked:
         if name not in known:
             raise SettingsError(f"--kind: {registry.unknown('kind', name, known)}")
