@@ -156,8 +156,8 @@ def repeated(source: Path, path: Path, times: int) -> None:
     """Write a clip many times, one after another; its frames are not encoded again."""
     with av.open(str(source)) as clip, av.open(str(path), "w") as container:
         stream: Any = container.add_stream_from_template(clip.streams.video[0])
-        packets = [packet for packet in clip.demux(video=0) if packet.pts is not None]
-        whole = sum(packet.duration or 0 for packet in packets)
+        packets: list[Any] = [one for one in clip.demux(video=0) if one.pts is not None]
+        whole = sum(one.duration for one in packets)
         known = [(bytes(one), one.pts, one.dts, one.is_keyframe) for one in packets]
         for number in range(times):
             for raw, pts, dts, is_key in known:
