@@ -74,7 +74,9 @@ def test_recordings_of_a_directory_are_transcribed_and_scored(room: Room) -> Non
 
 
 def test_music_is_generated_and_kept(room: Room) -> None:
-    room.eval("--prompt", "upbeat jazz", "--duration", "30s", "--output", "music.wav", check=None)
+    asked = ("--prompt", "upbeat jazz", "--duration", "30s", "--output", "music.wav")
+    done = room.eval(*asked, check=None)
+    assert "music.wav: 10.0 s\n" in done.stdout
     assert [one.get("duration_seconds") for _, one in room.peer.asked] == [None, 30]
     assert clips.read(room.cwd / "music.wav").seconds == 10
     (item,) = room.document("music")["results"]["items"]

@@ -103,4 +103,6 @@ def test_the_command_of_the_specification_speaks(tmp_path: Path) -> None:
     (item,) = json.loads(path.read_text())["results"]["items"]
     assert item["correct"] is True
     assert clips.read(tmp_path / "speech.wav").seconds == item["measured"]["audio_seconds"]
+    assert "speech.wav: 1.40 s, heard as 'Hello world.'" in done.stdout
     assert "audio quality" in done.stdout
+    assert "tokens per second" not in done.stdout
