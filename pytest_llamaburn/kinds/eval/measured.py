@@ -49,10 +49,23 @@ def measures_of(answer: Mapping[str, Any]) -> Document:
 
 
 def sheet(found: Document) -> Sheet:
-    """Return the distributions as a table."""
-    rows = [measured(name, one) for name, one in found.items()]
-    notes = [*under("precision", starred(found.values()))]
-    return Sheet("measured of the answers", [], rows, notes)
+    """Return the distributions as a table, with the reasons for what was not measured."""
+    rows = [measured(name, one) for name, one in found.items() if one["n"]]
+    notes = [
+        *under("not measured", _absent(found)),
+        *under("precision", starred(found.values())),
+    ]
+    return Sheet("measured of the answers", [], rows, notes, empty="nothing was measured")
+
+
+def _absent(found: Document) -> Iterator[str]:
+    """Yield the reasons for what no answer has, each with the names that it explains."""
+    names: dict[str, list[str]] = {}
+    for name, one in found.items():
+        if not one["n"]:
+            names.setdefault(one["reason"], []).append(name.replace("_", " "))
+    for reason, those in names.items():
+        yield f"{', '.join(those)}: {'no answer has it' if reason == 'no_samples' else reason}"
 
 
 def is_all(found: Document) -> bool:
