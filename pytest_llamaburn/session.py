@@ -255,7 +255,9 @@ class Harness:
 
         document = results.load(path)
         content = document["results"]
-        failure = results.kind_of(document).failure(content)
+        kind = results.kind_of(document)
+        failure, warning = kind.failure(content), kind.warning(content)
+        self.failures += [f"warning: {warning}"] if warning else []
         if failure is not None:
             self.failures.append(failure)
             self.gated = True

@@ -20,6 +20,7 @@ class _Stress(RunKind):
     help = "find the load at which a model's server degrades and at which it fails"
     example = "llamaburn stress llama3.1:8b --mode ramp --max-concurrency 20"
     first = ("mode", "max_concurrency", "levels", "duration", "spike_concurrency", "prompts")
+    seeks_failures = True
     fixture = "llm_under_load"
     fixture_help = "Return the server and model under load, warmed up."
     functions = {  # noqa: RUF012
