@@ -192,6 +192,13 @@ export interface Score {
   judgments: Judgment[];
 }
 
+/** A call of a tool; `fault` says why it cannot be read. */
+export interface ToolCall {
+  name: string | null;
+  arguments: Record<string, unknown> | null;
+  fault?: string | null;
+}
+
 export interface Item {
   question: {
     id: string;
@@ -201,6 +208,7 @@ export interface Item {
     scorer?: string | null;
   };
   answer: string | null;
+  tool_calls?: ToolCall[];
   thinking?: string | null;
   error?: { kind: string; message?: string } | null;
   cached?: boolean;
