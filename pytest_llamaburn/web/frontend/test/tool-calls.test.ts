@@ -8,7 +8,7 @@ const rome: ToolCall = { name: "get_weather", arguments: { city: "Rome" } };
 const time: ToolCall = { name: "get_time", arguments: {} };
 
 function item(made: ToolCall[], correct: boolean, expected: ToolCall[] = [oslo, rome]): Item {
-  const question = { id: "q", prompt: "p", scorer: "tool_call", reference: JSON.stringify(expected) };
+  const question = { id: "q", prompt: "p", scorer: "tool-call", reference: JSON.stringify(expected) };
   return { question, answer: "", tool_calls: made, correct, scores: {} };
 }
 

@@ -17,7 +17,7 @@ export interface Calls {
 /** Return the calls of an answer and those that were expected, or null if it is about no tools. */
 export function callsOf({ question, tool_calls, correct }: Item): Calls | null {
   const made = tool_calls ?? [];
-  if (question.scorer !== "tool_call" && made.length === 0) return null;
+  if (question.scorer !== "tool-call" && made.length === 0) return null;
   const expected = expectedOf(question.reference);
   if (correct === true) return { made: made.map((call) => ({ call, fault: "" })), expected, missing: [] };
   const left = [...expected];

@@ -11,41 +11,51 @@ export function TwinCard({ of }: { of: Twin }) {
   const { tone, words, sentence } = verdictOf(of);
   return (
     <Card title="Users: prediction beside truth">
-      <p class="row">
-        <Badge tone={tone}>{words}</Badge>
-        <strong>{usersOf(of)}</strong>
-        <span class="quiet">{number(of.requests)} requests</span>
-      </p>
-      {sentence && <p>{sentence}</p>}
-      <Sentences of={(of.broken_assumptions ?? []).map(broken)} />
-      <Table
-        label="Prediction beside truth"
-        rows={comparedOf(of)}
-        keyOf={(row) => row.name}
-        empty="Nothing was predicted."
-        columns={[
-          { name: "Of the users", words: true, show: (row) => row.label },
-          { name: "Predicted", show: (row) => <Cell of={row.predicted} row={row} about="95 % of simulations" /> },
-          { name: "95 %", show: (row) => <Ends of={row.predicted} row={row} /> },
-          { name: "Measured", show: (row) => <Cell of={row.measured} row={row} /> },
-          { name: "95 % measured", show: (row) => <Ends of={row.measured} row={row} /> },
-          {
-            name: "Difference",
-            show: (row) =>
-              row.difference === null ? (
-                <Value value={null} reason="One of both is not known, or 0 was predicted." />
-              ) : (
-                `${row.difference < 0 ? "−" : "+"}${percent(Math.abs(row.difference))}`
-              ),
-          },
-        ]}
-      />
+      <div class="stack">
+        <p class="row">
+          <Badge tone={tone}>{words}</Badge>
+          <strong>{usersOf(of)}</strong>
+          <span class="quiet">{number(of.requests)} requests</span>
+        </p>
+        {sentence && <p>{sentence}</p>}
+        <Sentences of={(of.broken_assumptions ?? []).map(broken)} />
+        <Table
+          label="Prediction beside truth"
+          rows={comparedOf(of)}
+          keyOf={(row) => row.name}
+          empty="Nothing was predicted."
+          columns={[
+            { name: "Of the users", words: true, show: (row) => <Label of={row} /> },
+            { name: "Predicted", show: (row) => <Cell of={row.predicted} row={row} about="95 % of simulations" /> },
+            { name: "95 %", show: (row) => <Ends of={row.predicted} row={row} /> },
+            { name: "Measured", show: (row) => <Cell of={row.measured} row={row} /> },
+            { name: "95 % measured", show: (row) => <Ends of={row.measured} row={row} /> },
+            {
+              name: "Difference",
+              show: (row) =>
+                row.difference === null ? (
+                  <Value value={null} reason="One of both is not known, or 0 was predicted." />
+                ) : (
+                  `${row.difference < 0 ? "−" : "+"}${percent(Math.abs(row.difference))}`
+                ),
+            },
+          ]}
+        />
+      </div>
     </Card>
   );
 }
 
 const broken = ({ assumption, sentence }: { assumption: string; sentence: string }) =>
   `Assumption that did not hold, ${assumption}: ${sentence}`;
+
+function Label({ of: { label, unit } }: { of: Compared }) {
+  return (
+    <>
+      {label} {unit !== "share" && <span class="unit">{unit}</span>}
+    </>
+  );
+}
 
 interface CellProps {
   of: Interval | undefined;
@@ -60,6 +70,7 @@ function Cell({ of, row, about }: CellProps & { about?: string }) {
       interval={of?.ci95}
       n={of?.n ?? undefined}
       note={about}
+      bare
     />
   );
 }
