@@ -59,7 +59,13 @@ async def test_the_types_of_results_are_listed_with_their_numbers(tmp_path: Path
     keep(tmp_path, BENCHMARK, "benchmarks", "one")
     async with serving(tmp_path) as api:
         found = {one["type"]: one for one in (await api.get("/results")).json()}
-    benchmarks = {"type": "benchmarks", "kind": "benchmark", "total": 1, "compared": True}
+    benchmarks = {
+        "type": "benchmarks",
+        "kind": "benchmark",
+        "total": 1,
+        "compared": True,
+        "trended": True,
+    }
     assert found["benchmarks"] == benchmarks
     assert found["stress_comparisons"]["total"] == 0
     assert not found["comparisons"]["compared"]
