@@ -256,9 +256,8 @@ class Harness:
         document = results.load(path)
         content = document["results"]
         kind = results.kind_of(document)
-        failure, warning = kind.failure(content), kind.warning(content)
-        self.failures += [f"warning: {warning}"] if warning else []
-        if failure is not None:
+        self.failures += filter(None, [kind.warning(content)])
+        if (failure := kind.failure(content)) is not None:
             self.failures.append(failure)
             self.gated = True
         if not content["totals"]["succeeded"] and self.exit_code in (0, StoppedError.exit_code):

@@ -258,7 +258,7 @@ class RunKind(Kind):
             return None
         kinds = ", ".join(f"{kind} × {count}" for kind, count in results["errors"].items())
         return (
-            f"{failed} of {requests} requests failed ({kinds}), and the numbers are those of the "
+            f"warning: {failed} of {requests} requests failed ({kinds}), and the numbers are those of the "
             "others: --threshold 'error_rate<1%' makes it exit code 1"
         )
 
