@@ -258,8 +258,8 @@ class RunKind(Kind):
             return None
         kinds = ", ".join(f"{kind} × {count}" for kind, count in results["errors"].items())
         return (
-            f"warning: {failed} of {requests} requests failed ({kinds}), and the numbers are those of the "
-            "others: --threshold 'error_rate<1%' makes it exit code 1"
+            f"warning: {failed} of {requests} requests failed ({kinds}), and the numbers are those "
+            "of the others: --threshold 'error_rate<1%' makes it exit code 1"
         )
 
     def failure(self, results: Mapping[str, Any]) -> str | None:  # noqa: ARG002

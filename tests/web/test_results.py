@@ -80,7 +80,7 @@ async def test_evals_of_media_are_a_list_of_their_own(tmp_path: Path) -> None:
         types = {one["type"]: one for one in (await api.get("/results")).json()}
         rows = (await api.get("/results/multimodal?sort=id")).json()["rows"]
         whole, tagged = [(await api.get(f"/results/multimodal/{row['id']}")) for row in rows]
-    about = {"type": "multimodal", "kind": "eval", "total": 2, "compared": True}
+    about = {"type": "multimodal", "kind": "eval", "total": 2, "compared": True, "trended": True}
     assert types["multimodal"] == about
     assert [row["id"] for row in rows] == ["audio.one", "image.one"]
     assert {row["type"] for row in rows} == {"multimodal"}
