@@ -83,7 +83,11 @@ function Opened({ item, rival }: QuestionProps) {
             </p>
           )}
           <SoundOf measured={item.measured} question={question.id} />
-          {(item.answer?.trim() || !calls?.made.length) && <Answer text={item.answer} />}
+          {calls?.made.length && !item.answer?.trim() ? (
+            <p class="quiet">It called tools and wrote no text.</p>
+          ) : (
+            <Answer text={item.answer} />
+          )}
           <Stretches of={item.measured?.stretches} />
         </div>
         {paired && (
