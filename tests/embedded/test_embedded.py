@@ -211,8 +211,11 @@ def test_finished_requests_survive_a_signal_while_measuring(tmp_path: Path) -> N
     args = ("benchmark", "--iterations=100", "--max-tokens=8", "--warmup=1", "--progress=json")
     running = Process[bytes]([*COMMAND, *args], cwd=tmp_path, stderr=subprocess.PIPE)
     assert running.stderr is not None
-    for _ in range(5):
-        running.stderr.readline()
+    done = 0
+    while done < 3:
+        line = running.stderr.readline()
+        assert line
+        done = json.loads(line).get("done", 0) if line.startswith(b"{") else 0
     os.kill(running.pid, signal.SIGTERM)
     running.communicate(timeout=300)
     assert running.returncode == 2
