@@ -35,6 +35,7 @@ LAZY = """
 # here: what is tested is that it is taken and told.
 MOMENTS_S = {
     "commands._checks": ("_WINDOW_S", 0.1),
+    "commands.status": ("WINDOW_S", 0.1),
     "kinds._run": ("_IDLE_S", 0.3),
     "load.clock_error": ("SECONDS", 0.2),
 }
