@@ -72,6 +72,13 @@ _RESULTS = (
 )
 
 
+# Who goes to a place of the page at once was given the token before.
+_GIVE_TOKEN = f"""
+    if (window === top && location.hash.startsWith('#/') && !sessionStorage['llamaburn-token'])
+        sessionStorage['llamaburn-token'] = '{TOKEN}';
+"""
+
+
 class Tabs:
     """The tabs of a file of tests, each in a browser of its own, by how it is and its number.
 
@@ -89,6 +96,7 @@ class Tabs:
         if name not in self._known:
             context = self._browser.new_context(**{"viewport": WIDE, **options})
             context.set_default_timeout(WAITS_MS)
+            context.add_init_script(_GIVE_TOKEN)
             self._known[name] = context.new_page()
         return self._known[name]
 
@@ -127,9 +135,6 @@ def opened(tabs: Tabs) -> Iterator[Callable[..., Page]]:
     def open_page(served: Served, where: str = "", *, wrong: bool = False, **options: Any) -> Page:
         page = tabs.tab(len(pages), options)
         pages.append(page)
-        if where:
-            page.goto(f"{served.url}/health")  # which loads no page, but is of the same origin
-            page.evaluate(f"sessionStorage.setItem('llamaburn-token', '{TOKEN}')")
         if not wrong:
             listeners.append((page, _listen(page, served.url, complaints)))
         page.goto(f"{served.url}/{where}" if where else served.address)
