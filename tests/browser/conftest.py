@@ -8,6 +8,7 @@ that a page broke its own policy, or if it asked anything of another host.
 from __future__ import annotations
 
 import os
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,7 +17,7 @@ from support.served import Served, serving
 from support.web_api import TOKEN, keep
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from playwright.sync_api import Browser, Page
@@ -56,12 +57,13 @@ def browser(flags: tuple[str, ...]) -> Iterator[Browser]:
         found.close()
 
 
-@pytest.fixture
-def served(browser: Browser, tmp_path: Path) -> Iterator[Served]:
-    """A server with a result of each kind."""
+@pytest.fixture(scope="module")
+def served(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A server with a result of each kind; each test leaves them as they were."""
+    home: Path = tmp_path_factory.mktemp("served")
     for journal, folder in _RESULTS:
-        keep(tmp_path / "results", journal, folder, f"golden-{folder}")
-    with serving(tmp_path, OLLAMA_HOST="http://127.0.0.1:9") as found:  # which is nobody's
+        keep(home / "results", journal, folder, f"golden-{folder}")
+    with serving(home, OLLAMA_HOST="http://127.0.0.1:9") as found:  # which is nobody's
         yield found
 
 
@@ -126,17 +128,26 @@ def opened(tabs: Tabs) -> Iterator[Callable[..., Page]]:
     """Return a function that opens a page of a server, each of a test in a browser of its own.
 
     `opened(served, "#/results", viewport=NARROW, color_scheme="dark")`. What its console says and
-    which hosts it asks is checked at the end; `wrong=True` leaves that out. Without a place, the
-    page is given its token as people do it, by the address.
+    which hosts it asks is checked at the end; `wrong=True` leaves that out. `routes` are those of
+    Playwright. Without a place, the page is given its token as people do it, by the address.
     """
     pages: list[Page] = []
     complaints: list[str] = []
 
-    def open_page(served: Served, where: str = "", *, wrong: bool = False, **options: Any) -> Page:
+    def open_page(
+        served: Served,
+        where: str = "",
+        *,
+        wrong: bool = False,
+        routes: Mapping[str, Callable[..., Any]] = MappingProxyType({}),
+        **options: Any,
+    ) -> Page:
         page = tabs.tab(len(pages), options)
         pages.append(page)
         if not wrong:
             listeners.append((page, _listen(page, served.url, complaints)))
+        for address, answer in routes.items():
+            page.route(address, answer)
         page.goto(f"{served.url}/{where}" if where else served.address)
         page.get_by_role("tablist").wait_for()
         return page
