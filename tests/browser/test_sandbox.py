@@ -253,6 +253,14 @@ def test_python_that_does_not_end_is_stopped_by_its_button(tab: Page) -> None:
     expect(sandbox(tab).get_by_role("status").filter(has_text="stopped")).to_be_visible()
 
 
+def test_what_is_shown_is_of_the_program_that_was_run_last(tab: Page) -> None:
+    run(tab, "while True: pass", "Python")
+    expect(sandbox(tab).get_by_role("status").filter(has_text="runs")).to_be_visible()
+    run(tab, "print('the second')", "Python")
+    expect(sandbox(tab).get_by_role("region", name="Printed output")).to_have_text("the second\n")
+    expect(sandbox(tab).get_by_role("status").filter(has_text="finished")).to_be_visible()
+
+
 # What it cannot reach
 
 

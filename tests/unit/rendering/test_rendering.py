@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import subprocess
+import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -116,9 +117,12 @@ def test_generated_code_reaches_no_other_machine() -> None:
 
 
 def test_generated_code_cannot_read_the_environment_of_the_run(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """The process of the browser gets no variable but the few that it needs."""
+    """The process of the browser gets no variable but the few that it needs.
+
+    It works where the folder for temporary files has a longer path than its sockets may have.
+    """
     seen: list[dict[str, str]] = []
     real = subprocess.Popen
 
@@ -126,9 +130,13 @@ def test_generated_code_cannot_read_the_environment_of_the_run(
         seen.append(more["env"])
         return real(*args, **more)
 
+    long = tmp_path / ("long" * 25)
+    long.mkdir()
+    monkeypatch.setenv("TMPDIR", str(long))
+    monkeypatch.setattr(tempfile, "tempdir", None)
     monkeypatch.setenv("OPENAI_API_KEY", "secret")
     monkeypatch.setattr(subprocess, "Popen", spy)
-    drawn("const a = ;")
+    assert drawn("const a = ;").errors
     assert set(seen[0]) == {"PATH", "HOME", "TMPDIR"}
 
 
