@@ -59,7 +59,8 @@ def test_fps_and_frame_times_are_those_that_the_scene_itself_sees() -> None:
     times = [float(text.removeprefix(scenes.FRAME)) for text in found.errors]
     spans = [later - before for before, later in pairwise(times)]
     spent = accumulate(spans, initial=0)
-    warm = [one for one, before in zip(spans, spent, strict=False) if before >= 1000]
+    late = [one for one, before in zip(spans, spent, strict=False) if before >= 1000]
+    warm = late if len(late) > 1 else spans
     assert min(spans) >= 249
     assert found.fps == pytest.approx(1000 * len(warm) / sum(warm), rel=0.1)
     assert found.frame_time_p95_ms is not None
