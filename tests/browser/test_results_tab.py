@@ -186,9 +186,9 @@ def test_each_selected_result_is_exported(served: Served, opened: Callable[..., 
     names: list[str] = []
     page.on("download", lambda download: names.append(download.suggested_filename))
     select(page, "run_0", "run_2")
-    page.get_by_role("button", name="Export as CSV").click()
+    with page.expect_download(lambda one: one.suggested_filename == "run_2.csv"):
+        page.get_by_role("button", name="Export as CSV").click()
     expect(page.get_by_role("button", name="Export as CSV")).to_be_enabled()
-    page.wait_for_timeout(300)
     assert names == ["run_0.csv", "run_2.csv"]
 
 
