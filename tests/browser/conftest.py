@@ -67,6 +67,16 @@ def served(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         yield found
 
 
+@pytest.fixture(scope="module")
+def listed(served: Served) -> dict[str, Callable[..., Any]]:
+    """Routes that answer with the models of the server, for who opens many tabs.
+
+    They are listed once: each listing is a process.
+    """
+    found = served.client.get("/models").json()
+    return {"**/models": lambda route: route.fulfill(json=found)}
+
+
 _RESULTS = (
     ("benchmark-complete", "benchmarks"),
     ("stress-complete", "stress"),

@@ -72,9 +72,9 @@ def violations(page: Page) -> list[str]:
 
 @pytest.mark.parametrize("size", SIZES)
 def test_axe_finds_nothing_in_any_tab(
-    size: str, served: Served, opened: Callable[..., Page]
+    size: str, served: Served, opened: Callable[..., Page], listed: dict[str, Any]
 ) -> None:
-    page = opened(served, f"#/{TABS[0]}", viewport=SIZES[size])
+    page = opened(served, f"#/{TABS[0]}", viewport=SIZES[size], routes=listed)
     found = {}
     for name in TABS:
         page.goto(f"{served.url}/#/{name}")
@@ -85,9 +85,10 @@ def test_axe_finds_nothing_in_any_tab(
 
 
 def test_every_control_is_reached_by_the_tab_key(
-    served: Served, opened: Callable[..., Page]
+    served: Served, opened: Callable[..., Page], listed: dict[str, Any]
 ) -> None:
-    page = opened(served, wrong=True)  # forms without a model are checked, and refused
+    # Forms without a model are checked, and refused.
+    page = opened(served, wrong=True, routes=listed)
     names = [kind.name for kind in _kind.own()]
     for name in (*names, "results", "system"):
         page.goto(f"{served.url}/#/{name}")

@@ -81,8 +81,11 @@ def test_a_token_that_is_no_longer_valid_is_told_and_a_new_one_is_taken(
     expect(page.get_by_role("tablist")).to_be_visible()
 
 
-def test_nothing_is_wider_than_a_telephone(served: Served, opened: Callable[..., Page]) -> None:
-    page = opened(served, viewport=NARROW, wrong=True)  # forms without a model are refused
+def test_nothing_is_wider_than_a_telephone(
+    served: Served, opened: Callable[..., Page], listed: dict[str, Any]
+) -> None:
+    # Forms without a model are refused.
+    page = opened(served, viewport=NARROW, wrong=True, routes=listed)
     for name in page.get_by_role("tab").all_inner_texts():
         page.get_by_role("tab", name=name, exact=True).click()
         expect(page.get_by_role("tabpanel", name=name, exact=True)).to_be_visible()
