@@ -306,11 +306,12 @@ def or_broken(make: Callable[[], list[Any]]) -> list[Any]:
 
 @contextmanager
 def naming(flag: str) -> Iterator[None]:
-    """In an error about a set, name the option that gave the set."""
+    """In an error about a set, name the option that gave the set, if it names none itself."""
     try:
         yield
     except DatasetError as err:
-        raise SettingsError(f"{flag}: {err}") from None
+        words = str(err)
+        raise SettingsError(words if words.startswith("--") else f"{flag}: {words}") from None
 
 
 def target_id(target: Target | LlamaBurnError) -> str:
