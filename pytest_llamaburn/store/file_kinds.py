@@ -67,6 +67,9 @@ class RunFileKind(FileKind, Protocol):
     def resumable(self, results: Mapping[str, Any]) -> bool:
         """Return whether a complete run can be continued; then its journal is kept."""
 
+    def warning(self, results: Mapping[str, Any]) -> str | None:
+        """Return a sentence about a run of which many requests failed, or None."""
+
     def failure(self, results: Mapping[str, Any]) -> str | None:
         """Return why a whole run failed, or None."""
 
