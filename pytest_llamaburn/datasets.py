@@ -141,14 +141,14 @@ def content_of(path: Path, key: str) -> tuple[Any, list[str]]:
     return {"name": path.stem, key: entries}, [place for place, _ in found]
 
 
-def _named(entry: Any, identifier: str) -> Any:
+def _named(entry: object, identifier: str) -> Any:
     """Return an entry with an id, without the empty cells of a table."""
     if not isinstance(entry, dict):
         return entry
     return {"id": identifier, **{name: value for name, value in entry.items() if value != ""}}
 
 
-def as_text(value: Any) -> Any:
+def as_text(value: object) -> Any:
     """Return a whole number as text, any other value as it is."""
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
@@ -211,7 +211,7 @@ def _csv_rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[str, dict[st
         yield f"line {line}", dict(zip(names, row, strict=True))
 
 
-def named_place(place: str, identifier: Any) -> str:
+def named_place(place: str, identifier: object) -> str:
     """Return the place of an entry, with its id if it has one."""
     return f"{place} (id '{identifier}')" if isinstance(identifier, str) else place
 

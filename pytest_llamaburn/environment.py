@@ -86,7 +86,7 @@ def _memory_of_groups(root: Path) -> Iterator[tuple[int, int]]:
             yield int(limit), int(used) - int(cached)
 
 
-def binding(limits: Mapping[str, Any], hardware: Mapping[str, Any]) -> Document:
+def binding(limits: Mapping[str, object], hardware: Mapping[str, object]) -> Document:
     """Return the limits that restrict a process to less than the whole machine.
 
     Both arguments may be the `facts` of a machine; facts of an older version have no limits.

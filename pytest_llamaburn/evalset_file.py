@@ -17,7 +17,7 @@ _TEXT_OR_JSON: Final = {
 }
 
 
-def as_text(value: Any) -> Any:
+def as_text(value: object) -> Any:
     """Return a reference as text: an object or a list as JSON, a whole number as its digits."""
     if isinstance(value, dict | list):
         return json.dumps(value, ensure_ascii=False)

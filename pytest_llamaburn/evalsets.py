@@ -132,7 +132,7 @@ def _read(path: Path, content_sha256: str | None) -> EvalSet:  # noqa: ARG001 - 
 
 
 def eval_set(
-    content: Any, path: Path, places: Sequence[str] = (), folder: Path | None = None
+    content: object, path: Path, places: Sequence[str] = (), folder: Path | None = None
 ) -> EvalSet:
     """Return a checked eval set; `places` has the place of each question in the file at `path`.
 
@@ -266,7 +266,7 @@ def _question(
     return Question(**{"reference": None, **own})
 
 
-def digest(content: Any) -> str:
+def digest(content: object) -> str:
     """Return a short digest of JSON types."""
     text = json.dumps(content, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -2,7 +2,6 @@
 
 import os
 import stat
-import tempfile
 from functools import cache
 from pathlib import Path
 
@@ -73,6 +72,8 @@ def lasting() -> Path:
 @cache
 def temporary() -> Path:
     """Return a temporary directory, one per process; raises OSError."""
+    import tempfile  # not for the help of all commands
+
     return Path(tempfile.mkdtemp(prefix="llamaburn-"))
 
 

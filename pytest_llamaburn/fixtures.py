@@ -18,7 +18,7 @@ from pytest_llamaburn.errors import (
     MissingKeyError,
     SettingsError,
 )
-from pytest_llamaburn.kinds._kind import Item, Target
+from pytest_llamaburn.kinds._target import Target
 from pytest_llamaburn.session import Harness
 
 if TYPE_CHECKING:
@@ -27,23 +27,24 @@ if TYPE_CHECKING:
     from pytest_llamaburn.audio.chosen import AudioDevice
     from pytest_llamaburn.energy.profiler import Profiler
     from pytest_llamaburn.judges import JudgeResult
-    from pytest_llamaburn.kinds._kind import RunKind
+    from pytest_llamaburn.kinds._kind import Item
+    from pytest_llamaburn.kinds._listed import Listed
     from pytest_llamaburn.modalities._sample import SampleMedia
 
 HARNESS = pytest.StashKey[Harness]()
 
 
-def of_kinds(kinds: Iterable[RunKind]) -> ModuleType:
+def of_kinds(kinds: Iterable[Listed]) -> ModuleType:
     """Return a module with the fixtures of kinds of run, for use as a pytest plugin."""
     made = ModuleType(f"{__name__}.of_kinds")
     for kind in kinds:
         setattr(made, kind.fixture, _opening(kind))
-        for name, (path, text) in kind.functions.items():
-            setattr(made, name, _function(kind, name, path, text))
+        for name in kind.functions:
+            setattr(made, name, _function(kind, name))
     return made
 
 
-def _opening(kind: RunKind) -> object:
+def _opening(kind: Listed) -> object:
     def opened(request: pytest.FixtureRequest) -> Iterator[Any]:
         harness = request.config.stash[HARNESS]
         target = getattr(request, "param", Target(kind.name, None))
@@ -57,13 +58,15 @@ def _opening(kind: RunKind) -> object:
     return pytest.fixture(scope="session", name=kind.fixture)(opened)
 
 
-def _function(kind: RunKind, name: str, path: str, text: str) -> object:
-    def made(request: pytest.FixtureRequest, **fixtures: Any) -> Any:
+def _function(listed: Listed, name: str) -> object:
+    def made(request: pytest.FixtureRequest, **fixtures: object) -> Any:
         item = seen(request.node)._replace(keywords=marked(request.node))
-        return kind.load(path)(fixtures[kind.fixture], item, request.config.stash[HARNESS])
+        path, _ = listed.kind.functions[name]
+        make = listed.kind.load(path)
+        return make(fixtures[listed.fixture], item, request.config.stash[HARNESS])
 
-    made.__doc__ = text
-    names = ("request", kind.fixture)
+    made.__doc__ = listed.functions[name]
+    names = ("request", listed.fixture)
     made.__signature__ = Signature(  # type: ignore[attr-defined]  # pytest reads it
         [Parameter(name, Parameter.KEYWORD_ONLY) for name in names]
     )
@@ -81,8 +84,7 @@ def gpu_profiler(request: pytest.FixtureRequest) -> Callable[[], Profiler]:
     from pytest_llamaburn.energy.profiler import Profiler
 
     harness = request.config.stash[HARNESS]
-    opening = (kind.fixture for kind in harness.kinds.values())
-    run = next((name for name in opening if name in request.fixturenames), None)
+    run = next((name for name in harness.openers if name in request.fixturenames), None)
     server = request.getfixturevalue(run).server if run else None
     return lambda: Profiler(harness.common, server)
 
@@ -102,7 +104,7 @@ def judge(request: pytest.FixtureRequest) -> Iterator[Callable[..., JudgeResult]
 
     harness = request.config.stash[HARNESS]
     try:
-        queue = judges.JudgeQueue(judges.Panel.of(harness.judging))
+        queue = judges.JudgeQueue(judges.Panel.of(harness.options.judging))
     except MissingKeyError as err:
         pytest.skip(str(err))
     yield queue.ask
@@ -126,7 +128,7 @@ def audio_device(request: pytest.FixtureRequest) -> AudioDevice:
         pytest.skip(str(err))
     if not known:
         pytest.skip("this machine has no audio device")
-    return AudioDevice(harness.audio)
+    return AudioDevice(harness.options.audio)
 
 
 @pytest.fixture
@@ -171,7 +173,7 @@ class OllamaClient:
     coroutines in `.aio`.
     """
 
-    def __init__(self, aio: Any, run: Callable[[Coroutine[Any, Any, Any]], Any]) -> None:
+    def __init__(self, aio: object, run: Callable[[Coroutine[Any, Any, Any]], Any]) -> None:
         """Wrap the coroutines of `aio`."""
         self.aio = aio
         self._run = run
@@ -195,6 +197,8 @@ def params_of(item: pytest.Item) -> dict[str, Any]:
 
 def seen(item: pytest.Item) -> Item:
     """Return the Item of a pytest item; an invalid marker has no keywords here."""
+    from pytest_llamaburn.kinds._kind import Item
+
     try:
         keywords = marked(item)
     except SettingsError:  # the item's test raises it; here it would end the session
@@ -205,15 +209,14 @@ def seen(item: pytest.Item) -> Item:
 
 def marked(item: pytest.Item) -> dict[str, Any]:
     """Return the keywords of an item's markers; raises SettingsError for an invalid one."""
-    kinds = item.config.stash[HARNESS].kinds.values()
-    named = ((kind, name) for kind in kinds for name in kind.markers)
-    markers = ((kind, item.get_closest_marker(name)) for kind, name in named)
-    pairs = [(kind, marker) for kind, marker in markers if marker]
+    kinds = item.config.stash[HARNESS].markers
+    closest = {mark.name: mark for mark in reversed([*item.iter_markers()]) if mark.name in kinds}
+    pairs = [(kind, closest[name]) for name, kind in kinds.items() if name in closest]
     return {name: value for pair in pairs for name, value in _keywords(*pair).items()}
 
 
-def _keywords(kind: RunKind, marker: pytest.Mark) -> dict[str, Any]:
-    checks = kind.marker_keywords
+def _keywords(listed: Listed, marker: pytest.Mark) -> dict[str, Any]:
+    checks = listed.kind.marker_keywords
     if marker.args:
         words = f"{marker.args[0]!r} is refused: use a keyword: {', '.join(checks)}"
         raise SettingsError(f"{marker.name}: {words}")

@@ -56,7 +56,7 @@ class Selector(NamedTuple):
     statistic: str | None = None
     level: float | None = None
 
-    def observed(self, document: Mapping[str, Any]) -> Observed:
+    def observed(self, document: Mapping[str, object]) -> Observed:
         """Return its value in a document."""
         return self.measure.observed(document, self.statistic, self.level)
 
@@ -105,7 +105,7 @@ def selector(text: str, table: Mapping[str, Measure], option: str) -> Selector:
 
 
 def judged(
-    document: Mapping[str, Any],
+    document: Mapping[str, object],
     table: Mapping[str, Measure],
     expressions: Iterable[str],
     mode: str,
@@ -227,7 +227,7 @@ def sentence(verdict: GateVerdict) -> str:
 
 
 def not_passed(
-    verdicts: Iterable[Mapping[str, Any]], words: Callable[[Any], str] = sentence
+    verdicts: Iterable[Mapping[str, object]], words: Callable[[Any], str] = sentence
 ) -> list[str]:
     """Return a sentence for each gate that failed or was undecided."""
     return [words(verdict) for verdict in verdicts if verdict["verdict"] != "pass"]

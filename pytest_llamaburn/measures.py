@@ -174,12 +174,9 @@ def of_distribution(
     quantile = samples.PERCENTILES[name] / 100
     needed = samples.floor(quantile)
     n = distribution["n"]
-    few = (
-        f"{counted(n, 'sample is', 'samples are')} too few for it, {needed} are needed"
-        if n < needed
-        else ""
-    )
-    return Observed(value, samples.quantile_interval(values, quantile), few)
+    few = f"{counted(n, 'sample is', 'samples are')} too few for it, {needed} are needed"
+    interval = samples.quantile_interval(values, quantile)
+    return Observed(value, interval, few if n < needed else "")
 
 
 def of_share(count: int, total: int, nothing: str) -> Observed:
@@ -212,11 +209,7 @@ _ENERGY = {
         "lower",
         "total energy from the first request sent to the last one ended, idle power included",
     ),
-    "energy_above_idle_wh": (
-        "Wh",
-        "lower",
-        "energy_wh − idle power with the model loaded · hours",
-    ),
+    "energy_above_idle_wh": ("Wh", "lower", "energy_wh − idle power with the model loaded · hours"),
     "power_draw_watts": ("W", "lower", "time-weighted mean: energy · 3600 / seconds"),
     "power_peak_watts": ("W", "lower", "highest power reading"),
     "joules_per_output_token": ("J", "lower", "energy · 3600 / tokens generated"),
@@ -347,6 +340,11 @@ def _share(name: str, formula: str, source: str, key: str) -> Measure:
     return Measure(name, "share", better, formula, source, key=f"results.{key}")
 
 
+def rate(name: str, formula: str) -> Measure:
+    """Return the measure of a share of answers that a scorer counts."""
+    return _share(name, formula, "scorer", f"rates.{name}.mean")
+
+
 _GRADES = {
     "graded_correct": "answers graded correct / graded answers",
     "graded_incorrect": "answers graded incorrect / graded answers",
@@ -384,7 +382,7 @@ _RATES = {
     "audio_visual_accuracy": "right answers that need picture and sound / all such answers",
     "vqa_accuracy": "mean over answers of min(1, people who gave the same answer / 3)",
 }
-RATES = tuple(_share(n, formula, "scorer", f"rates.{n}.mean") for n, formula in _RATES.items())
+RATES = tuple(rate(*each) for each in _RATES.items())
 WIN_RATE = _share(
     "win_rate",
     "(won + ties / 2) / questions, each judged in both orders; two different verdicts are a tie",

@@ -38,7 +38,7 @@ class Option:
         scope: str | None = None,
         toml: str | None = None,
         join: str = "",
-        example: Any = "",
+        example: object = "",
         env: tuple[str, ...] = (),
         bounds: dict[str, float] | None = None,
         choices: Callable[[], tuple[str, ...]] | None = None,
@@ -158,7 +158,7 @@ def gates_on_change(example: str, scope: str | None = None) -> Any:
     )
 
 
-def budgeted(scope: str, example: str = "3m") -> Any:
+def budgeted(scope: str, example: str = "3m", **more: Any) -> Any:
     """Return the option --budget of a kind."""
     return opt(
         None,
@@ -167,6 +167,7 @@ def budgeted(scope: str, example: str = "3m") -> Any:
         unit="s",
         bounds={"gt": 0},
         example=example,
+        **more,
     )
 
 
@@ -197,13 +198,13 @@ def model_of(kind: type) -> type[BaseModel]:
     return create_model(kind.__name__, __config__=config, __doc__=kind.__doc__, **fields)
 
 
-def changed(settings: Checked, values: Mapping[str, Any]) -> Checked:
+def changed(settings: Checked, values: Mapping[str, object]) -> Checked:
     """Return checked settings with other values, which are not checked."""
     model = cast("BaseModel", settings)
     return cast("Checked", model.model_copy(update=values))
 
 
-def _field(option: Option, hint: Any) -> tuple[Any, Any]:
+def _field(option: Option, hint: object) -> tuple[Any, Any]:
     from typing import Annotated
 
     from pydantic import AfterValidator, BeforeValidator, Field
@@ -231,7 +232,7 @@ def _most(option: Option) -> dict[str, float]:
     return {}
 
 
-def _readable(value: Any) -> Any:
+def _readable(value: object) -> Any:
     """Return text unchanged; raises ValueError if its bytes were not valid in the locale."""
     for text in value if isinstance(value, tuple) else (value or "",):
         try:
@@ -257,7 +258,7 @@ def _chosen(word: str | None, option: Option) -> str | None:
     return word
 
 
-def seconds(value: Any) -> Any:
+def seconds(value: object) -> Any:
     """Return a duration such as 90s, 15m, 1h or 250ms in seconds; other values unchanged."""
     text = str(value).strip().lower()
     for suffix, scale in (("ms", 0.001), ("s", 1), ("m", 60), ("h", 3600)):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_llamaburn import files, fixtures, options
+from pytest_llamaburn import fixtures
 from pytest_llamaburn.errors import LlamaBurnError, SettingsError
 from pytest_llamaburn.fixtures import (
     HARNESS,
@@ -25,38 +25,47 @@ from pytest_llamaburn.fixtures import (
     seen,
     target_of,
 )
-from pytest_llamaburn.kinds import _kind
-from pytest_llamaburn.kinds._kind import RunKind, Target
+from pytest_llamaburn.kinds import _listed
 from pytest_llamaburn.session import PREFIX, Harness
-from pytest_llamaburn.settings import Audio, Display
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
 
+    from pytest_llamaburn.kinds._kind import Item, RunKind
     from pytest_llamaburn.option import Option
 
 __all__ = ["audio_device", "gpu_profiler", "judge", "media", "ollama_client"]
 
 
+def __dir__() -> list[str]:
+    """Return the hooks and fixtures: pytest inspects each name of a plugin, at 10 us each."""
+    return [*__all__, *(name for name in globals() if name.startswith("pytest_"))]
+
+
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
     """Declare the options of our own kinds of run, all with one prefix."""
     if _asked(pluginmanager.get_plugin("pytestconfig")):
+        from pytest_llamaburn.kinds import _kind
+
         _declare(parser, _options_of(_kind.own()))
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_load_initial_conftests(early_config: pytest.Config, parser: pytest.Parser) -> None:
     """Declare the options of other distributions' kinds, whose plugins are now loaded."""
-    foreign = _foreign(early_config)
-    if foreign and _asked(early_config):
+    if _asked(early_config):
+        from pytest_llamaburn.kinds import _kind
+
         known = {option.key for option in _options_of(_kind.own())}
-        _declare(parser, [o for o in _options_of(foreign) if o.key not in known])
+        foreign = _options_of(_foreign(early_config))
+        _declare(parser, [option for option in foreign if option.key not in known])
 
 
 def _asked(config: Any) -> bool:
     """Return whether the command line may contain an option of LlamaBurn or asks for help.
 
-    In other sessions the options are not declared, which saves a third of the plugin's start time.
+    Other sessions neither import nor declare the options, which saves half of the plugin's start
+    time.
     """
     try:
         stored = config.getini("addopts")
@@ -67,11 +76,16 @@ def _asked(config: Any) -> bool:
 
 
 def _options_of(kinds: Iterable[RunKind]) -> list[Option]:
+    from pytest_llamaburn import options
+    from pytest_llamaburn.settings import Audio, Display
+
     return options.distinct(*(kind.settings_class for kind in kinds), Audio, Display)
 
 
 def _declare(parser: pytest.Parser, declared: Iterable[Option]) -> None:
     """Declare options in small groups: pytest compares each with all others of its group."""
+    from pytest_llamaburn import options
+
     for option in declared:
         group = parser.getgroup(f"llamaburn {option.group}")
         options.declare_one(group.addoption, option, PREFIX)
@@ -80,15 +94,19 @@ def _declare(parser: pytest.Parser, declared: Iterable[Option]) -> None:
 def _foreign(config: pytest.Config) -> list[RunKind]:
     """Return the kinds of run of other distributions: pytest plugins with a KIND."""
     modules = (p for p in config.pluginmanager.get_plugins() if isinstance(p, ModuleType))
-    candidates = (vars(module).get("KIND") for module in modules)
-    ours = {kind.name for kind in _kind.own()}
+    candidates = [vars(module)["KIND"] for module in modules if "KIND" in vars(module)]
+    if not candidates:
+        return []
+    from pytest_llamaburn.kinds._kind import RunKind, own
+
+    ours = {kind.name for kind in own()}
     kinds = [k for k in candidates if isinstance(k, RunKind) and k.name not in ours]
     return sorted(kinds, key=lambda kind: kind.name)
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Register markers, fixtures and the session's harness; nothing is opened yet."""
-    kinds = [*_kind.own(), *_foreign(config)]
+    kinds = [*_listed.own(), *map(_listed.of, _foreign(config))]
     for kind in kinds:
         for marker in kind.markers:
             config.addinivalue_line("markers", f"{marker}(**options): {kind.marker_help}")
@@ -120,11 +138,11 @@ def pytest_configure_node(node: Any) -> None:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Parametrize the fixtures that open a run, and the other arguments of its kind."""
     harness = metafunc.config.stash[HARNESS]
-    for kind in harness.kinds.values():
-        if kind.fixture not in metafunc.fixturenames:
+    for listed in harness.kinds.values():
+        if listed.fixture not in metafunc.fixturenames:
             continue
-        for params in kind.parametrize(harness, metafunc.fixturenames):
-            opening = [kind.fixture] if kind.fixture in params.names else []
+        for params in listed.kind.parametrize(harness, metafunc.fixturenames):
+            opening = [listed.fixture] if listed.fixture in params.names else []
             names, values, ids, scope = params
             metafunc.parametrize(",".join(names), values, indirect=opening, ids=ids, scope=scope)
 
@@ -134,21 +152,20 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Drop the items that the settings do not select; let each kind order its items."""
     harness = config.stash[HARNESS]
     items[:] = [item for item in items if _wanted(item, harness)]
-    for kind in harness.kinds.values():
-        own = {i: seen(item) for i, item in enumerate(items) if _is_of(target_of(item), kind)}
-        ordered = kind.order([*own.values()], harness)
-        for place, item in zip(own, ordered, strict=True):
-            items[place] = item.node
+    places: dict[str, dict[int, Item]] = {}  # of the items of each kind
+    for place, item in enumerate(items):
+        target = target_of(item)
+        if target is not None:
+            places.setdefault(target.kind, {})[place] = seen(item)
+    for kind, own in places.items():
+        ordered = harness.kind(kind).order([*own.values()], harness)
+        for place, moved in zip(own, ordered, strict=True):
+            items[place] = moved.node
 
 
 def _wanted(item: pytest.Item, harness: Harness) -> bool:
-    fixtures = getattr(item, "fixturenames", ())
-    used = [kind for kind in harness.kinds.values() if kind.fixture in fixtures]
-    return all(kind.wanted(seen(item), harness) for kind in used)
-
-
-def _is_of(target: Target | None, kind: RunKind) -> bool:
-    return target is not None and target.kind == kind.name
+    used = harness.openers.keys() & getattr(item, "fixturenames", ())
+    return all(harness.openers[name].kind.wanted(seen(item), harness) for name in used)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -161,7 +178,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     for item in ours:
         target = target_of(item)
         if target:
-            count = harness.kinds[target.kind].planned(seen(item), harness)
+            count = harness.kind(target.kind).planned(seen(item), harness)
             harness.planned.setdefault(target, {})[_key(item)] = count
 
 
@@ -178,6 +195,8 @@ def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, objec
     finally:
         config, params = session.config, session.config.invocation_params
         if not params.dir.is_dir():
+            from pytest_llamaburn import files
+
             config.invocation_params = dataclasses.replace(params, dir=files.lasting())
 
 
@@ -234,12 +253,9 @@ def _skipped(item: pytest.Item, harness: Harness) -> list[str] | None:
 
 def is_ours(item: pytest.Item) -> bool:
     """Return whether an item opens a run or carries the marker of a kind of run."""
-    fixtures = getattr(item, "fixturenames", ())
-    kinds = item.config.stash[HARNESS].kinds.values()
-    markers = (marker for kind in kinds for marker in kind.markers)
-    return any(kind.fixture in fixtures for kind in kinds) or any(
-        map(item.get_closest_marker, markers)
-    )
+    harness = item.config.stash[HARNESS]
+    opens = not harness.openers.keys().isdisjoint(getattr(item, "fixturenames", ()))
+    return opens or any(marker.name in harness.markers for marker in item.iter_markers())
 
 
 def _sync(item: pytest.Item) -> None:
@@ -326,9 +342,9 @@ class Outcome:
             from pytest_llamaburn.reports import show
 
             screen = terminalreporter._tw._file  # noqa: SLF001 - sys.stdout may be captured
-            width = columns_of(screen, wide=harness.display.wide)
+            width = columns_of(screen, wide=harness.options.display.wide)
             terminalreporter.ensure_newline()
-            show(harness.paths, harness.display.output, write, width)
+            show(harness.paths, harness.options.display.output, write, width)
             write("\n" if harness.comparisons else "")
             show(harness.comparisons, (), write, width)
         failures = (f"llamaburn: {sentence}" for sentence in harness.failures)

@@ -98,7 +98,7 @@ class Progress(Protocol):
     def say(self, text: str) -> None:
         """Show a sentence."""
 
-    def tell(self, event: str, facts: Mapping[str, Any]) -> None:
+    def tell(self, event: str, facts: Mapping[str, object]) -> None:
         """Tell a program that reads the progress what happened, such as an answer."""
 
     def step(self, event: Event) -> None:
@@ -153,7 +153,7 @@ class Silent:
     def say(self, text: str) -> None:
         """Say nothing."""
 
-    def tell(self, event: str, facts: Mapping[str, Any]) -> None:
+    def tell(self, event: str, facts: Mapping[str, object]) -> None:
         """Say nothing."""
 
     def step(self, event: Event) -> None:
@@ -184,7 +184,7 @@ class Counter:
         """Count things that an earlier part of the run finished; they have no pace."""
         self._earlier += done
 
-    def tell(self, event: str, facts: Mapping[str, Any]) -> None:
+    def tell(self, event: str, facts: Mapping[str, object]) -> None:
         """Show nothing: people see the file."""
 
     def close(self) -> None:
@@ -255,7 +255,7 @@ class Json(Counter):
         """Write a sentence as an event."""
         self._write(json.dumps({"event": "note", "text": text}))
 
-    def tell(self, event: str, facts: Mapping[str, Any]) -> None:
+    def tell(self, event: str, facts: Mapping[str, object]) -> None:
         """Write what happened as an event."""
         self._write(json.dumps({"event": event, "at": round(time(), 3), **facts}))
 

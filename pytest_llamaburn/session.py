@@ -13,7 +13,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_llamaburn import options
 from pytest_llamaburn.errors import (
     LlamaBurnError,
     NothingMeasuredError,
@@ -21,10 +20,7 @@ from pytest_llamaburn.errors import (
     SettingsError,
     StoppedError,
 )
-from pytest_llamaburn.kinds._kind import Target
-from pytest_llamaburn.settings import Audio, Display, Judging
-from pytest_llamaburn.settings import Run as Common
-from pytest_llamaburn.texts import whole
+from pytest_llamaburn.kinds._target import Target
 
 if TYPE_CHECKING:
     import asyncio
@@ -32,10 +28,13 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from pytest_llamaburn.kinds._kind import RunKind
+    from pytest_llamaburn.kinds._listed import Listed
     from pytest_llamaburn.kinds._run import Run
     from pytest_llamaburn.progress import Progress
+    from pytest_llamaburn.session_options import SessionOptions
+    from pytest_llamaburn.settings import Run as Common
 
-PREFIX = "llamaburn-"
+PREFIX = "llamaburn-"  # of the flags that pytest gets
 # Signals that end a run as Ctrl-C does, with its result file. A closed terminal sends SIGHUP.
 ENDING = tuple(
     getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGQUIT") if hasattr(signal, name)
@@ -45,11 +44,13 @@ ENDING = tuple(
 class Harness:
     """The state of a pytest session; each part is made when it is first needed."""
 
-    def __init__(self, config: Any, kinds: Iterable[RunKind]) -> None:
+    def __init__(self, config: Any, kinds: Iterable[Listed]) -> None:
         """Take the pytest configuration and the kinds of run; opens nothing."""
         workerinput = getattr(config, "workerinput", {})
         self._config = config
-        self.kinds = {kind.name: kind for kind in kinds}
+        self.kinds = {listed.name: listed for listed in kinds}
+        self.openers = {listed.fixture: listed for listed in self.kinds.values()}
+        self.markers = {name: listed for listed in self.kinds.values() for name in listed.markers}
         self.memory: dict[str, Any] = {}
         self.session_id: str = (
             workerinput.get("llamaburn_session")
@@ -76,47 +77,27 @@ class Harness:
         self._closing = ExitStack()
 
     @cached_property
+    def options(self) -> SessionOptions:
+        """What the session's flags, environment and files say."""
+        from pytest_llamaburn.session_options import SessionOptions  # not for every session
+
+        return SessionOptions(self._config.option, PREFIX)
+
+    def kind(self, name: str) -> RunKind:
+        """Return the kind of run with this name, loaded at first use."""
+        return self.kinds[name].kind
+
+    @property
     def common(self) -> Common:
         """The checked settings that all kinds of run share; raises SettingsError."""
-        return options.resolve(Common, options.given(self._config.option, Common, PREFIX))[0]
+        return self.options.common
 
     def settings(self, kind: str) -> Any:
         """Return the checked settings of a kind of run; raises SettingsError."""
         if kind not in self._settings:
-            self._settings[kind] = self._settled(self.kinds[kind])
+            self._settings[kind], resumed = self.options.of_kind(self.kind(kind))
+            self.session_id = resumed or self.session_id
         return self._settings[kind]
-
-    def _settled(self, kind: RunKind) -> Any:
-        from pytest_llamaburn.store.resume import header_of, settled
-
-        given = options.given(self._config.option, kind.settings_class, PREFIX)
-        settings = settled(kind, *options.resolve(kind.settings_class, given))[0]
-        if settings.resume:
-            header = header_of(Path(settings.results_dir), settings.resume)
-            self.session_id = header["session_id"]
-        return settings
-
-    @cached_property
-    def display(self) -> Display:
-        """The checked display settings; in pytest, the default of the progress is none."""
-        given = {"progress": "none", **options.given(self._config.option, Display, PREFIX)}
-        return options.resolve(Display, given, {})[0]
-
-    @cached_property
-    def judging(self) -> Judging:
-        """The checked settings of the judges for the fixture `judge`; the default is claude."""
-        given = options.given(self._config.option, Judging, PREFIX)
-        settings = options.resolve(Judging, given)[0]
-        return (
-            settings
-            if settings.judge
-            else options.resolve(Judging, {**given, "judge": ("claude",)})[0]
-        )
-
-    @cached_property
-    def audio(self) -> Audio:
-        """The checked settings of the audio devices; raises SettingsError."""
-        return options.resolve(Audio, options.given(self._config.option, Audio, PREFIX))[0]
 
     @cached_property
     def runner(self) -> asyncio.Runner:
@@ -138,7 +119,7 @@ class Harness:
         """The display of the progress."""
         from pytest_llamaburn import progress
 
-        word = self.display.progress if self._stderr is not None else "none"
+        word = self.options.display.progress if self._stderr is not None else "none"
         if self.shows_tables and word not in ("none", "json"):
             shown: Progress = progress.Plain(progress.Lines(self._config))
         else:
@@ -149,7 +130,7 @@ class Harness:
 
     def targets(self, kind: str) -> list[Target]:
         """Return all runs of a kind: each variant, model and repeat."""
-        run_kind, settings = self.kinds[kind], self.settings(kind)
+        run_kind, settings = self.kind(kind), self.settings(kind)
         models, repeats = run_kind.models(settings), range(getattr(settings, "repeats", 1))
         variants = run_kind.variants(settings)
         return [Target(kind, m, r, v) for v in variants for m in models for r in repeats]
@@ -158,7 +139,7 @@ class Harness:
         """Return a warmed-up run for a target; raises UsageError."""
         from pytest_llamaburn.kinds._run import Identity
 
-        kind, run_id = self.kinds[target.kind], self.run_id(target)
+        kind, run_id = self.kind(target.kind), self.run_id(target)
         worker = f"{self.worker}-{target.repeat}"
         identity = Identity(self.session_id, run_id, worker, self._moment, target.variant)
         make = kind.load(kind.run)
@@ -180,6 +161,8 @@ class Harness:
 
     def run_id(self, target: Target) -> str:
         """Return the id of a target's run; it is the same in every worker of the session."""
+        from pytest_llamaburn.texts import whole
+
         words = [target.kind, str(target.model), target.variant]
         key = "/".join(filter(None, words))
         return f"{self.session_id}-{zlib.crc32(whole(key).encode()):08x}"
@@ -255,8 +238,9 @@ class Harness:
 
         document = results.load(path)
         content = document["results"]
-        failure = results.kind_of(document).failure(content)
-        if failure is not None:
+        kind = results.run_kind_of(document)
+        self.failures += filter(None, [kind.warning(content)])
+        if (failure := kind.failure(content)) is not None:
             self.failures.append(failure)
             self.gated = True
         if not content["totals"]["succeeded"] and self.exit_code in (0, StoppedError.exit_code):
@@ -271,9 +255,8 @@ class Harness:
         from pytest_llamaburn.kinds.comparison import engine
 
         try:
-            kind = self.kinds[engine.kind_of(path)].settings_class
-            given = options.given(self._config.option, kind, PREFIX)
-            comparison, broken = engine.with_baseline(path, options.resolve(kind, given)[0])
+            kind = self.kind(engine.kind_of(path)).settings_class
+            comparison, broken = engine.with_baseline(path, self.options.read(kind))
         except LlamaBurnError as err:
             self.failures.append(f"--compare: {err}")
             self.exit_code = err.exit_code
@@ -286,7 +269,7 @@ class Harness:
         """Compare the files of runs that differ in one setting."""
         from pytest_llamaburn.kinds.comparison import engine
 
-        pairs = (pair for name in self._settings for pair in self.kinds[name].contrasts(self))
+        pairs = (pair for name in self._settings for pair in self.kind(name).contrasts(self))
         for before, after in pairs:
             files = [written[run] for run in map(self.run_id, (before, after)) if run in written]
             try:
@@ -367,7 +350,7 @@ class Harness:
         """Say whom the session waits for; a program that reads the progress gets a stage too."""
         from pytest_llamaburn.progress import Event
 
-        if self.display.progress == "json":
+        if self.options.display.progress == "json":
             self.progress.say(text)
             self.progress.load(Event(stage="waiting for another measurement"))
         else:

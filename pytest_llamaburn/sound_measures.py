@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pytest_llamaburn.measures import STATISTICS, Measure
+from pytest_llamaburn.measures import STATISTICS, Measure, rate
 
 # Of sound: unit, which direction is better, formula.
 _SOUND = {
@@ -39,10 +39,7 @@ _WRITTEN = {
     "key_obeyed": "tunes in the key that was asked for, 9 of 10 notes in its scale / all of a key",
     "metre_obeyed": "tunes in the metre that was asked for, 9 of 10 bars whole / all of a metre",
 }
-WRITTEN = tuple(
-    Measure(name, "share", "higher", formula, "scorer", key=f"results.rates.{name}.mean")
-    for name, formula in _WRITTEN.items()
-)
+WRITTEN = tuple(rate(*each) for each in _WRITTEN.items())
 SOUND = tuple(
     Measure(name, *facts, key=f"results.measured.{name}", statistics=STATISTICS)
     for name, facts in _SOUND.items()

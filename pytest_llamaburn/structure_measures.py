@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from pytest_llamaburn.measures import Measure
+from pytest_llamaburn.measures import rate
 
 _STRUCTURE = {
     "right_tools": "answers that call the right tools and no others / all answers",
     "right_arguments": "answers with right arguments / answers with the right tools, of calls due",
     "schema_valid": "answers with JSON that keeps its schema / all answers",
 }
-STRUCTURE = tuple(
-    Measure(name, "share", "higher", formula, "scorer", key=f"results.rates.{name}.mean")
-    for name, formula in _STRUCTURE.items()
-)
+STRUCTURE = tuple(rate(*each) for each in _STRUCTURE.items())

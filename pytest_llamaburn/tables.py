@@ -13,7 +13,7 @@ from pytest_llamaburn.stats import samples
 from pytest_llamaburn.store import results
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from pytest_llamaburn.documents import Document
@@ -96,11 +96,18 @@ def request_rows(paths: Sequence[Path]) -> Iterator[Document]:
     """Yield the rows of each file: timed requests, levels, questions or changes."""
     for path in paths:
         document = results.load(path)
-        rows = [*results.room(document, "table").rows(document)]
+        rows = [*rows_of(document)]
         if not rows:
             words = f"{path} ({document['status']}) has no request, level, question or change"
             print(f"llamaburn: {words} to write as a row", file=sys.stderr)  # noqa: T201 - stdout has the rows
         yield from rows
+
+
+def rows_of(document: Document) -> Iterator[Document]:
+    """Yield the rows of a file as its kind has them; by default, every timed request."""
+    rows: Callable[[Document], Iterator[Document]]
+    rows = getattr(results.room(document, "table"), "rows", requests)
+    return rows(document)
 
 
 def verdicts(document: Document) -> Iterator[tuple[str, str]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
 
 # Compiled where they are used: that takes 2 ms, which a session that only imports us need not pay.
 _GROUPED = r"(?<=\d)[,\u2009\u202f](?=\d{3}(?!\d))"
@@ -50,6 +49,6 @@ def words(text: str) -> str:
     return f" {' '.join(parts)} " if parts else ""
 
 
-def dumps(value: Any) -> str:
+def dumps(value: object) -> str:
     """Return a value as JSON in valid Unicode; raises ValueError for NaN and infinities."""
     return whole(json.dumps(value, ensure_ascii=False, allow_nan=False))

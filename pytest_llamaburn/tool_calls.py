@@ -89,7 +89,9 @@ def _take(part: Any, found: list[_Open]) -> None:
         call.fault = "the arguments are neither an object nor text"
 
 
-def _continued(found: list[_Open], index: Any, call_id: str, name: str, given: Any) -> _Open | None:
+def _continued(
+    found: list[_Open], index: object, call_id: str, name: str, given: object
+) -> _Open | None:
     """Return the open call that a part continues, or None if it begins another one.
 
     Some servers give all calls the index 0, or repeat the name with each part.
@@ -107,7 +109,7 @@ def _continued(found: list[_Open], index: Any, call_id: str, name: str, given: A
     return None if name and _arguments(call.text)[0] and given else call
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     return value if isinstance(value, str) else ""
 
 
@@ -170,7 +172,7 @@ def _values(text: str) -> Iterator[Any]:
         yield value
 
 
-def _calls_of(value: Any) -> list[ToolCall]:
+def _calls_of(value: object) -> list[ToolCall]:
     """Return the calls that a JSON value has; none if it looks like anything else."""
     if isinstance(value, dict) and isinstance(value.get("tool_calls"), list):
         value = value["tool_calls"]
@@ -178,7 +180,7 @@ def _calls_of(value: Any) -> list[ToolCall]:
     return [call for call in calls if call is not None]
 
 
-def _call_of(value: Any) -> ToolCall | None:
+def _call_of(value: object) -> ToolCall | None:
     inner = value.get("function") if isinstance(value, dict) else None
     fields = inner if isinstance(inner, dict) else value
     if not isinstance(fields, dict) or not isinstance(fields.get("name"), str):

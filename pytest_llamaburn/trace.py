@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
@@ -259,7 +259,7 @@ def answered(trace: Trace) -> Trace:
     return trace
 
 
-def _apply(trace: Trace, event: Any) -> None:
+def _apply(trace: Trace, event: object) -> None:
     match event:
         case Sent():
             trace.sent_ns = event.t_ns

@@ -1,4 +1,4 @@
-"""Write the generated files: the JSON Schemas in the package and the tables in the docs.
+"""Write the generated files: JSON Schemas and names in the package, tables in the docs.
 
 A test checks that they are up to date.
 """
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn import datasets, evalset_file, metrics, registry, settings
-from pytest_llamaburn.kinds import _kind
+from pytest_llamaburn.kinds import _kind, _listed
 from pytest_llamaburn.kinds.audit.settings import Audit
 from pytest_llamaburn.option import Option, model_of, options_of
 from pytest_llamaburn.store import results
@@ -76,8 +76,9 @@ def schemas() -> dict[Path, str]:
 
 
 def pages() -> dict[Path, str]:
-    """Return the content of each generated page."""
+    """Return the content of each generated page, and of the list of names for pytest."""
     return {
+        _listed.NAMES: _listed.written(_kind.own()),
         ROOT / "docs" / "metrics.md": metrics_page(_kind.own()),
         ROOT / "docs" / "options.md": options_page(_kind.own()),
     }

@@ -58,7 +58,7 @@ class Clip(NamedTuple):
         return Clip(self.samples[first:last], self.sample_rate)
 
 
-def clip_of(samples: Any, sample_rate: int) -> Clip:
+def clip_of(samples: object, sample_rate: int) -> Clip:
     """Return a clip of any array of samples, also of one row."""
     rows = np.asarray(samples, dtype=np.float32)
     return Clip(rows[:, None] if rows.ndim == 1 else rows, sample_rate)

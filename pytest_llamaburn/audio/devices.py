@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 INPUT, OUTPUT = "input", "output"
-_DRIVERS = ("sounddevice", "miniaudio")
+DRIVERS = ("sounddevice", "miniaudio")
 _NOUNS = {INPUT: "microphone or other input", OUTPUT: "loudspeaker or other output"}
 
 
@@ -41,7 +41,7 @@ class Device(NamedTuple):
     @property
     def module(self) -> ModuleType:
         """The module that opens it, with `capture` and `playback`."""
-        return _driver(self.driver)
+        return driver_named(self.driver)
 
 
 class Form(NamedTuple):
@@ -130,11 +130,12 @@ def libraries() -> list[str]:
 
 def _usable() -> Iterator[ModuleType]:
     """Yield the drivers whose libraries are here."""
-    there = [driver for driver in map(_driver, _DRIVERS) if driver.is_usable()]
+    there = [driver for driver in map(driver_named, DRIVERS) if driver.is_usable()]
     if not there:
         raise MissingExtraError("audio", "using audio devices")
     yield from there
 
 
-def _driver(name: str) -> ModuleType:
+def driver_named(name: str) -> ModuleType:
+    """Return the module of an audio library: sounddevice or miniaudio."""
     return import_module(f"pytest_llamaburn.audio._{name}")

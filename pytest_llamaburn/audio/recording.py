@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from pytest_llamaburn.audio.clips import Samples
     from pytest_llamaburn.audio.devices import Device, Form
 
-_FIRST_S = 15.0  # sound servers take seconds to open a device for the first time
-_NEXT_S = 3.0
+FIRST_S = 15.0  # sound servers take seconds to open a device for the first time
+NEXT_S = 3.0
 
 
 class Recording(NamedTuple):
@@ -54,7 +54,7 @@ class Capture:
             yield from self._taken()
 
     def _taken(self) -> Iterator[Samples]:
-        patience = _FIRST_S
+        patience = FIRST_S
         while True:
             try:
                 block, lost = self._blocks.get(timeout=patience)
@@ -65,7 +65,7 @@ class Capture:
                 return
             if lost and self.overruns is not None:
                 self.overruns += 1
-            patience = _NEXT_S
+            patience = NEXT_S
             yield block
 
 

@@ -99,7 +99,7 @@ KIND_WORDS: tuple[tuple[str, tuple[str, ...]], ...] = (
 _STATUS = {401: "auth", 404: "not_found", 429: "queue_full", 501: "unsupported"}
 
 
-def classify(status: int | None, body: Any) -> tuple[str, str]:
+def classify(status: int | None, body: object) -> tuple[str, str]:
     """Return (kind, the server's shortened message) for an error reply or an error in a stream.
 
     `body` is the decoded error: text, an object with a message, or JSON inside a string.
@@ -117,7 +117,7 @@ def classify(status: int | None, body: Any) -> tuple[str, str]:
     return _by_status(status, words), _shown(words, MESSAGE_LIMIT)
 
 
-def error_in(chunk: Mapping[str, Any]) -> Any:
+def error_in(chunk: Mapping[str, object]) -> Any:
     """Return the error in one chunk of a stream, in any known shape; None if there is no error.
 
     Servers send `{"error": …}`, `{"detail": …}`, `{"object": "error", "message": …}` and
@@ -131,7 +131,7 @@ def error_in(chunk: Mapping[str, Any]) -> Any:
     return chunk if marked or has_message else None
 
 
-def failed(t_ns: int, error: Any) -> Failed:
+def failed(t_ns: int, error: object) -> Failed:
     """Return the failure for an error in a stream."""
     kind, words = classify(200, error)
     return Failed(t_ns, kind, "stream", 200, words)
@@ -226,7 +226,7 @@ def _by_status(status: int | None, words: str) -> str:
     return "server_error"
 
 
-def _words(body: Any) -> tuple[str, int | None]:
+def _words(body: object) -> tuple[str, int | None]:
     """Return (message, code) of an error in any known shape."""
     if isinstance(body, (bytes, str)):
         text = body.decode("utf-8", "replace") if isinstance(body, bytes) else body

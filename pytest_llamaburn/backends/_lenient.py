@@ -39,7 +39,7 @@ def parse(data: bytes) -> dict[str, Any]:
     return value
 
 
-def number(value: Any) -> float | None:
+def number(value: object) -> float | None:
     """Return a number, also from a text; None for null, NaN for anything else."""
     if value is None:
         return None
@@ -56,7 +56,7 @@ def ms(nanoseconds: float | None) -> float | None:
     return nanoseconds / 1e6 if nanoseconds else None
 
 
-def text(value: Any) -> str:
+def text(value: object) -> str:
     """Return the text in a part of an answer; a value of unknown shape is returned as JSON."""
     if isinstance(value, str):
         return value
@@ -74,7 +74,7 @@ def calls(raw: msgspec.Raw) -> str:
     return "" if data in (b"", b"null", b"[]", b"{}") else data.decode("utf-8", "replace")
 
 
-def part(message: Any) -> None:
+def part(message: object) -> None:
     """Move the thinking parts in a message's `content` list to its `thinking` field."""
     if not isinstance(message, dict) or not isinstance(message.get("content"), list):
         return
@@ -87,7 +87,7 @@ def part(message: Any) -> None:
     message.setdefault("thinking", thinking)
 
 
-def fit(kind: type[Piece], value: Any) -> Piece:
+def fit(kind: type[Piece], value: object) -> Piece:
     """Return a struct with the readable fields of a JSON value; the others keep their defaults."""
     given = value if isinstance(value, dict) else {}
     fields = _fields(kind)
@@ -138,7 +138,7 @@ def _spelled(candidate: ServerFields) -> str | None:
     return spelled or token
 
 
-def _logarithm(given: Any) -> float | None:
+def _logarithm(given: object) -> float | None:
     value = number(given)
     return value if value is not None and -math.inf < value <= _ROUNDED else None
 
@@ -155,7 +155,7 @@ class ServerFields:
     Each such value adds a sentence to the keys of `notes`.
     """
 
-    def __init__(self, value: Any, where: str, notes: dict[str, None]) -> None:
+    def __init__(self, value: object, where: str, notes: dict[str, None]) -> None:
         """Take a JSON value from `where`, a path of the server."""
         self._where, self._notes = where, notes
         self._fields: dict[str, Any] = value if isinstance(value, dict) else {}
@@ -248,7 +248,7 @@ class ServerFields:
             self._note(name, value, "a list")
         return value if isinstance(value, list) else []
 
-    def _note(self, name: str, value: Any, wanted: str) -> None:
+    def _note(self, name: str, value: object, wanted: str) -> None:
         shown = json.dumps(value)[:_SHOWN]
         what = f"'{name}'" if name else "the value"
         self._notes[_writable(f"{self._where}: {what} is {shown}, not {wanted}")] = None

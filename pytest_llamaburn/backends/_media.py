@@ -71,7 +71,7 @@ def json_of(body: dict[str, Any]) -> list[bytes]:
     return parts
 
 
-def _without(value: Any, mark: str, large: list[Base64]) -> Any:
+def _without(value: object, mark: str, large: list[Base64]) -> Any:
     """Return a part of a body with a mark in the place of each medium, which goes to `large`."""
     if isinstance(value, Base64):
         large.append(value)

@@ -29,21 +29,21 @@ class Client:
         """Return `/api/ps`: the models in memory."""
         return await self._backend.get("/api/ps")
 
-    async def chat(self, model: str, messages: Sequence[Message], **fields: Any) -> Any:
+    async def chat(self, model: str, messages: Sequence[Message], **fields: object) -> Any:
         """Return one complete answer of `/api/chat`."""
         body = {"model": model, "messages": [*messages], "stream": False, **fields}
         return await self._backend.post("/api/chat", body)
 
-    async def generate(self, model: str, prompt: str, **fields: Any) -> Any:
+    async def generate(self, model: str, prompt: str, **fields: object) -> Any:
         """Return one complete answer of `/api/generate`."""
         body = {"model": model, "prompt": prompt, "stream": False, **fields}
         return await self._backend.post("/api/generate", body)
 
-    async def embed(self, model: str, text: str | Sequence[str], **fields: Any) -> Any:
+    async def embed(self, model: str, text: str | Sequence[str], **fields: object) -> Any:
         """Return the embeddings of one text or several."""
         return await self._backend.post("/api/embed", {"model": model, "input": text, **fields})
 
-    async def load(self, model: str, **fields: Any) -> Any:
+    async def load(self, model: str, **fields: object) -> Any:
         """Load a model into memory; pass the `options` of later requests."""
         return await self.chat(model, [], **fields)
 

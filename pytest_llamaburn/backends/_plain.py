@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pytest_llamaburn.backends._lenient import ServerFields
 
@@ -38,7 +38,7 @@ def of_ollama(chat: Body, text: str, count: int) -> Body:
     return {**kept, **asked, "options": options, "stream": False}
 
 
-def echoed(answer: Any, text: str) -> list[float] | None:
+def echoed(answer: object, text: str) -> list[float] | None:
     """Return the log probability of each token of an echoed text after its first.
 
     Returns None if the answer does not begin with the text, or does not tell all of them.

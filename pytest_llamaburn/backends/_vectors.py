@@ -239,7 +239,7 @@ def _is_number(value: Any) -> bool:
     return type(value) in (int, float) and -_HUGE < value < _HUGE  # NaN is not
 
 
-def _index(entry: Any) -> Any:
+def _index(entry: object) -> Any:
     """Return the index of an entry; raises _UnusableError for an entry that is no object."""
     if not isinstance(entry, dict):
         raise _UnusableError(NUMBERS, f"an entry of the answer is {_value(entry)}, not an object")
@@ -247,12 +247,12 @@ def _index(entry: Any) -> Any:
     return index if type(index) is int else None
 
 
-def _shown(indexes: Sequence[Any]) -> str:
+def _shown(indexes: Sequence[object]) -> str:
     more = ", …" if len(indexes) > _LISTED else ""
     return ", ".join(map(str, indexes[:_LISTED])) + more
 
 
-def _value(value: Any) -> str:
+def _value(value: object) -> str:
     """Return the start of a value as text."""
     text = str(value)
     return f"'{text[:20]}'" if isinstance(value, str) else text[:20]

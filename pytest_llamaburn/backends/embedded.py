@@ -27,7 +27,7 @@ _BUFFER = re.compile(r"(\S+) +(model|KV|compute|output|RS) buffer size = +([\d.]
 _HOST = re.compile(r"CPU|BLAS|.*_Host$")  # buffers that are not on a GPU
 _OFFLOADED = re.compile(r"offloaded (\d+)/(\d+) layers to GPU")
 _MIB = 1 << 20
-_SERVE = (sys.executable, "-m", f"{__package__}._embedded_server")
+SERVE = (sys.executable, "-m", f"{__package__}._embedded_server")
 # OpenMP's threads spin for milliseconds while they wait. If another process uses one of the cores,
 # that makes tokens ten times slower. This shorter spin costs nothing.
 _PATIENCE = {"GOMP_SPINCOUNT": "10000"}
@@ -132,7 +132,7 @@ class Backend(openai.Backend):
             arguments = [str(self._path), str(context), str(slots), self._asked()]
             arguments += [str(model_file(projector, "--mmproj"))] if projector else []
             self._child = subprocess.Popen(  # noqa: ASYNC220, S603 - our own interpreter and module
-                [*_SERVE, *arguments],
+                [*SERVE, *arguments],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,

@@ -87,20 +87,20 @@ class Backend(_base.Backend):
         yield from ()
         return None
 
-    async def stream(self, wire: Any, payload: Any) -> Trace:  # noqa: ARG002
+    async def stream(self, wire: object, payload: object) -> Trace:  # noqa: ARG002
         """Return the failure of a request for a chat."""
         now = perf_counter_ns()
         words = "it transcribes speech, and does not chat"
         return fold([Sent(now), Failed(now, "unsupported", "request", None, words)])
 
-    async def transcribe(self, samples: Any) -> Trace:
+    async def transcribe(self, samples: object) -> Trace:
         """Return the trace of a transcription; each segment of speech is a delta.
 
         `samples` are a row of 16 000 a second.
         """
         return await asyncio.to_thread(self._transcribed, samples)
 
-    def _transcribed(self, samples: Any) -> Trace:
+    def _transcribed(self, samples: object) -> Trace:
         events: list[Event] = [Sent(perf_counter_ns())]
         segments, _ = self._engine.transcribe(samples, **_asked(self.settings))
         events += [Delta(perf_counter_ns(), "content", segment.text) for segment in segments]
@@ -163,6 +163,6 @@ def _model(name: str) -> Model:
     )
 
 
-def _asked(settings: Any) -> _base.Body:
+def _asked(settings: object) -> _base.Body:
     """Return the options of a transcription."""
     return {"language": getattr(settings, "language", None), **DECODING}

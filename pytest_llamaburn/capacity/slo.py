@@ -58,7 +58,7 @@ def keeps(bounds: Sequence[gates.Gate], row: Mapping[str, Any]) -> bool:
 
 
 def goodput(
-    bounds: Sequence[gates.Gate], rows: Sequence[Mapping[str, Any]], seconds: float
+    bounds: Sequence[gates.Gate], rows: Sequence[Mapping[str, object]], seconds: float
 ) -> Goodput:
     """Return the goodput of the requests in a period of `seconds`."""
     good = sum(keeps(bounds, row) for row in rows)

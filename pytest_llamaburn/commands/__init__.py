@@ -8,7 +8,6 @@ import io
 import os
 import signal
 import sys
-import traceback
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
@@ -84,6 +83,8 @@ def _unforeseen(err: Exception, code: int) -> int:
     if isinstance(lost, BrokenPipeError):
         return code  # the reader of the output has closed the pipe
     if lost is None:
+        import traceback
+
         _write("".join(traceback.format_exception(err)), sys.stderr)
         return LlamaBurnError.exit_code
     _write(

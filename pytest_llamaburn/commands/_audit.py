@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_llamaburn import gates, grids, options
+from pytest_llamaburn import grids, options
 from pytest_llamaburn.commands import _verdicts
 from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.kinds.audit import settings as _settings
@@ -127,6 +127,8 @@ def _audited(work: AuditRun, asked: dict[Bound, float], results_dir: Path, displ
 
 def _exit_code(document: Document, max_unscored: float) -> int:
     """Print what is not good enough; return the exit code."""
+    from pytest_llamaburn import gates
+
     found = document["results"]
     broken = gates.not_passed(found["gates"])
     if found["unscored_share"] > max_unscored:

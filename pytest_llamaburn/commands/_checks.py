@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_llamaburn import options
-from pytest_llamaburn.backends._address import CONTAINER_HOST, LOOPBACK_ONLY
 from pytest_llamaburn.commands import _parts
 from pytest_llamaburn.errors import LlamaBurnError, SettingsError, installing
 from pytest_llamaburn.kinds import _kind
@@ -35,15 +33,15 @@ class CheckResult(NamedTuple):
     fix: str = ""
 
 
-@dataclass
 class Context:
     """The data that the checks use; facts are read when a check first needs them."""
 
-    settings: Run
-    origins: Mapping[str, str]
-    seen: Look
-    ray: str | None = None  # the cluster of --ray
-    machines: dict[str, Any] = field(default_factory=dict)  # what the checks of the cluster found
+    def __init__(
+        self, settings: Run, origins: Mapping[str, str], seen: Look, ray: str | None = None
+    ) -> None:
+        """Take the settings with their origins, what a look found, and the cluster of --ray."""
+        self.settings, self.origins, self.seen, self.ray = settings, origins, seen, ray
+        self.machines: dict[str, Any] = {}  # what the checks of the cluster found
 
     @cached_property
     def facts(self) -> Document:
@@ -304,6 +302,8 @@ def config_origins(context: Context) -> CheckResult:  # noqa: ARG001
 @check("container")
 def container(context: Context) -> CheckResult:
     """Check for a container, and how to reach a server on the host from it."""
+    from pytest_llamaburn.backends._address import CONTAINER_HOST, LOOPBACK_ONLY
+
     if not context.facts["container"]:
         return CheckResult("ok", "not in a container")
     known = _resolves(CONTAINER_HOST)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from pytest_llamaburn import gates, grids, options
+from pytest_llamaburn import grids, options
 from pytest_llamaburn.settings import Display, Storage
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def declare(parser: argparse.ArgumentParser, columns: str, margin: str) -> None:
 
 def finish(directory: Path, document: Document, display: Display) -> int:
     """Write and show a document; return the exit code, 1 if a gate on a change did not pass."""
-    from pytest_llamaburn import reports
+    from pytest_llamaburn import gates, reports
     from pytest_llamaburn.store import results
 
     path = results.write(directory, document)

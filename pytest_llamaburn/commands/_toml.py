@@ -38,6 +38,6 @@ def _bare(key: str) -> str:
     return key if re.fullmatch(r"[\w.-]+", key, re.ASCII) else json.dumps(key)
 
 
-def _line(key: str, value: Any) -> str:
+def _line(key: str, value: object) -> str:
     text = json.dumps(value, ensure_ascii=False)
     return f"{key} = {text}".replace("\x7f", "\\u007f")

@@ -251,7 +251,7 @@ def _shown(heard: Recording, device: Device, target: Path | None) -> list[str]:
 
     clip, measured = heard.clip, levels.levels(heard.clip)
     width = min(columns_of(sys.stdout) or 80, _WIDEST)
-    drawn = levels.waveform(clip, width, blocks=_has_blocks())
+    drawn = levels.waveform(clip, width, blocks=has_blocks())
     pitch = levels.frequency_hz(clip)
     rows = {
         "recorded": f"{clip.seconds:.1f} s from '{device.name}', {clip.sample_rate} Hz",
@@ -287,7 +287,8 @@ def _lost(heard: Recording, device: Device) -> str:
     return f"{times}: raise --buffer-size" if heard.overruns else "nothing"
 
 
-def _has_blocks() -> bool:
+def has_blocks() -> bool:
+    """Return whether the encoding of standard output has the block characters of a meter."""
     try:
         "▀▄█".encode(sys.stdout.encoding or "ascii")
     except UnicodeEncodeError:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import webbrowser
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -58,19 +57,21 @@ def run(arguments: argparse.Namespace) -> int:
     place = server.Place(arguments.bind, arguments.port, arguments.trusted_host)
 
     def begun(address: str) -> None:
-        _build_page()
+        build_page()
         print(address, flush=True)
         if arguments.unsafe_bind and not arguments.trusted_host:
             words = "other machines are refused: add --trusted-host with the name they call"
             print(f"llamaburn: {words}", file=sys.stderr)
         if arguments.open:
+            import webbrowser  # not for the help of all commands
+
             webbrowser.open(address)
 
     server.serve(place, Path(storage.results_dir), begun)
     return 0
 
 
-def _build_page() -> None:
+def build_page() -> None:
     """Build the web page if it is not there; without it, the API is served alone."""
     from pytest_llamaburn.web import bundle
 

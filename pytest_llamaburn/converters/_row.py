@@ -18,7 +18,7 @@ Question = dict[str, Any]  # a question as eval sets have it
 class Row(dict[str, Any]):
     """A row with its place in the file and its format's name."""
 
-    def __init__(self, fields: Any, place: str, form: str) -> None:
+    def __init__(self, fields: object, place: str, form: str) -> None:
         """Take the row. Raises DatasetError if it is not an object."""
         self.place, self.form = place, form
         if not isinstance(fields, dict):
@@ -30,18 +30,18 @@ class Row(dict[str, Any]):
         raise fault(self, name, f"{self.form} needs it")
 
 
-def text(row: Mapping[str, Any], name: str) -> str:
+def text(row: Mapping[str, object], name: str) -> str:
     """Return a text field, or a number as text. Raises DatasetError for another type."""
     return _text(row, name, row[name])
 
 
-def optional(row: Mapping[str, Any], name: str) -> str | None:
+def optional(row: Mapping[str, object], name: str) -> str | None:
     """Return a text field, or None if it is missing, null or empty. Raises as `text` does."""
     value = row.get(name)
     return None if value is None or value == "" else _text(row, name, value)
 
 
-def texts(row: Mapping[str, Any], name: str) -> list[str]:
+def texts(row: Mapping[str, object], name: str) -> list[str]:
     """Return a field that is a list of texts. Raises DatasetError for another type."""
     values = row[name]
     if not isinstance(values, list):
@@ -49,7 +49,7 @@ def texts(row: Mapping[str, Any], name: str) -> list[str]:
     return [_text(row, f"{name}[{index}]", value) for index, value in enumerate(values)]
 
 
-def fault(row: Mapping[str, Any], name: str, reason: str) -> DatasetError:
+def fault(row: Mapping[str, object], name: str, reason: str) -> DatasetError:
     """Return the error for a field of a row."""
     return DatasetError(f"{getattr(row, 'place', 'a row')}: {name}: {reason}")
 
@@ -61,5 +61,5 @@ def _text(row: Mapping[str, Any], name: str, value: Any) -> str:
     raise fault(row, name, f"should be a text, but is {_shown(value)}")
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     return json.dumps(value, default=str)

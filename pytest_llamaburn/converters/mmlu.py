@@ -83,7 +83,7 @@ class _Item(NamedTuple):
     answer: str
 
 
-def convert(rows: Iterable[Any], answers: str | None = None) -> Iterator[Question]:
+def convert(rows: Iterable[object], answers: str | None = None) -> Iterator[Question]:
     """Yield choice questions, with lettered choices in the prompt.
 
     `answers` is the notation of the answers, one of ANSWERS, or None to detect it. Raises

@@ -307,7 +307,7 @@ def main(task: Mapping[str, Any]) -> None:
 
     lock = threading.Lock()
 
-    def say(**message: Any) -> None:
+    def say(**message: object) -> None:
         with lock, suppress(OSError):  # the parent may be gone
             sys.stdout.write(json.dumps(message) + "\n")
             sys.stdout.flush()

@@ -308,7 +308,7 @@ def decoded(body: bytes, kind: type[Struct], what: str) -> Struct:
         raise _error_of(sound) or malformed from None
 
 
-def _error_of(content: Any) -> CallError | None:
+def _error_of(content: object) -> CallError | None:
     """Return the error in a reply with status 200, as some servers send it; None without one.
 
     Its status is None, because the call may have been billed.
@@ -324,7 +324,7 @@ def _error_of(content: Any) -> CallError | None:
     return err
 
 
-def failed(status: int, body: Any, headers: Mapping[str, str]) -> CallError:
+def failed(status: int, body: object, headers: Mapping[str, str]) -> CallError:
     """Return the classified error of a reply that is not 200."""
     from pytest_llamaburn.backends._failures import classify, retry_after
 

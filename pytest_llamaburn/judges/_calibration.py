@@ -246,7 +246,7 @@ def _parsed(line: str, place: str) -> Any:
         raise DatasetError(f"{place}: is not JSON: {err}") from None
 
 
-def _label(content: Any, place: str, own: Mapping[str, Criterion]) -> Label:
+def _label(content: object, place: str, own: Mapping[str, Criterion]) -> Label:
     from pydantic import ValidationError
 
     scores, compares = _models()

@@ -75,7 +75,7 @@ def response_format(schema: Schema) -> Any:
     }
 
 
-def reply(body: bytes, request_id: str | None, sent: Mapping[str, Any]) -> Reply:
+def reply(body: bytes, request_id: str | None, sent: Mapping[str, object]) -> Reply:
     """Return the reply in the body of a completion; raises CallError `malformed`."""
     answer = decoded(body, _Answer, "completion")
     try:

@@ -167,7 +167,7 @@ _DECODERS: tuple[Callable[[str], str], ...] = (
 )
 
 
-def _within(value: Any) -> Iterator[Any]:
+def _within(value: object) -> Iterator[Any]:
     """Yield a JSON value and all values in it, also those of JSON within strings."""
     left = [value]
     while left:
@@ -187,7 +187,7 @@ def _unambiguous(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _verdict(found: Any, prompt: Prompt) -> ParsedReply | None:
+def _verdict(found: object, prompt: Prompt) -> ParsedReply | None:
     """Return an object's verdict; None if it does not follow the schema.
 
     Reasons may be a list, a single quote may be a text, and case does not matter. True and 4.0 do
@@ -213,14 +213,14 @@ def _allowed(found: dict[str, Any], prompt: Prompt) -> Any:
     return None
 
 
-def _claims(value: Any) -> tuple[Claim, ...] | None:
+def _claims(value: object) -> tuple[Claim, ...] | None:
     """Return a list of claims; None if one does not follow the schema."""
     if not isinstance(value, list) or not all(map(_is_claim, value)):
         return None
     return tuple(Claim(whole(c["claim"]), whole(c["quote"]), c["supported"]) for c in value)
 
 
-def _is_claim(value: Any) -> bool:
+def _is_claim(value: object) -> bool:
     kinds = {"claim": str, "quote": str, "supported": bool}
     return (
         isinstance(value, dict)
@@ -240,7 +240,7 @@ def _letters(text: str) -> str:
     return "".join(filter(str.isalnum, unicodedata.normalize("NFKC", text).casefold()))
 
 
-def _bare(found: Any) -> Any:
+def _bare(found: object) -> Any:
     """Return a verdict without spaces and capitals, to compare two ways of writing it."""
     if isinstance(found, tuple):
         return tuple(map(_bare, found))

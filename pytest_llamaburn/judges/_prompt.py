@@ -251,7 +251,7 @@ def _prompt(
     system: str,
     blocks: Mapping[str, str],
     extras: Mapping[str, str | None],
-    reply: tuple[str, tuple[Any, ...], str],
+    reply: tuple[str, tuple[object, ...], str],
     key: str | None,
 ) -> Prompt:
     """Return the prompt of these parts, in the order question, reference, rubric, answers."""
@@ -267,7 +267,7 @@ def _written(
     system: str,
     material: Mapping[str, str],
     end: str,
-    reply: tuple[str, tuple[Any, ...]],
+    reply: tuple[str, tuple[object, ...]],
     key: str | None,
 ) -> Prompt:
     user = _writer(material, end)
@@ -280,7 +280,7 @@ def _rules(field: str, what_counts: str) -> str:
     return "\n".join((_UNTRUSTED, what_counts, _FIRST_QUOTE.format(field=field)))
 
 
-def _lines(scores: tuple[Any, ...], anchors: tuple[str, ...]) -> str:
+def _lines(scores: tuple[object, ...], anchors: tuple[str, ...]) -> str:
     return "\n".join(f"{score} - {words}" for score, words in zip(scores, anchors, strict=True))
 
 

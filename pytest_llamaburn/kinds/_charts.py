@@ -128,7 +128,7 @@ def _of_gpus(samples: Sequence[Sample], field: str) -> list[Series]:
     """Return a series for each GPU."""
     ids = dict.fromkeys(gpu["id"] for sample in samples for gpu in sample["gpus"])
 
-    def reader(own: Any) -> Callable[[Sample], float | None]:
+    def reader(own: object) -> Callable[[Sample], float | None]:
         return lambda sample: next((g.get(field) for g in sample["gpus"] if g["id"] == own), None)
 
     return [(f"GPU {own}", reader(own)) for own in ids]

@@ -21,7 +21,7 @@ def tokens(good: Sequence[Mapping[str, Any]]) -> float | None:
     return sum(lengths) if lengths and None not in lengths else None
 
 
-def totals(profile: profiles.Profile, good: Sequence[Mapping[str, Any]]) -> Document:
+def totals(profile: profiles.Profile, good: Sequence[Mapping[str, object]]) -> Document:
     """Return the energy of a run, by the fields of measures.ENERGY; None for unknown values."""
     spent = profile.total()
     generated = tokens(good)
@@ -40,7 +40,9 @@ def totals(profile: profiles.Profile, good: Sequence[Mapping[str, Any]]) -> Docu
     }
 
 
-def by_repeat(entries: Sequence[Mapping[str, Any]], rows: Sequence[BenchmarkRow]) -> list[Document]:
+def by_repeat(
+    entries: Sequence[Mapping[str, object]], rows: Sequence[BenchmarkRow]
+) -> list[Document]:
     """Return the energy of each repeat of a run; comparisons use these values."""
     keys = [measure.field for measure in ENERGY]
     repeats = []
@@ -94,13 +96,13 @@ def of_row(row: RequestRow) -> timeline.Window:
 
 
 def lines(
-    entries: Sequence[Mapping[str, Any]], sent: Sequence[timeline.Window]
+    entries: Sequence[Mapping[str, object]], sent: Sequence[timeline.Window]
 ) -> list[timeline.Timeline]:
     """Return the timelines of a run, each with the requests that were sent during it."""
     return profiles.Profile(entries, (), sent).timelines
 
 
-def seen(entries: Sequence[Mapping[str, Any]], sent: Sequence[timeline.Window] = ()) -> Document:
+def seen(entries: Sequence[Mapping[str, object]], sent: Sequence[timeline.Window] = ()) -> Document:
     """Return `telemetry` and `system_profile` of a run without energy for each request."""
     profile = profiles.Profile(entries, (), sent)
     return {

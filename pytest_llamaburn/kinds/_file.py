@@ -35,7 +35,7 @@ HEADER = (
 )
 
 
-def _no_boolean(value: Any) -> Any:
+def _no_boolean(value: object) -> Any:
     if isinstance(value, bool):
         raise ValueError("input should be 1")  # noqa: TRY004 - pydantic expects a ValueError
     return value
@@ -109,7 +109,7 @@ def status(record: Record, succeeded: int, *, done: bool) -> str:
     return "complete" if done else "partial"
 
 
-def totals(errors: Sequence[Mapping[str, Any] | None]) -> dict[str, int]:
+def totals(errors: Sequence[Mapping[str, object] | None]) -> dict[str, int]:
     """Return the numbers of all, successful and failed requests; `errors` has None for success."""
     failed = sum(error is not None for error in errors)
     return {"requests": len(errors), "succeeded": len(errors) - failed, "failed": failed}

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     from pytest_llamaburn.documents import Document
+    from pytest_llamaburn.kinds._target import Target
     from pytest_llamaburn.settings import Run
 
     class Session(Protocol):
@@ -46,17 +47,7 @@ if TYPE_CHECKING:
             """Run on the timed loop, in this thread."""
 
 
-class Target(NamedTuple):
-    """A run to make; the parameter of a fixture that opens a run.
-
-    `kind` is the name of the kind, `repeat` the number of the independent run, and `variant` its
-    mode or set.
-    """
-
-    kind: str
-    model: str | None
-    repeat: int = 0
-    variant: str = ""
+MANY_FAILED = 0.1  # of the requests: a warning says so
 
 
 class Item(NamedTuple):
@@ -92,7 +83,7 @@ class Kind:
     folder: str  # the folder of its files, in the results directory
     more_folders: tuple[str, ...] = ()  # patterns of further folders, as `multimodal/*`
 
-    def place(self, header: Mapping[str, Any]) -> str:  # noqa: ARG002
+    def place(self, header: Mapping[str, object]) -> str:  # noqa: ARG002
         """Return the folder of a file, from the journal's header or the file's content."""
         return self.folder
 
@@ -154,6 +145,7 @@ class RunKind(Kind):
     functions: dict[str, tuple[str, str]] = {}  # noqa: RUF012 - never written to
     marker_help: str
     more_markers: tuple[str, ...] = ()  # further names of the marker
+    seeks_failures = False  # whether a request that fails is what a run looks for
     several_servers = False  # whether --host may name several
     variant_setting: str | None = None  # the setting of which each value is a separate run
 
@@ -184,14 +176,14 @@ class RunKind(Kind):
         """The keywords of the marker, each with a function that checks it."""
         return {"thresholds": expressions}
 
-    def check(self, settings: Any) -> None:
+    def check(self, settings: object) -> None:
         """Raise SettingsError for settings that contradict each other or have no meaning."""
 
-    def preview(self, settings: Any) -> Iterable[str] | None:  # noqa: ARG002
+    def preview(self, settings: object) -> Iterable[str] | None:  # noqa: ARG002
         """Return the lines to print instead of running, or None to run."""
         return None
 
-    def variants(self, settings: Any) -> Sequence[str]:
+    def variants(self, settings: object) -> Sequence[str]:
         """Return the variants to run, such as the sets of an eval; `("",)` if it has none."""
         values = getattr(settings, self.variant_setting) if self.variant_setting else ""
         return (values,) if isinstance(values, str) else values
@@ -204,7 +196,7 @@ class RunKind(Kind):
         """Return the models to run on; None means the only model of the server."""
         return settings.model or (None,)
 
-    def expected(self, settings: Any, request_s: float) -> Expected:  # noqa: ARG002
+    def expected(self, settings: object, request_s: float) -> Expected:  # noqa: ARG002
         """Return about how long a run will take if a request of its model takes `request_s`."""
         return Expected(None, "this kind of run does not tell how long it takes")
 
@@ -233,18 +225,32 @@ class RunKind(Kind):
         """Return the fields that the session adds to the header of a run's journal."""
         return {}
 
-    def of_tests(self, header: Mapping[str, Any]) -> bool:  # noqa: ARG002
+    def of_tests(self, header: Mapping[str, object]) -> bool:  # noqa: ARG002
         """Return whether a run's prompts come from tests; then no command can repeat the run."""
         return False
 
-    def write_companions(self, record: Any, path: Path) -> None:
+    def write_companions(self, record: object, path: Path) -> None:
         """Write the files that belong beside a result file."""
 
-    def resumable(self, results: Mapping[str, Any]) -> bool:  # noqa: ARG002
+    def resumable(self, results: Mapping[str, object]) -> bool:  # noqa: ARG002
         """Return whether a complete run can be continued; then its journal is kept."""
         return False
 
-    def failure(self, results: Mapping[str, Any]) -> str | None:  # noqa: ARG002
+    def warning(self, results: Mapping[str, Any]) -> str | None:
+        """Return a sentence about a run of which many requests failed, or None.
+
+        Such a run is no failure: a threshold on `error_rate` decides that.
+        """
+        failed, requests = (results["totals"][name] for name in ("failed", "requests"))
+        if self.seeks_failures or not 0 < failed < requests or failed < MANY_FAILED * requests:
+            return None
+        kinds = ", ".join(f"{kind} × {count}" for kind, count in results["errors"].items())
+        return (
+            f"warning: {failed} of {requests} requests failed ({kinds}), and the numbers are those "
+            "of the others: --threshold 'error_rate<1%' makes it exit code 1"
+        )
+
+    def failure(self, results: Mapping[str, object]) -> str | None:  # noqa: ARG002
         """Return why a whole run failed, or None."""
         return None
 
@@ -306,11 +312,12 @@ def or_broken(make: Callable[[], list[Any]]) -> list[Any]:
 
 @contextmanager
 def naming(flag: str) -> Iterator[None]:
-    """In an error about a set, name the option that gave the set."""
+    """In an error about a set, name the option that gave the set, if it names none itself."""
     try:
         yield
     except DatasetError as err:
-        raise SettingsError(f"{flag}: {err}") from None
+        words = str(err)
+        raise SettingsError(words if words.startswith("--") else f"{flag}: {words}") from None
 
 
 def target_id(target: Target | LlamaBurnError) -> str:
@@ -322,7 +329,7 @@ def target_id(target: Target | LlamaBurnError) -> str:
     return "-".join(filter(None, words))
 
 
-def count(who: str, value: Any) -> int:
+def count(who: str, value: object) -> int:
     """Return a number of requests; raises SettingsError unless it is a whole number above 0."""
     if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
         return value
@@ -331,7 +338,7 @@ def count(who: str, value: Any) -> int:
     )
 
 
-def expressions(who: str, value: Any) -> list[str]:
+def expressions(who: str, value: object) -> list[str]:
     """Return thresholds from a text or a list of texts; raises SettingsError for other values."""
     texts = [value] if isinstance(value, str) else value
     if isinstance(texts, list | tuple) and all(isinstance(text, str) for text in texts):

@@ -28,7 +28,7 @@ def check_capability(model: Model, server: Server, modality: Any) -> None:
         )
 
 
-def settled(settings: Any, model: Model, server: Server, modality: Any) -> Document:
+def settled(settings: object, model: Model, server: Server, modality: object) -> Document:
     """Return the settings that a modality decides by what the server says that the model takes.
 
     Raises ServerError for settings that the server cannot meet.

@@ -68,7 +68,7 @@ class Run:
         self.model: Model
         self.server: Server
         self.journal: journal.Journal | None = None
-        self._profiler: Profiler
+        self.profiler: Profiler
         self._unwritten: list[Document] = []
         self._keeping = threading.Lock()
         self._other_load = environment.OtherLoad()
@@ -82,17 +82,17 @@ class Run:
         Raises UsageError before anything is written.
         """
         await self._meet(model)
-        self._check()
-        self._profiler = Profiler(
+        self.check()
+        self.profiler = Profiler(
             self.settings, self.server, concurrency=self._at_once(), publish=self._keep
         )
-        self._profiler.remembers = False
-        self._profiler.start()
+        self.profiler.remembers = False
+        self.profiler.start()
         await self._warm_up()
         self._open_journal(self._header(model, extra), planned)
         self.write("facts", {"loaded_before": await self._loaded(), "slots": await self._slots()})
         self.write("facts", {"server_notes": [*self.backend.notes]})
-        self._profiler.publish_facts()
+        self.profiler.publish_facts()
         self.sync()
         self._other_load.start()
         self._begin(sum(planned.values()))
@@ -123,8 +123,8 @@ class Run:
     async def finish(self, reason: str) -> None:
         """End the journal and close the connection to the server."""
         try:
-            if hasattr(self, "_profiler"):
-                self._profiler.stop()
+            if hasattr(self, "profiler"):
+                self.profiler.stop()
             await self._end_journal(reason)
         finally:
             if hasattr(self, "backend"):
@@ -133,7 +133,7 @@ class Run:
     def clock(self, trace: Trace) -> Clock:
         """Return when a request was in flight, for its row."""
         return {
-            "segment": self._profiler.segment,
+            "segment": self.profiler.segment,
             "sent_ns": trace.sent_ns,
             "first_ns": trace.first_ns,
             "end_ns": trace.end_ns,
@@ -153,7 +153,7 @@ class Run:
         """Return the fields that this kind of run adds to the header."""
         return {}
 
-    def _check(self) -> None:
+    def check(self) -> None:
         """Raise UsageError for settings that this server or model does not support."""
 
     def _at_once(self) -> int:
@@ -163,7 +163,7 @@ class Run:
     def _begin(self, requests: int) -> None:
         """Start, after all preparations; `requests` is the number of planned requests."""
 
-    def _continue(self, record: journal.Record) -> None:
+    def take_over(self, record: journal.Record) -> None:
         """Take over the results of an earlier part of this run."""
 
     def _open_journal(self, header: Document, planned: dict[str, int]) -> None:
@@ -171,7 +171,7 @@ class Run:
         record = journal.read(journal.directory(directory, self.identity.run_id))
         if self.settings.resume and record.header:
             check_same(record.header, header)
-            self._continue(record)
+            self.take_over(record)
         self.journal = journal.Journal(directory, self.identity.run_id, self.identity.worker)
         self.write("header", header)
         # Every worker expects all items. The plan that an item writes later replaces this number.
@@ -193,21 +193,21 @@ class Run:
         loaded = [entry["name"] for entry in await self._loaded() or ()]
         if self.model.id not in loaded:
             await self._idle(timeline.IDLE_BEFORE_LOAD)
-        with self._profiler.phase("load"):
-            await self._load_model()
+        with self.profiler.phase("load"):
+            await self.load_model()
         await self._idle(timeline.IDLE_LOADED)
-        with self._profiler.phase("warmup"):
+        with self.profiler.phase("warmup"):
             for _ in range(self.settings.warmup):
                 self._last = await self.send_untimed(WARMUP_PROMPT)
 
-    async def _load_model(self) -> None:
+    async def load_model(self) -> None:
         """Load the model with the options of the timed requests."""
         await self.backend.load(self.model)
 
     async def _idle(self, name: str) -> None:
         """Measure the idle power, if there is a power sensor."""
-        if self._profiler.has_power:
-            with self._profiler.phase(name):
+        if self.profiler.has_power:
+            with self.profiler.phase(name):
                 await asyncio.sleep(_IDLE_S)
 
     def _keep(self, entry: Document) -> None:
@@ -246,7 +246,7 @@ class Run:
         except ServerError:
             return None
 
-    def write(self, kind: str, fields: Mapping[str, Any]) -> None:
+    def write(self, kind: str, fields: Mapping[str, object]) -> None:
         """Write a line of this type to the journal, if it is open."""
         if self.journal is not None:
             self.journal.write(kind, **fields)

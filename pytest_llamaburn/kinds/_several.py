@@ -28,7 +28,7 @@ class SeveralRun(SingleRun):
 
     counts_words = False
 
-    def __init__(self, *args: Any) -> None:
+    def __init__(self, *args: object) -> None:
         """Take the arguments of Run."""
         super().__init__(*args)
         self.candidates: list[Document] = []
@@ -40,7 +40,7 @@ class SeveralRun(SingleRun):
         """Return the settings of the connection, and the name of the model, of a turn."""
         return self.settings, turn
 
-    async def _described(self, turn: str) -> Document:
+    async def described(self, turn: str) -> Document:
         """Return the facts of the model of a turn; raises UsageError if there is none."""
         settings, name = self._target(turn)
         backend = await connect(settings, name)
@@ -58,9 +58,9 @@ class SeveralRun(SingleRun):
         header = super()._header(asked, extra)
         return {**header, "config": {**header["config"], "model": [*self.settings.model]}}
 
-    def _continue(self, record: Record) -> None:
+    def take_over(self, record: Record) -> None:
         """Take over the rows; raises SettingsError if a model is not the same any more."""
-        super()._continue(record)
+        super().take_over(record)
         header: Any = record.header or {}
         for was, now in zip(header.get("candidates", ()), self.candidates, strict=False):
             if was["model"] != now["model"]:
@@ -89,7 +89,7 @@ class SeveralRun(SingleRun):
         await self._leave()
         settings, name = self._target(turn)
         began = perf_counter()
-        with self._profiler.phase("load"):
+        with self.profiler.phase("load"):
             self.backend = await connect(settings, name)
             self.model = await self.backend.describe(name)
             await self.backend.load(self.model)

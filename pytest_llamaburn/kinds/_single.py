@@ -114,7 +114,7 @@ class SingleRun(Run):
                 return int(entry["context_length"])
         return self.model.context_length
 
-    def _continue(self, record: Record) -> None:
+    def take_over(self, record: Record) -> None:
         for row in record.rows:
             self._done.setdefault(self._named(row), []).append(row)
 

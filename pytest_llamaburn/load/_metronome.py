@@ -249,7 +249,7 @@ def _event(event: dict[str, Any]) -> str:
     return f"data: {json.dumps(event, separators=(',', ':'))}\n\n"
 
 
-def _ollama_line(word: str, **more: Any) -> str:
+def _ollama_line(word: str, **more: object) -> str:
     line = {
         "model": "scheduled",
         "created_at": "2025-10-09T08:53:20.123456789Z",

@@ -35,7 +35,7 @@ def pattern(draw: Pattern) -> Pattern:
 
 
 @pattern
-def static(rate: float, count: int, _: Any) -> Times:
+def static(rate: float, count: int, _: object) -> Times:
     """Return times at a constant interval from 0, without accumulated rounding errors."""
     import numpy as np
 

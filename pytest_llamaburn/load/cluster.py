@@ -37,11 +37,11 @@ _PATIENT = ("leave", "start", "close", "ask")  # these may take as long as a req
 class Actor:
     """A `Node` in an actor of Ray."""
 
-    def __init__(self, name: str, handle: Any) -> None:
+    def __init__(self, name: str, handle: object) -> None:
         """Take the name of its machine and the actor's handle."""
         self.name, self._handle = name, handle
 
-    async def call(self, method: str, *given: Any) -> Any:
+    async def call(self, method: str, *given: object) -> Any:
         """Return what a method of the Node returns.
 
         Raises NodeLostError if the machine is lost, LlamaBurnError for an error there.
@@ -59,7 +59,7 @@ class Actor:
             raise NodeLostError(f"it died: {type(err).__name__}") from None
 
 
-async def _result(handle: Any, method: str, given: Sequence[Any]) -> Any:
+async def _result(handle: object, method: str, given: Sequence[object]) -> Any:
     return await getattr(handle, method).remote(*given)
 
 

@@ -30,7 +30,7 @@ def completed(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, Any]) -
     task: asyncio.Task[Any] | None = None
     interrupts = 0
 
-    def cancel(*_: Any) -> None:
+    def cancel(*_: object) -> None:
         nonlocal interrupts
         interrupts += 1
         if task:

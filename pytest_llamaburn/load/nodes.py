@@ -51,7 +51,7 @@ class Remote(Protocol):
 
     name: str
 
-    async def call(self, method: str, *given: Any) -> Any:
+    async def call(self, method: str, *given: object) -> Any:
         """Return what a method of the Node returns; raises NodeLostError if it is lost."""
 
 

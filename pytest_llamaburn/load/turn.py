@@ -12,7 +12,7 @@ import shlex
 import tempfile
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_llamaburn.errors import SettingsError
 
@@ -101,7 +101,7 @@ def _place(suffix: str) -> Path:
     return Path(tempfile.gettempdir()) / f"{_NAME}{suffix}"
 
 
-def _plain(text: Any, limit: int) -> str:
+def _plain(text: object, limit: int) -> str:
     """Return another process's text as one shortened line without control characters."""
     shown = "".join(c if c.isprintable() else " " for c in str(text))
     return shown if len(shown) <= limit else f"{shown[: limit - 1]}…"

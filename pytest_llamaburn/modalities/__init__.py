@@ -60,14 +60,14 @@ def named(name: str) -> Any:
     return registry.load("modalities", name)
 
 
-def asks(modality: Any, question: Any, settings: Any) -> bool:
+def asks(modality: object, question: object, settings: object) -> bool:
     """Return whether a modality asks a question by a request of its own, not in a chat."""
     if not hasattr(modality, "ask"):
         return False
     return modality.asks(question, settings) if hasattr(modality, "asks") else True
 
 
-def given(settings: Any) -> list[Any]:
+def given(settings: object) -> list[Any]:
     """Return the modalities whose option, such as --image, names files."""
     return [named(name) for name in registry.names("modalities") if getattr(settings, name, ())]
 
@@ -80,7 +80,7 @@ def of_settings(modality: Any, settings: Any) -> list[Medium]:
     return [modality.encode(path, settings) for path in paths]
 
 
-def encoded(entries: Sequence[Entry], settings: Any) -> list[Medium]:
+def encoded(entries: Sequence[Entry], settings: object) -> list[Medium]:
     """Return the media of a question as a request carries them."""
     return [named(entry["kind"]).encode(located(entry), settings) for entry in entries]
 
@@ -131,7 +131,7 @@ def located(entry: Entry) -> Path:
     return path
 
 
-def place_of(spec: Mapping[str, Any], kind: str) -> Path:
+def place_of(spec: Mapping[str, object], kind: str) -> Path:
     """Return where a medium that is made from a description is kept."""
     digest = sha256(json.dumps([kind, spec], sort_keys=True).encode()).hexdigest()[:32]
     return media.cache_dir() / f"{digest}{named(kind).MADE_SUFFIX}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from pytest_llamaburn.backends._failures import classify, malformed
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _ERROR_BYTES = 64_000
 
 
-async def post_json(backend: Backend, path: str, body: Mapping[str, Any]) -> Exchange:
+async def post_json(backend: Backend, path: str, body: Mapping[str, object]) -> Exchange:
     """Return the exchange of a request with a JSON body."""
     return await _post(backend, path, "application/json", json.dumps(body).encode())
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pytest_llamaburn import media_sets, modalities, registry
 from pytest_llamaburn.errors import SettingsError
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class SampleMedia:
     """The media of a question: `paths` in their order, and the only one of a kind by its name."""
 
-    def __init__(self, question: Question, settings: Any) -> None:
+    def __init__(self, question: Question, settings: object) -> None:
         """Make what is missing; raises DatasetError for a medium that cannot be used."""
         self.question = question
         self._settings = settings

@@ -59,7 +59,7 @@ def _most_bars(options: Mapping[str, Any]) -> int:
 
 
 def measured(
-    question: Question, answer: str, answer_ms: float | None, constrained_by: str, settings: Any
+    question: Question, answer: str, answer_ms: float | None, constrained_by: str, settings: object
 ) -> dict[str, Any]:
     """Render an answer, keep its sound, score and MIDI file, and return the numbers of it.
 
@@ -108,7 +108,7 @@ def _of_tune(
     }
 
 
-def _kept(clip: clips.Clip, tune: Tune, text: str, settings: Any) -> dict[str, str | None]:
+def _kept(clip: clips.Clip, tune: Tune, text: str, settings: object) -> dict[str, str | None]:
     """Keep the sound, and the score and the MIDI file beside it; return their paths."""
     sound = _sounding.kept(clip, settings)
     if sound["audio_path"] is None:

@@ -57,7 +57,7 @@ def check(path: Path) -> None:
     _clip(path, _read(path))
 
 
-def encode(path: Path, settings: Any) -> Medium:  # noqa: ARG001 - as of other modalities
+def encode(path: Path, settings: object) -> Medium:  # noqa: ARG001 - as of other modalities
     """Return a recording as a request carries it; formats that a chat does not take become WAV."""
     started_ns = perf_counter_ns()
     raw = _read(path)
@@ -80,7 +80,7 @@ def encode(path: Path, settings: Any) -> Medium:  # noqa: ARG001 - as of other m
     return Medium(KIND, mime, data, facts)
 
 
-def make(spec: Mapping[str, Any], path: Path) -> None:
+def make(spec: Mapping[str, object], path: Path) -> None:
     """Compose a scene of a shipped set."""
     path.write_bytes(clips.encode(_scenes.composed(spec)))
 
@@ -91,7 +91,7 @@ def fingerprint(path: Path) -> str:
     return hashlib.sha256((samples * 32_768).round().astype("<i2").tobytes()).hexdigest()
 
 
-def probe(settings: Any = None) -> Medium:  # noqa: ARG001 - as of videos
+def probe(settings: object = None) -> Medium:  # noqa: ARG001 - as of videos
     """Return half a second of a tone."""
     raw = clips.encode(levels.tone(440, 0.5, _RATE))
     return Medium(KIND, "audio/wav", media.base64_of(raw), {"kind": KIND, "seconds": 0.5})

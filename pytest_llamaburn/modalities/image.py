@@ -45,7 +45,7 @@ def check(path: Path) -> None:
     _decoded(path, _read(path)).close()
 
 
-def encode(path: Path, settings: Any) -> Medium:
+def encode(path: Path, settings: object) -> Medium:
     """Return an image as a request carries it; its facts say if it was made smaller."""
     started_ns = perf_counter_ns()
     raw = _read(path)
@@ -71,11 +71,11 @@ def encode(path: Path, settings: Any) -> Medium:
     return Medium(KIND, mime, data, facts)
 
 
-def make(spec: Mapping[str, Any], path: Path) -> None:
+def make(spec: Mapping[str, object], path: Path) -> None:
     """Draw an image of a shipped set."""
     from pytest_llamaburn.modalities import _drawing
 
-    _pillow()
+    imported()
     _drawing.drawn(spec).save(path, format="PNG")
 
 
@@ -87,9 +87,9 @@ def fingerprint(path: Path) -> str:
         return hashlib.sha256(image.convert("RGB").tobytes()).hexdigest()
 
 
-def probe(settings: Any = None) -> Medium:  # noqa: ARG001 - as of videos
+def probe(settings: object = None) -> Medium:  # noqa: ARG001 - as of videos
     """Return a small image in two colours."""
-    image = _pillow().new("RGB", (_PROBE_SIZE, _PROBE_SIZE), "white")
+    image = imported().new("RGB", (_PROBE_SIZE, _PROBE_SIZE), "white")
     image.paste((200, 30, 30), (0, 0, _PROBE_SIZE // 2, _PROBE_SIZE))
     buffer = io.BytesIO()
     image.save(buffer, format="PNG")
@@ -106,10 +106,11 @@ def size_of(facts: Mapping[str, Any]) -> tuple[str, float]:
 
 def ready() -> None:
     """Raise MissingExtraError without Pillow."""
-    _pillow()
+    imported()
 
 
-def _pillow() -> Any:
+def imported() -> Any:
+    """Return the module Image of Pillow; raises MissingExtraError."""
     try:
         from PIL import Image
     except ImportError:
@@ -131,7 +132,7 @@ def _read(path: Path) -> bytes:
 
 def _header(path: Path, raw: bytes) -> tuple[int, int, str]:
     """Return width, height and format of an image, without decoding its pixels."""
-    pillow = _pillow()
+    pillow = imported()
     try:
         with pillow.open(io.BytesIO(raw)) as image:
             return image.width, image.height, str(image.format)
@@ -141,7 +142,7 @@ def _header(path: Path, raw: bytes) -> tuple[int, int, str]:
 
 def _decoded(path: Path, raw: bytes) -> Image:
     """Return an image with its pixels; raises DatasetError if it cannot be decoded whole."""
-    pillow = _pillow()
+    pillow = imported()
     try:
         image: Image = pillow.open(io.BytesIO(raw))
         image.load()

@@ -205,7 +205,7 @@ def _hear(
 
 
 async def _texts(
-    backend: Backend, model: Model, settings: Any, cutter: Cutter, queue: asyncio.Queue[Any]
+    backend: Backend, model: Model, settings: object, cutter: Cutter, queue: asyncio.Queue[Any]
 ) -> tuple[list[Event], list[dict[str, Any]]]:
     """Transcribe each stretch as it comes; return the events, and what is known of each."""
     events: list[Event] = []

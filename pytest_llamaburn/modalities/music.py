@@ -74,7 +74,7 @@ def prompt(question: Question, text: str) -> str:
     return _written.prompt(question, text)
 
 
-def constrained(body: Body, question: Question, server: Server, settings: Any) -> Body:
+def constrained(body: Body, question: Question, server: Server, settings: object) -> Body:
     """Return a request for a tune with what makes the server write valid ABC, if it can."""
     return {**body, **_written.constraint(server.kind, question, settings)[1]}
 
@@ -110,7 +110,7 @@ async def ask(
     if isinstance(outcome, Failed):
         return _sounding.trace_of(exchange, outcome, ""), {}
     seconds, flatness = outcome.clip.seconds, levels.flatness(outcome.clip)
-    why = {"onset_f1": "the music has no score", "notes": "the music has no score"}
+    why = dict.fromkeys(("render_ms", "onset_f1", "notes"), "the music has no score")
     why |= {"spectral_flatness": "the music is silent"} if flatness is None else {}
     measured = {
         **outcome.measured,

@@ -48,7 +48,7 @@ ACCURACIES: Final = {"temporal_accuracy": "temporal", "audio_visual_accuracy": "
 _LONGEST_SIDE = 512  # pixels of a frame, without --image-size
 _JPEG_QUALITY = 90
 _PROBE_SIZE = (512, 288)
-_LARGEST_FILE = 256_000_000  # bytes; a request of a larger one needs several times its memory
+LARGEST_FILE = 256_000_000  # bytes; a request of a larger one needs several times its memory
 _SECONDS = {10: "10 s", 60: "1 min", 300: "5 min", 900: "15 min", 1800: "30 min", 3600: "1 h"}
 _UNKNOWN_S = 60.0  # of a video whose length is not known yet
 _COMPARED = 32  # frames of which the digest of a made video is
@@ -103,7 +103,7 @@ def encode(path: Path, settings: Any) -> Medium:
     return medium._replace(facts=facts)
 
 
-def still(path: Path, time: float, settings: Any) -> Medium:
+def still(path: Path, time: float, settings: object) -> Medium:
     """Return the picture that a video shows at a time in seconds."""
     with _footage.opened(path) as footage:
         ((_, picture),) = footage.pictures([time])
@@ -121,7 +121,7 @@ def stills(facts: Mapping[str, Any], settings: Any, most: int) -> list[float]:
     return [times[(2 * number + 1) * len(times) // (2 * count)] for number in range(count)]
 
 
-def make(spec: Mapping[str, Any], path: Path) -> None:
+def make(spec: Mapping[str, object], path: Path) -> None:
     """Film a clip of a shipped set."""
     from pytest_llamaburn.modalities import _filming
 
@@ -164,9 +164,9 @@ def _whole(path: Path) -> Medium:
     """Return a video as its file; raises DatasetError for one that is too large for a request."""
     mime = SUFFIXES.get(path.suffix.lower(), SUFFIXES[MADE_SUFFIX])
     size = path.stat().st_size
-    if size > _LARGEST_FILE:
+    if size > LARGEST_FILE:
         raise DatasetError(
-            f"{path} has {size / 1e6:.0f} MB, and at most {_LARGEST_FILE / 1e6:.0f} MB can be sent "
+            f"{path} has {size / 1e6:.0f} MB, and at most {LARGEST_FILE / 1e6:.0f} MB can be sent "
             "in a request: leave out --video-as file, so that frames are sent"
         )
     facts = {"frames": [], "sent_mime": mime, "sent_bytes": size}

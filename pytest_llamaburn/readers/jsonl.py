@@ -51,7 +51,7 @@ def _chosen(folder: Path) -> Path:
     return next(iter(found.values()))
 
 
-def _entry(row: Any, where: str) -> dict[str, Any]:
+def _entry(row: object, where: str) -> dict[str, Any]:
     entry = manifest.entry(row, where)
     answers = entry.get("answers")
     if isinstance(answers, dict):

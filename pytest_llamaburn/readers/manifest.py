@@ -49,7 +49,7 @@ def _manifest(folder: Path) -> Path | None:
     return next((folder / name for name in _NAMES if (folder / name).is_file()), None)
 
 
-def entry(row: Any, where: str) -> dict[str, Any]:
+def entry(row: object, where: str) -> dict[str, Any]:
     """Return the entry of a row; raises DatasetError for a row that names no medium."""
     if not isinstance(row, dict):
         raise DatasetError(f"{where}: should have fields, but is {row!r}")

@@ -11,7 +11,7 @@ from pytest_llamaburn import charts as made
 from pytest_llamaburn.charts import Axis, Card, Mark
 from pytest_llamaburn.gates import Selector
 from pytest_llamaburn.store import results
-from pytest_llamaburn.tables import number
+from pytest_llamaburn.tables import number, rows_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -46,7 +46,7 @@ def _nothing(document: Document) -> tuple[()]:  # noqa: ARG001
     return ()
 
 
-def _of(document: Document, name: str, default: Any) -> Any:
+def _of(document: Document, name: str, default: object) -> Any:
     """Return a function of the kind's module `charts`, or the default."""
     place = f"{results.kind_of(document).package}.charts"
     return getattr(import_module(place), name, default) if find_spec(place) else default
@@ -83,7 +83,7 @@ def _cards(document: Document) -> Iterator[Card]:
 
 def _charts(document: Document) -> Iterator[Chart]:
     """Yield the distribution of each measure that the rows of the file have."""
-    rows = [*results.room(document, "table").rows(document)]
+    rows = [*rows_of(document)]
     count = 0
     for name, measure in _measures(document).items():
         values = [row[name] for row in rows if isinstance(row.get(name), int | float)]

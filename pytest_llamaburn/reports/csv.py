@@ -44,7 +44,7 @@ def _flat(row: Document) -> Document:
     return {name: _plain(value) for name, value in row.items()}
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> Any:
     """Return a text that neither a spreadsheet nor a terminal takes for a command."""
     if not isinstance(value, str):
         return value

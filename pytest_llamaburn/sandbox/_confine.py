@@ -52,7 +52,7 @@ def confined(plan: dict[str, Any]) -> bool:
     return True
 
 
-def report(descriptor: int, **facts: Any) -> None:
+def report(descriptor: int, **facts: object) -> None:
     """Write facts to the report."""
     import json  # which takes long
 
@@ -154,7 +154,7 @@ def _prctl(what: str, option: int, *arguments: int) -> None:
         raise OSError(f"{what}: {os.strerror(ctypes.get_errno())}")
 
 
-def _call(what: str, number: int, *arguments: Any) -> int:
+def _call(what: str, number: int, *arguments: object) -> int:
     values = [ctypes.c_long(a) if isinstance(a, int) else a for a in arguments]
     done: int = _libc.syscall(ctypes.c_long(number), *values)
     if done < 0:

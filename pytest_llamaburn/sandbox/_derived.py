@@ -23,7 +23,9 @@ class _Deriving(type):
 
     link: Any
 
-    def __new__(cls, name: str, bases: tuple[Any, ...], space: dict[str, Any], **named: Any) -> Any:
+    def __new__(
+        cls, name: str, bases: tuple[object, ...], space: dict[str, Any], **named: object
+    ) -> Any:
         """Return a proxy for a new class of the program."""
         link = next(base.link for base in bases if type(base) is _Deriving)
         members = {key: _member(value) for key, value in space.items() if key not in _NO_MEMBERS}
@@ -33,7 +35,7 @@ class _Deriving(type):
         return made
 
 
-def stand_in(link: Any) -> type:
+def stand_in(link: object) -> type:
     """Return the class that stands for all classes of the program as the base of a class."""
     made: type = type.__new__(_Deriving, "ClassOfTheProgram", (), {"link": link})
     return made
@@ -55,7 +57,7 @@ def parent(link: Any, proxy: type) -> Any:
 class _Parent:
     """An object as its class inherits it: `attribute` gets an attribute of that."""
 
-    def __init__(self, attribute: Any) -> None:
+    def __init__(self, attribute: object) -> None:
         object.__setattr__(self, "attribute", attribute)
 
     def __getattribute__(self, name: str) -> Any:
@@ -67,7 +69,7 @@ def _place(frame: Any) -> tuple[Any, Any]:
     return frame.f_locals["__class__"], frame.f_locals[frame.f_code.co_varnames[0]]
 
 
-def _member(value: Any) -> list[Any]:
+def _member(value: object) -> list[Any]:
     """Return the kind of a member of a class, and its parts."""
     if isinstance(value, property):
         return ["property", value.fget, value.fset, value.fdel]

@@ -273,7 +273,7 @@ class _Watch:
         if self._reads(source):
             self._selector.unregister(source)
 
-    def _reads(self, source: Any) -> bool:
+    def _reads(self, source: object) -> bool:
         return source in self._selector.get_map()
 
     def _take(self, stream: _Stream) -> None:

@@ -149,11 +149,11 @@ class Link:
             while True:
                 self._answer(self.receive())
 
-    def send(self, **facts: Any) -> None:
+    def send(self, **facts: object) -> None:
         """Send a message that needs no answer."""
         self._write(facts)
 
-    def lend(self, value: Any) -> int:
+    def lend(self, value: object) -> int:
         """Return a number by which the other side can use one of our values."""
         if id(value) not in self._numbers:
             self._numbers[id(value)] = len(self._lent)
@@ -164,7 +164,7 @@ class Link:
         """Return a proxy for the other side's value with this number."""
         return Proxy(self, number)
 
-    def is_copied(self, value: Any) -> bool:
+    def is_copied(self, value: object) -> bool:
         """Return whether a value that came from the other side is a copy."""
         return type(value) is not Proxy and not isinstance(value, _NAMED)
 
@@ -178,7 +178,7 @@ class Link:
             return self._functions[number]
         proxy = Proxy(self, number)
 
-        def call(*args: Any, **named: Any) -> Any:
+        def call(*args: object, **named: object) -> Any:
             return self.ask("call", proxy, *args, **named)
 
         call.__name__, call.__doc__, call.__module__ = name, doc, "answer"
@@ -186,11 +186,11 @@ class Link:
         self._called_by[id(call)] = proxy
         return call
 
-    def called_by(self, value: Any) -> Proxy | None:
+    def called_by(self, value: object) -> Proxy | None:
         """Return what a function of `function` calls; None for any other value."""
         return self._called_by.get(id(value))
 
-    def lendable(self, value: Any) -> bool:
+    def lendable(self, value: object) -> bool:
         """Return whether the other side may use a value."""
         return not self.guarded or _is_tests_own(value)
 
@@ -244,7 +244,7 @@ class Link:
         if not _is_tests_own(target):
             raise TypeError("only objects that the tests define can be used")
 
-    def _error(self, kinds: list[str], arguments: Any, description: str) -> BaseException:
+    def _error(self, kinds: list[str], arguments: object, description: str) -> BaseException:
         """Return an error to raise, of the nearest class that both sides know."""
         known = {**_ERRORS, **self.errors}
         kind = next((known[k] for k in kinds if k in known), Exception)
@@ -325,22 +325,22 @@ class Proxy:
     def __getattr__(self, name: str) -> Any:
         return self._link.ask("getattr", self, name)
 
-    def __setattr__(self, name: str, value: Any) -> None:
+    def __setattr__(self, name: str, value: object) -> None:
         self._link.ask("setattr", self, name, value)
 
     def __delattr__(self, name: str) -> None:
         self._link.ask("delattr", self, name)
 
-    def __call__(self, /, *args: Any, **named: Any) -> Any:
+    def __call__(self, /, *args: object, **named: object) -> Any:
         return self._link.ask("call", self, *args, **named)
 
-    def __instancecheck__(self, value: Any) -> bool:
+    def __instancecheck__(self, value: object) -> bool:
         return self._link.ask("isinstance", self, value) is True
 
-    def __subclasscheck__(self, other: Any) -> bool:
+    def __subclasscheck__(self, other: object) -> bool:
         return self._link.ask("issubclass", self, other) is True
 
-    def __mro_entries__(self, bases: tuple[Any, ...]) -> tuple[type, ...]:
+    def __mro_entries__(self, bases: tuple[object, ...]) -> tuple[type, ...]:
         if self._link.stand_in is None:
             raise TypeError("a class of the program cannot derive from a class of its tests")
         return (self._link.stand_in,)
@@ -403,7 +403,7 @@ class Proxy:
         return _accepted(self._link.ask(operation, *values), mixed=mixed)
 
 
-def _accepted(result: Any, *, mixed: bool) -> Any:
+def _accepted(result: object, *, mixed: bool) -> Any:
     """Return the result of a remote computation; raise TypeError if a mixed one is plain data."""
     if mixed and isinstance(result, Proxy):
         object.__setattr__(result, "_mixed", True)
@@ -413,7 +413,7 @@ def _accepted(result: Any, *, mixed: bool) -> Any:
 
 
 def _forward(operation: str) -> Any:
-    def method(self: Proxy, *values: Any) -> Any:
+    def method(self: Proxy, *values: object) -> Any:
         return self._link.ask(operation, self, *values)
 
     return method
@@ -470,7 +470,7 @@ class _Writer:
             return [kind.__name__, _BY_TEXT[kind.__name__][0](value)]
         return ["at", self._place(value)] if self._is_container(value) else self._reference(value)
 
-    def _reference(self, value: Any) -> list[Any]:
+    def _reference(self, value: object) -> list[Any]:
         """Return the reference to a value that is not copied."""
         if type(value) is Proxy and value._link is self._link:  # noqa: SLF001
             return ["yours", value._number]  # noqa: SLF001
@@ -494,15 +494,15 @@ class _Writer:
             heap.append(self._content(self.objects[len(heap)]))
         return heap
 
-    def _is_container(self, value: Any) -> bool:
+    def _is_container(self, value: object) -> bool:
         kind = type(value)
         known = (*_SEQUENCES.values(), *_MAPPINGS.values(), bytearray, range, slice, timedelta)
         return kind in known or _is_record(value) or self._shared(value)
 
-    def _shared(self, value: Any) -> bool:
+    def _shared(self, value: object) -> bool:
         return type(value).__name__ in self._link.common and hasattr(value, "__dict__")
 
-    def _place(self, value: Any) -> int:
+    def _place(self, value: object) -> int:
         if id(value) not in self._places:
             self._places[id(value)] = len(self.objects)
             self.objects.append(value)
@@ -547,7 +547,7 @@ class _Reader:
             return {name: self.value(node) for name, node in nodes.items()}
         return [self.value(node) for node in nodes]
 
-    def value(self, node: Any) -> Any:
+    def value(self, node: object) -> Any:
         """Return the value of a part of the message."""
         if not isinstance(node, list):
             return node
@@ -611,7 +611,7 @@ class _Reader:
         self.objects[at] = container
         return container
 
-    def _fill(self, target: Any, entry: list[Any]) -> None:
+    def _fill(self, target: object, entry: list[Any]) -> None:
         """Replace a container's contents in place."""
         kind, parts = entry[0], entry[-1]
         if kind == "object":
@@ -654,17 +654,17 @@ def _base_value(value: Any) -> Any:
     return dict(dict.items(value)) if base is dict else base(base.__iter__(value))
 
 
-def _is_tests_own(value: Any) -> bool:
+def _is_tests_own(value: object) -> bool:
     """Return whether a value is a function, a class or an instance that the tests define."""
     return type(value) is not Proxy and getattr(value, "__module__", None) == "answer"
 
 
-def _is_record(value: Any) -> bool:
+def _is_record(value: object) -> bool:
     kind = type(value)
     return kind.__bases__ == (tuple,) and isinstance(getattr(kind, "_fields", None), tuple)
 
 
-def _importable(value: Any) -> tuple[str, str] | None:
+def _importable(value: object) -> tuple[str, str] | None:
     """Return (module, name) of a type or function that both sides can import, else None."""
     if isinstance(value, types.ModuleType):
         standard = value.__name__.partition(".")[0] in sys.stdlib_module_names
@@ -685,7 +685,7 @@ def _awaited(proxy: Proxy) -> Any:
     return result()
 
 
-def _derive(name: str, bases: list[Any], members: dict[str, list[Any]], **named: Any) -> type:
+def _derive(name: str, bases: list[Any], members: dict[str, list[Any]], **named: object) -> type:
     """Return a new class whose members are given as their kinds and parts."""
     made = {"property": property, "staticmethod": staticmethod, "classmethod": classmethod}
     space = {
@@ -695,12 +695,12 @@ def _derive(name: str, bases: list[Any], members: dict[str, list[Any]], **named:
     return types.new_class(name, tuple(bases), named, lambda body: body.update(space))
 
 
-def _signature_parts(value: Any) -> list[Any]:
+def _signature_parts(value: object) -> list[Any]:
     """Return the parameters of a function as plain data, and what it returns."""
     inspect = importlib.import_module("inspect")  # here, because it is rarely needed and slow
     found = inspect.signature(value)
 
-    def given(part: Any) -> list[Any]:
+    def given(part: object) -> list[Any]:
         return [] if part is inspect.Signature.empty else [part]
 
     parameters = [

@@ -47,7 +47,7 @@ class Score(NamedTuple):
     details: Document
 
 
-def scored(correct: bool, extracted: str, reason: str, **details: Any) -> Score:
+def scored(correct: bool, extracted: str, reason: str, **details: object) -> Score:
     """Return the score of an answer that was read; `reason` says why it is wrong."""
     return Score(correct, "scored", "" if correct else reason, extracted, details)
 

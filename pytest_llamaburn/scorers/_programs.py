@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import textwrap
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from pytest_llamaburn import sandbox
 from pytest_llamaburn.scorers import _text
@@ -52,7 +52,7 @@ def faults(question: Question) -> Iterator[tuple[str, str]]:
         yield "cases", 'are not a list of {"input": "...", "output": "..."} with texts'
 
 
-def _are_cases(cases: Any) -> bool:
+def _are_cases(cases: object) -> bool:
     return (
         isinstance(cases, list)
         and bool(cases)

@@ -15,7 +15,7 @@ _NEAR = 1e-9  # share by which numbers may differ: rounding in the last digits
 _SHOWN = 60  # characters of a value in a reason
 
 
-def difference(right: Any, given: Any, schema: Any = None) -> str:
+def difference(right: object, given: object, schema: object = None) -> str:
     """Return the first difference of a value from the right one; empty if they are the same.
 
     Numbers are equal by value, but a number is not a text. Texts are equal apart from case, white
@@ -26,7 +26,7 @@ def difference(right: Any, given: Any, schema: Any = None) -> str:
     return next(_differences(right, given, schema if isinstance(schema, dict) else {}, "$"), "")
 
 
-def _differences(right: Any, given: Any, schema: Document, place: str) -> Iterator[str]:
+def _differences(right: object, given: object, schema: Document, place: str) -> Iterator[str]:
     if isinstance(right, dict) and isinstance(given, dict):
         yield from _of_fields(right, given, schema, place)
     elif isinstance(right, list) and isinstance(given, list):
@@ -41,7 +41,7 @@ def _differences(right: Any, given: Any, schema: Document, place: str) -> Iterat
 
 
 def _of_fields(
-    right: Mapping[str, Any], given: Mapping[str, Any], schema: Document, place: str
+    right: Mapping[str, object], given: Mapping[str, object], schema: Document, place: str
 ) -> Iterator[str]:
     properties = schema.get("properties")
     kinds: Mapping[str, Any] = properties if isinstance(properties, dict) else {}
@@ -57,13 +57,13 @@ def _of_fields(
             yield from _differences(wanted, found, inner, f"{place}.{name}")
 
 
-def _given(value: Any, usual: Any) -> Any:
+def _given(value: object, usual: object) -> Any:
     """Return a field's value; None for one that says nothing: null, empty, or the default."""
     says_nothing = value is None or value in ("", [])
     return None if says_nothing or _same(usual, value, exact=True) else value
 
 
-def _same(right: Any, given: Any, *, exact: bool) -> bool:
+def _same(right: object, given: object, *, exact: bool) -> bool:
     if isinstance(right, bool) or isinstance(given, bool):
         return right is given
     if isinstance(right, int | float) and isinstance(given, int | float):
@@ -77,6 +77,6 @@ def _plain(text: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     text = repr(value)
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"

@@ -199,7 +199,7 @@ def _changed_in_place(checks: str) -> Iterator[str]:
             yield from _names([node.value])  # type: ignore[attr-defined]
 
 
-def _nodes(text: Any) -> Iterator[ast.AST]:
+def _nodes(text: object) -> Iterator[ast.AST]:
     return ast.walk(ast.Module(_statements(text), [])) if isinstance(text, str) else iter(())
 
 

@@ -99,7 +99,7 @@ def _read(said: str) -> list[Event] | None:
     return told
 
 
-def _is_event(one: Any) -> bool:
+def _is_event(one: object) -> bool:
     return (
         isinstance(one, dict)
         and isinstance(one.get("event"), str)

@@ -68,7 +68,7 @@ def _name(name: str) -> str:
     return _text.normal(name.replace("_", " "))
 
 
-def _same(wanted: Any, read: Any) -> bool:
+def _same(wanted: object, read: object) -> bool:
     if not isinstance(read, str | int | float) or isinstance(read, bool):
         return False
     numbers = (_number(wanted), _number(read))
@@ -77,7 +77,7 @@ def _same(wanted: Any, read: Any) -> bool:
     return _text.normal(str(wanted)) == _text.normal(str(read))
 
 
-def _number(value: Any) -> Decimal | None:
+def _number(value: object) -> Decimal | None:
     try:
         found = Decimal(_MONEY.sub("", str(value)).replace(",", ""))
     except InvalidOperation:

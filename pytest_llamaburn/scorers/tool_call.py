@@ -121,7 +121,7 @@ def _fault(said: str, made: Sequence[ToolCall], right: Sequence[Any], question: 
     return ""
 
 
-def _difference(right: Mapping[str, Any], call: ToolCall, schema: Any) -> str:
+def _difference(right: Mapping[str, object], call: ToolCall, schema: object) -> str:
     return call["fault"] or _values.difference(right["arguments"], call["arguments"], schema)
 
 

@@ -64,7 +64,7 @@ def _correct(counted: Mapping[str, Any], most: float | None) -> bool | None:
     return None if most is None else bool(counted["wer"] <= most)
 
 
-def _reason(correct: bool | None, counted: Mapping[str, Any], most: float | None) -> str:
+def _reason(correct: bool | None, counted: Mapping[str, object], most: float | None) -> str:
     if correct:
         return ""
     if not counted["reference_words"]:

@@ -86,7 +86,7 @@ class Remote:
         except (ValueError, TypeError, RecursionError):
             raise ServerError(self._sentence("the answer is not a JSON object")) from None
 
-    def results(self, value: Any) -> list[dict[str, Any]]:
+    def results(self, value: object) -> list[dict[str, Any]]:
         """Return the results in an answer; raises ServerError if it is not a list of objects."""
         if not isinstance(value, list) or not all(isinstance(entry, dict) for entry in value):
             raise ServerError(self._sentence("the answer has no list of results"))
@@ -111,7 +111,7 @@ class Remote:
         return redacted(message, self._key)
 
 
-def hits(results: Iterable[tuple[Any, Any, Any]], limit: int) -> list[Hit]:
+def hits(results: Iterable[tuple[object, object, object]], limit: int) -> list[Hit]:
     """Return (title, url, text) tuples as at most `limit` hits of limited length.
 
     A result without text is skipped.
@@ -180,11 +180,11 @@ def _words(body: str) -> str:
     return _line(message)[:_WORDS_LIMIT]
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     """Return a text that can be written to a file: without lone surrogates and NULs."""
     text = value if isinstance(value, str) else ""
     return text.encode(errors="replace").decode().replace("\0", "").strip()
 
 
-def _line(value: Any) -> str:
+def _line(value: object) -> str:
     return " ".join(_text(value).split())

@@ -117,7 +117,7 @@ def _decode(text: str) -> Any:
         return [json.loads(line) for line in text.split("\n") if line.strip()]
 
 
-def _searches(content: Any) -> Iterator[Any]:
+def _searches(content: object) -> Iterator[Any]:
     """Yield all searches in a document, at any depth and in order."""
     if isinstance(content, dict):
         if {"query", "backend", "hits"} <= content.keys():

@@ -59,5 +59,5 @@ def _snippets(entry: dict[str, Any]) -> str:
     return "\n".join(filter(None, map(_plain, (entry.get("description"), *more))))
 
 
-def _plain(value: Any) -> str:
+def _plain(value: object) -> str:
     return unescape(value) if isinstance(value, str) else ""

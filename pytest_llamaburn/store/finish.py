@@ -40,7 +40,7 @@ def write_result(
         words = f"{err}; its journal is kept in {folder.parent}"
         path = _elsewhere(document, words)
         tell(f"{words}; the file is {path}")
-    kind = results.kind_of(document)
+    kind = results.run_kind_of(document)
     kind.write_companions(record, path)
     if document["status"] == "complete" and not kind.resumable(document["results"]):
         journal.discard(folder)

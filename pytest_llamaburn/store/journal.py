@@ -89,7 +89,7 @@ class Journal:
         except OSError as err:
             raise ResultsError(_unwritable(results_dir, err)) from err
 
-    def write(self, kind: str, **fields: Any) -> None:
+    def write(self, kind: str, **fields: object) -> None:
         """Append one fact and give it to the kernel, which keeps it if this process is killed.
 
         Raises ResultsError if the disk is full or cannot be written.
@@ -321,7 +321,7 @@ def _lines(path: Path) -> Iterator[Document]:
         raise ResultsError(f"{path} cannot be read: {err.strerror or err}") from err
 
 
-def _is_fact(line: Any) -> bool:
+def _is_fact(line: object) -> bool:
     if not (isinstance(line, dict) and isinstance(line.get("type"), str)):
         return False
     name, kind = _NEEDED.get(line["type"], ("type", str))

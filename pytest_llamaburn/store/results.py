@@ -24,6 +24,7 @@ from pydantic import ValidationError
 
 from pytest_llamaburn import files, registry
 from pytest_llamaburn.errors import ResultsError
+from pytest_llamaburn.store.file_kinds import named
 from pytest_llamaburn.texts import dumps, whole
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pytest_llamaburn.documents import Document
+    from pytest_llamaburn.store.file_kinds import FileKind, RunFileKind
     from pytest_llamaburn.store.journal import Record
 
 SCHEMA_VERSION = 1
@@ -47,28 +49,27 @@ def kinds() -> tuple[str, ...]:
 
 def with_comparisons(names: Iterable[str]) -> tuple[str, ...]:
     """Return these kinds of files and the kinds of their comparisons."""
-    every = {name: kind(name).comparison or name for name in names}
+    every = {name: named(name).comparison or name for name in names}
     return tuple(sorted({*every, *every.values()}))
 
 
-def room(document: Mapping[str, Any], name: str) -> Any:
+def room(document: Mapping[str, object], name: str) -> Any:
     """Return a module of the package of a document's kind; also for a journal's header."""
     return import_module(f"{kind_of(document).package}.{name}")
 
 
-def kind_of(document: Mapping[str, Any]) -> Any:
+def kind_of(document: Mapping[str, object]) -> FileKind:
     """Return the KIND of a document or of a journal's header."""
-    return kind(_kind_name(document))
+    return named(_kind_name(document))
 
 
-def kind(name: str) -> Any:
-    """Return a KIND by its name; all comparisons share one package."""
-    if name.endswith("-comparison"):
-        return registry.load("kinds", "comparison").Comparisons(name)
-    return registry.load("kinds", name).KIND
+def run_kind_of(document: Mapping[str, object]) -> RunFileKind:
+    """Return the KIND of the document or the journal's header of a run."""
+    run: RunFileKind = registry.load("kinds", _kind_name(document)).KIND
+    return run
 
 
-def _kind_name(document: Mapping[str, Any]) -> str:
+def _kind_name(document: Mapping[str, object]) -> str:
     return str(document["schema"]).removeprefix(PREFIX)
 
 
@@ -84,7 +85,7 @@ def build(record: Record) -> Document:
 @cache
 def folders() -> dict[str, str]:
     """Return the folder of each kind."""
-    return {name: kind(name).folder for name in kinds()}
+    return {name: named(name).folder for name in kinds()}
 
 
 class Listing(NamedTuple):
@@ -97,14 +98,14 @@ class Listing(NamedTuple):
 @cache
 def lists() -> dict[str, Listing]:
     """Return the lists of result files by name."""
-    found = {pattern: name for name in kinds() for pattern in (kind(name).folder, *_more(name))}
+    found = {pattern: name for name in kinds() for pattern in (named(name).folder, *_more(name))}
     return {
         pattern.partition("/")[0]: Listing(found[pattern], pattern) for pattern in sorted(found)
     }
 
 
 def _more(name: str) -> tuple[str, ...]:
-    more: tuple[str, ...] = kind(name).more_folders
+    more: tuple[str, ...] = named(name).more_folders
     return more
 
 
@@ -132,7 +133,7 @@ def _indented(document: Document) -> str:
     return msgspec.json.format(dumps(document), indent=2) + "\n"
 
 
-def of_run(results_dir: Path, header: Mapping[str, Any]) -> Path | None:
+def of_run(results_dir: Path, header: Mapping[str, object]) -> Path | None:
     """Return a run's existing result file, or None; `header` is its journal's or a document."""
     folder, stem = _home(results_dir, header)
     found = files.found(folder, f"{glob.escape(stem)}*.json")
@@ -191,12 +192,12 @@ def load_of(path: Path, kind: str) -> Document:
     return document
 
 
-def check(document: Any) -> str | None:
+def check(document: object) -> str | None:
     """Return why a document is not a valid result file, or None."""
     return _problem(document, json.dumps(document))
 
 
-def _problem(document: Any, text: str | bytes) -> str | None:
+def _problem(document: object, text: str | bytes) -> str | None:
     """Return why a document, whose JSON is `text`, is not a valid result file, or None."""
     if not isinstance(document, dict) or "schema" not in document:
         return "it has no 'schema'"
@@ -210,13 +211,13 @@ def _problem(document: Any, text: str | bytes) -> str | None:
     return None
 
 
-def _unknown(schema: Any) -> str:
+def _unknown(schema: object) -> str:
     return f"schema '{schema}' is unknown (known: {', '.join(kinds())})"
 
 
 def schema(name: str) -> Document:
     """Return the JSON Schema (2020-12) of a kind of result file."""
-    found = kind(name).file_model().model_json_schema(by_alias=True)
+    found = named(name).file_model().model_json_schema(by_alias=True)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **found}
 
 
@@ -328,7 +329,7 @@ def brief(path: Path) -> Brief:
     outline = _decode(path, _read(path), _Outline)
     if outline.schema.removeprefix(PREFIX) not in kinds():
         raise ResultsError(f"{path} is not a result file: {_unknown(outline.schema)}")
-    results = _decode(path, outline.results, kind(outline.schema.removeprefix(PREFIX)).brief())
+    results = _decode(path, outline.results, named(outline.schema.removeprefix(PREFIX)).brief())
     models = [*([outline.model.id] if outline.model else []), *results.models]
     machine = outline.environment.fingerprint
     return Brief(

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from pytest_llamaburn.documents import Header
     from pytest_llamaburn.settings import Run
+    from pytest_llamaburn.store.file_kinds import RunFileKind
 
 LAST = "last"
 ASKED_AGAIN = ("api_error", "budget")  # judgments that a continued run asks for again
@@ -107,19 +108,19 @@ def header_of(results_dir: Path, run: str, schema: str | None = None) -> Header:
     raise ResultsError(f"{words}: {have}")
 
 
-def of_tests(header: Mapping[str, Any]) -> bool:
+def of_tests(header: Mapping[str, object]) -> bool:
     """Return whether a run's prompts come from tests; then no command can repeat the run."""
-    return bool(results.kind_of(header).of_tests(header))
+    return bool(results.run_kind_of(header).of_tests(header))
 
 
-def continuing(header: Mapping[str, Any]) -> str:
+def continuing(header: Mapping[str, object]) -> str:
     """Return the command that continues a run, from its journal's header."""
     if of_tests(header):
         return f"pytest --llamaburn-resume={header['run_id']}"
     return f"llamaburn {results.kind_of(header).name} --resume {header['run_id']}"
 
 
-def settled(kind: Any, settings: Any, origins: Mapping[str, str]) -> tuple[Any, str | None]:
+def settled(kind: RunFileKind, settings: Any, origins: Mapping[str, str]) -> tuple[Any, str | None]:
     """Return the final settings of a run, and a note about a choice that LlamaBurn made.
 
     Raises SettingsError for an invalid setting; it names the source of the setting.
@@ -143,7 +144,7 @@ def settled(kind: Any, settings: Any, origins: Mapping[str, str]) -> tuple[Any, 
     return continued, f"continuing {continued.resume}"
 
 
-def _check_hosts(kind: Any, settings: Run) -> None:
+def _check_hosts(kind: RunFileKind, settings: Run) -> None:
     """Raise SettingsError for an invalid address, or for several where one server is measured."""
     if kind.several_servers:
         hosts_of(settings.host)
@@ -204,5 +205,5 @@ def check_same(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
             raise SettingsError(f"--resume: the {part}'s {name} was {was}, now it is {is_now}")
 
 
-def _frozen(value: Any) -> Any:
+def _frozen(value: object) -> Any:
     return tuple(value) if isinstance(value, list) else value

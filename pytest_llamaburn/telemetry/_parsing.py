@@ -19,7 +19,7 @@ _NUMBER = re.compile(r"([-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?)\s*[a-zµ°%]*", re.IGN
 _PCI = re.compile(r"(?:([0-9a-f]{4,8}):)?([0-9a-f]{2}:[0-9a-f]{2}\.[0-9a-f])", re.IGNORECASE)
 
 
-def number(value: Any, scale: float = 1.0) -> float | None:
+def number(value: object, scale: float = 1.0) -> float | None:
     """Return the number in a tool's output times a scale, or None if there is none.
 
     `12`, `"12.5 W"` and `{"value": 12, "unit": "W"}` are numbers; `"[N/A]"`, `"N/A (Secondary
@@ -50,7 +50,7 @@ def first_json(text: str, fits: Callable[[Any], bool]) -> Any:
     return None
 
 
-def lookup(table: Mapping[str, Any], names: Iterable[str]) -> Any:
+def lookup(table: Mapping[str, object], names: Iterable[str]) -> Any:
     """Return the first value of these keys that is a number, or None.
 
     Case and a colon at the end of a key do not matter.

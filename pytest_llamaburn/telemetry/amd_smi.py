@@ -72,7 +72,7 @@ def _gpus(document: Any) -> list[dict[str, Any]]:
     return [entry for entry in entries or () if isinstance(entry, dict) and "gpu" in entry]
 
 
-def _fits(document: Any) -> bool:
+def _fits(document: object) -> bool:
     return bool(isinstance(document, dict | list) and _gpus(document))
 
 

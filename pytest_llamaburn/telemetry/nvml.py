@@ -66,18 +66,18 @@ class Provider(Base):
             with suppress(Exception):
                 self._nvml.nvmlShutdown()
 
-    def _ask(self, name: str, *arguments: Any) -> Any:
+    def _ask(self, name: str, *arguments: object) -> Any:
         """Return the result of a call, or None if it is not supported: other fields still work."""
         try:
             return getattr(self._nvml, name)(*arguments)
         except Exception:  # noqa: BLE001 - NVMLError, or a function that an old library lacks
             return None
 
-    def _processes(self, handle: Any) -> frozenset[int]:
+    def _processes(self, handle: object) -> frozenset[int]:
         listed = self._ask("nvmlDeviceGetComputeRunningProcesses", handle)
         return frozenset(process.pid for process in listed or ())
 
-    def _device(self, handle: Any) -> Device:
+    def _device(self, handle: object) -> Device:
         bus = self._ask("nvmlDeviceGetPciInfo", handle)
         address = pci(_text(bus.busId)) if bus is not None else None
         unique = self._ask("nvmlDeviceGetUUID", handle)
@@ -98,7 +98,7 @@ class Provider(Base):
             uuid=_text(unique) if unique is not None else None,
         )
 
-    def _reading(self, handle: Any, device: Device) -> Reading:
+    def _reading(self, handle: object, device: Device) -> Reading:
         clock, nvml = self.machine.clock, self._nvml
         began = clock()
         power = self._power(handle, device)
@@ -121,13 +121,13 @@ class Provider(Base):
         read_ms = (clock() - began) / 1e6
         return Reading(device.id, (began + ended) // 2, read_ms, plausible(self, raw))
 
-    def _power(self, handle: Any, device: Device) -> float | None:
+    def _power(self, handle: object, device: Device) -> float | None:
         """Return the power in watts, always from the source that `probe` chose."""
         if device.id in self._has_instant:
             return self._instant(handle)
         return _scaled(self._ask("nvmlDeviceGetPowerUsage", handle), 1e-3)
 
-    def _instant(self, handle: Any) -> float | None:
+    def _instant(self, handle: object) -> float | None:
         """Return the instantaneous power in watts, or None on older drivers and GPUs."""
         fields = self._ask("nvmlDeviceGetFieldValues", handle, [_POWER_INSTANT])
         if not fields or fields[0].nvmlReturn != 0:
@@ -139,6 +139,6 @@ def _scaled(value: Any, scale: float) -> float | None:
     return None if value is None else float(value) * scale
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     """Return a string of the library; older versions return bytes."""
     return value.decode() if isinstance(value, bytes) else str(value)

@@ -81,7 +81,7 @@ class Provider(Base):
         return done, cards, list(readings.values())
 
 
-def _cards(document: Any) -> Cards:
+def _cards(document: object) -> Cards:
     """Return the cards in a document, without other entries such as `system`."""
     if not isinstance(document, dict):
         return {}

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_HERE = Path(__file__).parent
-SOURCES = _HERE / "frontend"
-BUNDLE = _HERE / "static"
+HERE = Path(__file__).parent
+SOURCES = HERE / "frontend"
+BUNDLE = HERE / "static"
 INSTALLED = "node_modules"
 _STAMP = "sources.sha256"
 if __package__:  # not where the build of a wheel loads this file alone
@@ -49,17 +49,17 @@ def is_current() -> bool:
 
 def build() -> None:
     """Build the bundle from the sources; raises BundleError."""
-    npm = _npm()
-    if npm is None:
+    begun = npm()
+    if begun is None:
         raise BundleError(HOW)
     lock = _digest([SOURCES / "package-lock.json"])
     known = SOURCES / INSTALLED / ".lock.sha256"
     if not known.is_file() or known.read_text("utf-8") != lock:
-        _run([*npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"])
+        _run([*begun, "ci", "--ignore-scripts", "--no-audit", "--no-fund"])
         known.write_text(lock, "utf-8")
-    with tempfile.TemporaryDirectory(prefix=".static-", dir=_HERE) as folder:
+    with tempfile.TemporaryDirectory(prefix=".static-", dir=HERE) as folder:
         made = Path(folder) / BUNDLE.name
-        _run([*npm, "run", "--silent", "build", "--", str(made)])
+        _run([*begun, "run", "--silent", "build", "--", str(made)])
         (made / _STAMP).write_text(_digest([*_sources()]), "utf-8")
         shutil.rmtree(BUNDLE, ignore_errors=True)
         made.rename(BUNDLE)
@@ -79,7 +79,7 @@ def _digest(paths: list[Path]) -> str:
     return found.hexdigest()
 
 
-def _npm() -> list[str] | None:
+def npm() -> list[str] | None:
     """Return the words that begin a command of npm: that on PATH, else that of the extra."""
     on_path = shutil.which("npm")
     if on_path:
@@ -114,7 +114,7 @@ def ensure() -> None:
     from filelock import FileLock
 
     try:
-        with FileLock(_HERE / ".static.lock"):
+        with FileLock(HERE / ".static.lock"):
             if not is_current():
                 print("building the web page …", file=sys.stderr, flush=True)  # noqa: T201
                 build()

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 KEPT = 2000  # events that can be sent again
 MOST_LISTENERS = 32
-_SILENT_S = 15.0
+SILENT_S = 15.0
 RESET = "event: reset\ndata: {}\n\n"  # some events were missed: read the lists again
 
 
@@ -87,7 +87,7 @@ class Bus:
 async def _heard(news: asyncio.Event) -> bool:
     """Return whether there are news before a listener should hear that we are still here."""
     try:
-        await asyncio.wait_for(news.wait(), _SILENT_S)
+        await asyncio.wait_for(news.wait(), SILENT_S)
     except TimeoutError:
         return False
     return True

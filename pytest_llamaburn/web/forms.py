@@ -122,7 +122,7 @@ async def order(kind: RunKind, body: Any, results_dir: str) -> Order:
     """
     form = await asyncio.to_thread(checked, kind, body, results_dir)
     words, there = form.words, [form.there]
-    env = child.environment(_keys_to_hide(kind, form.given))
+    env = child.environment(keys_to_hide(kind, form.given))
     said = await child.run([*words, *there, "--print-pytest"], env)
     if said.code:
         raise _refusal(said.sentence, kind)
@@ -163,13 +163,13 @@ def _not_a_setting(name: str, known: Mapping[str, Option]) -> str:
 def _refuse_paths(name: str, value: Any) -> None:
     """Raise Refusal for a text that names a file or directory of the server's machine."""
     for text in _texts(value):
-        if _means_path(text):
+        if means_path(text):
             raise Refusal(
                 422, f"{name}: {text!r} is refused: a client can name no file of the server", name
             )
 
 
-def _means_path(text: str) -> bool:
+def means_path(text: str) -> bool:
     """Return whether a text, or what follows its first colon, is a path by its shape or is there.
 
     A judge is named as provider:model, and the model of an embedded one may be a file.
@@ -186,7 +186,7 @@ def _texts(value: Any) -> Iterator[str]:
         yield from (one for one in value if isinstance(one, str))
 
 
-def _keys_to_hide(kind: RunKind, given: Mapping[str, Any]) -> list[str]:
+def keys_to_hide(kind: RunKind, given: Mapping[str, Any]) -> list[str]:
     """Return patterns of the keys that a server which the client names would be sent."""
     naming = [option for option in allowed(kind).values() if option.keys and option.name in given]
     if not naming:

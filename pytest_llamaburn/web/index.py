@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 PATIENCE_S = 0.1  # to read files while a client waits
 _SUFFIX = ".json"
 _MOST_ORDERS = 4  # of a list, that are kept
-_MOST_BYTES = 500_000_000
-_SETTLED_NS = 100_000_000  # a file changed later than this before it was read may change unseen
+MOST_BYTES = 500_000_000
+SETTLED_NS = 100_000_000  # a file changed later than this before it was read may change unseen
 
 
 class Requests(BaseModel):
@@ -217,18 +217,19 @@ _FACTS: dict[str, Callable[[Row], Any]] = {
 
 
 def _read(reference: Reference, path: Path, about: Stamp) -> _Entry:
-    settled = time.time_ns() - max(about[:2]) > _SETTLED_NS
-    return _Entry(about, settled, _row(reference, path, about))
+    settled = time.time_ns() - max(about[:2]) > SETTLED_NS
+    return _Entry(about, settled, row_of(reference, path, about))
 
 
-def _row(reference: Reference, path: Path, about: Stamp) -> Row:
+def row_of(reference: Reference, path: Path, about: Stamp) -> Row:
+    """Return the row of a file; one that cannot be read says why."""
     fields: dict[str, Any] = {
         **reference.model_dump(),
         "size_bytes": about.size,
         "time": _stamp(about.changed_ns),
     }
     try:
-        if about.size > _MOST_BYTES:
+        if about.size > MOST_BYTES:
             return Row(**fields, status="unreadable", reason="the file is too large to be listed")
         found = results.brief(path)
     except LlamaBurnError as err:

@@ -31,12 +31,12 @@ if TYPE_CHECKING:
 
 FOLDER = ".jobs"
 MOST_WAITING = 100
-_MOST_KEPT = 500
+MOST_KEPT = 500
 _IDLE_S = 0.1
 _POLL_S = 0.04  # so that what a run says is soon told
 _TELL_S = 0.08  # ten events a second are as many as a page can show
-_PATIENCE_S = 10.0  # from one signal to the next
-_LAST_PATIENCE_S = 0.8  # when the server itself ends
+PATIENCE_S = 10.0  # from one signal to the next
+LAST_PATIENCE_S = 0.8  # when the server itself ends
 _LINES = 40
 _MOST_PROGRESS = 2_000  # events of a job that a page reads at once
 _MOST_TOLD = 1_000
@@ -130,7 +130,7 @@ class Jobs:
 
     def _events(self, job_id: str) -> list[Event | dict[str, Any] | str | None]:
         with processes.Tail(self._said(self.find(job_id))) as tail:
-            return [_event(line) for line in tail.lines()]
+            return [event_of(line) for line in tail.lines()]
 
     @property
     def busy(self) -> bool:
@@ -148,7 +148,8 @@ class Jobs:
         if len(self._waiting) >= MOST_WAITING:
             raise Refusal(409, f"{MOST_WAITING} jobs wait already: cancel one first")
         now = datetime.now(UTC)
-        job_id = f"{now:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
+        # With its microseconds, so that ids are in the order in which the orders came.
+        job_id = f"{now:%Y%m%dT%H%M%S}-{now.microsecond:05x}{secrets.randbelow(16):x}"
         job = Job(
             id=job_id,
             kind=order.kind,
@@ -202,7 +203,7 @@ class Jobs:
     async def _idle(self) -> bool:
         """Return whether what runs ends within a little time."""
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._free.wait(), _LAST_PATIENCE_S)
+            await asyncio.wait_for(self._free.wait(), LAST_PATIENCE_S)
         return self._free.is_set()
 
     async def _adopt(self, job: Job) -> None:
@@ -233,7 +234,7 @@ class Jobs:
         """Read what a child says until it has ended; press it where it is to stop."""
         self._running = job, process
         self._free.clear()
-        press, told = _Pressure(process), _Told(self._bus, job)
+        press, told = Pressure(process), _Told(self._bus, job)
         with processes.Tail(self._said(job)) as tail:
             while True:
                 over = process.over()  # before what it said last is read
@@ -248,7 +249,7 @@ class Jobs:
 
     def _hear(self, job: Job, lines: Sequence[str]) -> None:
         for line in lines:
-            event = _event(line)
+            event = event_of(line)
             if isinstance(event, Event):
                 job.progress = event
             elif isinstance(event, dict):
@@ -321,10 +322,11 @@ class _Told:
         self._bus.publish("progress", {"job": self._job.id, **_known(progress)})
 
 
-class _Pressure:
+class Pressure:
     """Has a child end: SIGINT, then SIGTERM, then SIGKILL."""
 
     def __init__(self, process: Process) -> None:
+        """Take the process to end."""
         self._steps: list[Callable[[], None]] = [
             process.interrupt,
             process.terminate,
@@ -337,10 +339,10 @@ class _Pressure:
         now = asyncio.get_running_loop().time()
         if self._steps and now >= self._next_s:
             self._steps.pop(0)()
-            self._next_s = now + _PATIENCE_S
+            self._next_s = now + PATIENCE_S
 
 
-def _event(line: str) -> Event | dict[str, Any] | str | None:
+def event_of(line: str) -> Event | dict[str, Any] | str | None:
     """Return the event, or the text of the note, that a line of a child is; None for others.
 
     Events that are no progress, such as an answer, are dicts.
@@ -368,12 +370,12 @@ _decoder = msgspec.json.Decoder(Event)
 def _history(folder: Path) -> list[Job]:
     """Return the jobs of earlier servers, without the oldest of very many, which are removed."""
     found = sorted(folder.glob("*.json"), reverse=True) if folder.is_dir() else []
-    for path in found[_MOST_KEPT:]:
+    for path in found[MOST_KEPT:]:
         with suppress(OSError):
             path.unlink()
             path.with_suffix(".stderr").unlink(missing_ok=True)
     jobs = []
-    for path in found[:_MOST_KEPT]:
+    for path in found[:MOST_KEPT]:
         with suppress(OSError, ValidationError):  # what cannot be read is no job of ours
             jobs.append(Job.model_validate_json(path.read_bytes()))
     return jobs

@@ -22,10 +22,11 @@ _TYPES = {".js": "text/javascript", ".css": "text/css", ".html": "text/html", ".
 router = APIRouter(include_in_schema=False)
 
 
-class _File:
+class File:
     """A file of the bundle, in memory, as it is and compressed."""
 
     def __init__(self, path: Path) -> None:
+        """Read and compress the file."""
         self.plain = path.read_bytes()
         self.packed = gzip.compress(self.plain, 9, mtime=0)
         guessed = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
@@ -38,7 +39,7 @@ class Files:
     def __init__(self, folder: Path) -> None:
         """Serve a folder."""
         self._folder = folder
-        self._known: dict[str, _File] = {}
+        self._known: dict[str, File] = {}
 
     @property
     def there(self) -> bool:
@@ -51,7 +52,7 @@ class Files:
             path = self._folder / name
             if path.parent != self._folder or name.startswith(".") or not path.is_file():
                 raise Refusal(404, "there is nothing here: /docs names all paths")
-            self._known[name] = _File(path)
+            self._known[name] = File(path)
         found = self._known[name]
         known = {"vary": "accept-encoding", **headers}
         if "gzip" in request.headers.get("accept-encoding", ""):
@@ -60,15 +61,15 @@ class Files:
         return Response(content, media_type=found.media_type, headers=known)
 
 
-_files = Files(bundle.BUNDLE)
+FILES = Files(bundle.BUNDLE)
 
 
 def first(request: Request) -> Response | None:
     """Return the page, or None where it has not been built."""
-    return _files.answer("index.html", request) if _files.there else None
+    return FILES.answer("index.html", request) if FILES.there else None
 
 
 @router.get(ASSETS + "{name}")
 async def asset(name: str, request: Request) -> Response:
     """Return a file of the page."""
-    return _files.answer(name, request, **{"cache-control": _FOREVER})
+    return FILES.answer(name, request, **{"cache-control": _FOREVER})

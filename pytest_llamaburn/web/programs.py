@@ -16,6 +16,7 @@ from pytest_llamaburn.web.refusals import Refusal
 
 _SANDBOX = (sys.executable, "-m", "pytest_llamaburn.sandbox")
 _MOST_CHARACTERS = 200_000
+_LEAVES_S = 1.0  # until the server knows that a client has left, and its program has ended
 
 
 class Program(BaseModel):
@@ -58,9 +59,11 @@ class Programs:
 
         Raises Refusal while another runs, and where this machine cannot confine a program.
         """
+        if self._running is not None:  # perhaps its client has just left
+            await asyncio.wait((self._running,), timeout=_LEAVES_S)
         if self._running is not None:
             raise Refusal(409, "another program runs: wait until it ends, at most 10 s")
-        self._running = asyncio.create_task(_run(program))
+        self._running = asyncio.create_task(run_program(program))
         try:
             said = await self._running
         except asyncio.CancelledError:
@@ -80,6 +83,7 @@ class Programs:
             self._running.cancel()
 
 
-async def _run(program: Program) -> child.Said:
+async def run_program(program: Program) -> child.Said:
+    """Run a program in the sandbox, in a process of its own; return what that process wrote."""
     limits = Limits(program.timeout_s, math.ceil(program.timeout_s), program.memory_mb)
     return await child.told(_SANDBOX, msgspec.json.encode((program.code, program.language, limits)))

@@ -12,7 +12,7 @@ from pytest_llamaburn.web import bundle
 
 @pytest.mark.parametrize("script", ["check", "test"])
 def test_the_pages_own_checks_pass(script: str) -> None:
-    npm = bundle._npm()
+    npm = bundle.npm()
     if npm is None:
         (pytest.fail if os.environ.get("CI") else pytest.skip)(bundle.HOW)
     bundle.ensure()  # which installs what the checks need

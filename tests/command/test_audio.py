@@ -175,4 +175,4 @@ def test_the_waveform_is_ascii_where_the_terminal_has_nothing_else(
         encoding = "ascii"
 
     monkeypatch.setattr("sys.stdout", Ascii())
-    assert not audio._has_blocks()
+    assert not audio.has_blocks()

@@ -194,7 +194,7 @@ def test_eval_without_time_or_server_has_a_reason_and_no_score(
     sky(tmp_path, scorer="includes")
 
     def quality(*, over: bool, **asked: Any) -> Any:
-        settings = model_of(Bakeoff)(model=("a", "b"), set="sky.json", warmup=0, **asked)
+        settings: Any = model_of(Bakeoff)(model=("a", "b"), set="sky.json", warmup=0, **asked)
         held = Evals(settings, IDENTITY, Silent(), lambda: over)
         return asyncio.run(held.score("a", 1))
 

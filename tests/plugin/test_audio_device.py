@@ -42,7 +42,7 @@ def test_a_machine_without_devices_skips(
 def test_without_the_libraries_the_install_line_is_told(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pytest_llamaburn.audio.devices._DRIVERS", ())
+    monkeypatch.setattr("pytest_llamaburn.audio.devices.DRIVERS", ())
     pytester.makepyfile(TEST)
     result = pytester.runpytest()
     result.assert_outcomes(errors=1)

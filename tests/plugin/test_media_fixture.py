@@ -93,6 +93,6 @@ def test_without_the_library_the_test_is_skipped(
     def missing() -> None:
         raise MissingExtraError("image", "an eval with images")
 
-    monkeypatch.setattr(image, "_pillow", missing)
+    monkeypatch.setattr(image, "imported", missing)
     pytester.makepyfile(WRONG.format(keywords="sample='image_qa/colour-1'", name="image"))
     pytester.runpytest("-rs").assert_outcomes(skipped=1)

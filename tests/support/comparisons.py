@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn.kinds.comparison import engine
-from pytest_llamaburn.store import results
+from pytest_llamaburn.store import file_kinds, results
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,7 +30,9 @@ def comparison(
 
 def comparison_document(kind: str, *documents: Document, **how: Any) -> Document:
     """Return the comparison's document."""
-    return engine.document(comparison(kind, *documents, **how), results.kind(kind).comparison)
+    return engine.document(
+        comparison(kind, *documents, **how), str(file_kinds.named(kind).comparison)
+    )
 
 
 def valid_document(document: Document) -> Document:

@@ -65,6 +65,6 @@ class FakeLibrary(ModuleType):
 
 def use(monkeypatch: pytest.MonkeyPatch, library: FakeLibrary) -> FakeLibrary:
     """Make a library the only one."""
-    monkeypatch.setattr(devices, "_DRIVERS", ("fake",))
+    monkeypatch.setattr(devices, "DRIVERS", ("fake",))
     monkeypatch.setitem(sys.modules, "pytest_llamaburn.audio._fake", library)
     return library

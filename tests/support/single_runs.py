@@ -44,7 +44,7 @@ def prepared(make: type[SingleRun], rated: Rated, **asked: Any) -> Any:
     run: Any = make(settings, IDENTITY, 0, cast("Any", Silent()))
     run.backend = RatedBackend(rated, settings)
     run.model = Model("tiny", "tiny", context_length=rated.context)
-    run._profiler = SimpleNamespace(segment="a")
+    run.profiler = SimpleNamespace(segment="a")
     run.journal = Journal()
 
     async def brief(words: str) -> Trace:

@@ -103,7 +103,7 @@ async def test_no_more_wait_than_can_be_overseen(
 async def test_a_job_is_pressed_until_it_ends(
     name: str, code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(jobs, "_PATIENCE_S", 10.0 if name == "long" else 0.0)
+    monkeypatch.setattr(jobs, "PATIENCE_S", 10.0 if name == "long" else 0.0)
     async with serving(tmp_path) as api:
         job_id = (await api.pull(name)).json()["id"]
         await api.job(job_id, running)
@@ -118,18 +118,18 @@ async def test_a_job_gets_ten_seconds_before_the_next_signal(tmp_path: Path) -> 
     class Told:
         interrupt = terminate = kill = lambda _: sent.append("signal")
 
-    press = jobs._Pressure(Told())  # type: ignore[arg-type]
+    press = jobs.Pressure(Told())  # type: ignore[arg-type]
     press.press()
     press.press()
     assert sent == ["signal"]
-    assert jobs._PATIENCE_S == 10
+    assert jobs.PATIENCE_S == 10
 
 
 @pytest.mark.parametrize("name", ["long", "deaf-to-all"])
 async def test_no_child_is_left_when_the_server_ends(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(jobs, "_LAST_PATIENCE_S", 0.3)
+    monkeypatch.setattr(jobs, "LAST_PATIENCE_S", 0.3)
     async with serving(tmp_path) as api:
         job_id = (await api.pull(name)).json()["id"]
         pid = (await api.job(job_id, running))["pid"]
@@ -165,7 +165,7 @@ async def test_the_oldest_of_very_many_jobs_are_forgotten(
     async with serving(tmp_path) as api:
         for _ in range(3):
             await api.over((await api.pull("code:0")).json()["id"])
-    monkeypatch.setattr(jobs, "_MOST_KEPT", 1)
+    monkeypatch.setattr(jobs, "MOST_KEPT", 1)
     async with serving(tmp_path) as api:
         assert (await api.get("/jobs")).json()["total"] == 1
     assert len([*(tmp_path / ".jobs").iterdir()]) == 2
@@ -247,10 +247,10 @@ async def test_a_job_goes_on_where_the_results_directory_vanishes(tmp_path: Path
 
 
 async def test_lines_that_only_look_like_events_are_lines() -> None:
-    assert jobs._event('{"event": "progress", "done": "many"}') is None
-    assert jobs._event('{"event": "note"}') is None
-    assert jobs._event('{"event"') is None
-    assert jobs._event('{"event": "note", "text": "hm"}') == "hm"
+    assert jobs.event_of('{"event": "progress", "done": "many"}') is None
+    assert jobs.event_of('{"event": "note"}') is None
+    assert jobs.event_of('{"event"') is None
+    assert jobs.event_of('{"event": "note", "text": "hm"}') == "hm"
 
 
 async def test_a_child_sees_neither_our_token_nor_hidden_keys(
@@ -307,7 +307,7 @@ async def test_a_slow_listener_is_told_that_it_missed_some() -> None:
 
 
 async def test_a_silent_stream_shows_that_it_lives(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(events, "_SILENT_S", 0.0)
+    monkeypatch.setattr(events, "SILENT_S", 0.0)
     assert (await take(Bus(), None, 2))[1].startswith(":")
 
 
@@ -371,3 +371,12 @@ async def test_what_a_run_writes_is_told_as_it_is_written(tmp_path: Path) -> Non
 
 async def _heard(api: Any) -> list[str]:
     return [piece async for piece in api.service.bus.follow(None)]
+
+
+async def test_jobs_that_came_at_once_are_in_their_order(tmp_path: Path) -> None:
+    async with serving(tmp_path) as api:
+        asked = [(await api.pull("long", queue=True)).json()["id"] for _ in range(12)]
+        listed = (await api.get("/jobs")).json()["jobs"]
+        for job_id in reversed(asked):
+            await api.delete(f"/jobs/{job_id}")
+    assert [job["id"] for job in listed] == asked[::-1]

@@ -189,7 +189,7 @@ async def test_a_client_names_no_folder(value: str, tmp_path: Path) -> None:
 async def test_uploads_are_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(uploads, "MOST_FILES", 2)
     monkeypatch.setattr(uploads, "MOST_BYTES", 10)
-    monkeypatch.setattr(uploads, "_MOST_SOUND_BYTES", 10)
+    monkeypatch.setattr(uploads, "MOST_SOUND_BYTES", 10)
     async with serving(tmp_path) as api:
         upload = await begun(api, "image")
         path = f"/uploads/{upload['id']}/files?name=a.png"
@@ -255,7 +255,7 @@ async def test_an_upload_is_removed_when_its_job_is_over(
     assert folders == sorted([used, idle])
     found.sweep([])
     assert [one.name for one in (tmp_path / uploads.FOLDER).iterdir()] == [idle]
-    monkeypatch.setattr(uploads, "_IDLE_S", -1)
+    monkeypatch.setattr(uploads, "IDLE_S", -1)
     found.sweep([])
     assert [*(tmp_path / uploads.FOLDER).iterdir()] == []
     with pytest.raises(Refusal, match="there is no such upload"):

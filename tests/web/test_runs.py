@@ -60,7 +60,7 @@ async def test_a_dry_run_tells_what_judging_would_send(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["http://127.0.0.1:1/v1", "library/llama3.1:8b", "a.b<5", "x=1"])
 async def test_addresses_names_and_gates_are_no_paths(text: str) -> None:
-    assert not forms._means_path(text)
+    assert not forms.means_path(text)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -216,7 +216,7 @@ async def test_no_key_goes_to_a_server_that_a_client_names(
     monkeypatch.setenv("LLAMABURN_JUDGE", "ollama:x@http://ours.example")
     kind = _kind.named("eval")
     assert isinstance(kind, _kind.RunKind)
-    assert forms._keys_to_hide(kind, given) == hidden
+    assert forms.keys_to_hide(kind, given) == hidden
 
 
 async def test_a_run_that_was_cut_is_offered_to_be_continued(tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ class _Bakeoff(SingleKind):
     }
     marker_help = "compares models in rounds: thresholds=['tokens_per_sec.p50>20'] of the first"
 
-    def check(self, settings: Any) -> None:
+    def check(self, settings: object) -> None:
         """Raise SettingsError for models, measures or gates that have no meaning."""
         self.load("plan.check")(settings)
 

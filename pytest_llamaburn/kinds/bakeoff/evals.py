@@ -26,7 +26,7 @@ _EVAL = "eval"
 _NO_TIME = "--budget was used up before it was evaluated: --resume continues"
 
 
-def settings_of(settings: Any, models: Sequence[str], resume: str | None = None) -> Any:
+def settings_of(settings: Bakeoff, models: Sequence[str], resume: str | None = None) -> Any:
     """Return the settings of the evals of some models, as `llamaburn eval` would take them.
 
     What both kinds of run have is that of the bake-off; the rest is configured as for any eval.
@@ -38,7 +38,7 @@ def settings_of(settings: Any, models: Sequence[str], resume: str | None = None)
     return options.resolve(wanted, flags)[0]
 
 
-def check(settings: Any) -> None:
+def check(settings: Bakeoff) -> None:
     """Raise UsageError for a set or judges that cannot be used, before anything is measured."""
     _eval_kind().check(settings_of(settings, settings.model))
 
@@ -48,7 +48,7 @@ class Evals:
 
     def __init__(
         self,
-        settings: Any,
+        settings: Bakeoff,
         identity: Identity,
         progress: Progress,
         over_budget: Callable[[], bool],
@@ -65,7 +65,7 @@ class Evals:
         identity = self._identity._replace(
             run_id=f"{self._identity.run_id}-{number}",
             worker="main-0",
-            variant=self._settings.set,
+            variant=self._settings.set or "",
         )
         results_dir = Path(self._settings.results_dir)
         begun = journal.directory(results_dir, identity.run_id).exists()

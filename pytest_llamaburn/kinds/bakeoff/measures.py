@@ -34,7 +34,7 @@ def _rows(document: Document) -> list[Document]:
     return [row for row in runs if meant is None or row["model"] == meant]
 
 
-def _error_rate(_measure: Measure, document: Document, *_: Any) -> Observed:
+def _error_rate(_measure: Measure, document: Document, *_: object) -> Observed:
     rows = _rows(document)
     failed = sum(row["error"] is not None for row in rows)
     return measures.of_share(failed, len(rows), "no requests")

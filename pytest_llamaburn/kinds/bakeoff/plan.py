@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pytest_llamaburn import datasets, gates, measures, registry
 from pytest_llamaburn.errors import SettingsError
@@ -16,10 +16,11 @@ if TYPE_CHECKING:
 
     from pytest_llamaburn.datasets import Prompt
     from pytest_llamaburn.documents import Document
+    from pytest_llamaburn.kinds.bakeoff.settings import Bakeoff
     from pytest_llamaburn.measures import Measure
 
 
-def check(settings: Any) -> None:
+def check(settings: Bakeoff) -> None:
     """Raise SettingsError for models, measures or gates that have no meaning.
 
     A continued run has its own models; they were checked when it began.
@@ -38,7 +39,7 @@ def check(settings: Any) -> None:
     _check_evals(settings)
 
 
-def _check_evals(settings: Any) -> None:
+def _check_evals(settings: Bakeoff) -> None:
     """Raise UsageError for evals that cannot be held."""
     if settings.dry_run:
         raise SettingsError(
@@ -74,7 +75,7 @@ def ranked(name: str) -> Measure:
     return found
 
 
-def requests(settings: Any) -> int:
+def requests(settings: Bakeoff) -> int:
     """Return the most requests of a bake-off."""
     return int(settings.rounds * settings.iterations * len(settings.model))
 
@@ -88,7 +89,7 @@ def order(models: Sequence[str], number: int) -> list[str]:
     return [*models[first:], *models[:first]]
 
 
-def prompts(settings: Any, number: int) -> list[Prompt]:
+def prompts(settings: Bakeoff, number: int) -> list[Prompt]:
     """Return the prompts of a round, the same for all models; the rounds go through the sets."""
     every = datasets.load_prompts(settings.prompts)
     mixed = datasets.stratified(every, len(every), settings.seed)

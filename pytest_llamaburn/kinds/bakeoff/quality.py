@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pytest_llamaburn.errors import ResultsError
 from pytest_llamaburn.store import results
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 _MEASURES = ("correct", "accuracy")  # the first that an eval has
 
 
-def of(results_dir: Path, candidates: Sequence[Document], settings: Any) -> dict[str, Document]:
-    """Return the quality of each model by its name, or the reason why it is not known."""
-    return {one["name"]: _newest(results_dir, one, settings.quality) for one in candidates}
+def of(results_dir: Path, candidates: Sequence[Document], wanted: str) -> dict[str, Document]:
+    """Return the quality of each model in its newest eval of a set, or why it is not known."""
+    return {one["name"]: _newest(results_dir, one, wanted) for one in candidates}
 
 
 def _newest(results_dir: Path, candidate: Document, wanted: str) -> Document:

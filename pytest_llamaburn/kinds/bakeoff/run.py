@@ -8,7 +8,7 @@ from __future__ import annotations
 from contextlib import suppress
 from pathlib import Path
 from time import perf_counter_ns
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pytest_llamaburn.errors import ModelError, ServerError
 from pytest_llamaburn.kinds._several import SeveralRun
@@ -34,7 +34,7 @@ class BakeoffRun(SeveralRun):
     kind = KIND
     keys = ("model", "round", "prompt_id")
 
-    def __init__(self, *args: Any) -> None:
+    def __init__(self, *args: object) -> None:
         """Take the arguments of Run."""
         super().__init__(*args)
         self._quality: dict[str, Document] = {}  # by the name of the model
@@ -44,7 +44,7 @@ class BakeoffRun(SeveralRun):
 
         Raises UsageError before anything is written.
         """
-        self.candidates = [await self._described(name) for name in self.settings.model]
+        self.candidates = [await self.described(name) for name in self.settings.model]
         plan.check_different(self.candidates)
         await super().prepare(model, planned, extra)
 
@@ -63,7 +63,9 @@ class BakeoffRun(SeveralRun):
         self._progress.say(self.budgeted(self._seconds(most), most, self.settings.model))
         rows = await self.take(key, self._questions(), most, most)
         if self.settings.quality:
-            known = quality.of(Path(self.settings.results_dir), self.candidates, self.settings)
+            known = quality.of(
+                Path(self.settings.results_dir), self.candidates, self.settings.quality
+            )
             self.write("facts", {"quality": known})
         if self.settings.set:
             await self._evaluate()
@@ -85,8 +87,9 @@ class BakeoffRun(SeveralRun):
             self._quality[one["name"]] = found
             self.write("facts", {"quality": self._quality})
 
-    def _continue(self, record: Record) -> None:
-        super()._continue(record)
+    def take_over(self, record: Record) -> None:
+        """Take over the rows, and the quality that was measured."""
+        super().take_over(record)
         self._quality = dict(record.facts.get("quality", {}))
 
     def _seconds(self, requests: int) -> float | None:

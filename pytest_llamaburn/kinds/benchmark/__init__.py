@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
     from pytest_llamaburn.datasets import Planned
     from pytest_llamaburn.documents import Document
-    from pytest_llamaburn.kinds._kind import Item, Session, Target
+    from pytest_llamaburn.kinds._kind import Item, Session
+    from pytest_llamaburn.kinds._target import Target
 
 PROMPT = "llm_prompt"  # the argument of a test that is parametrized with the prompts
 NO_SET = {"sets": [], "available": 0}  # for tests with prompts of their own
@@ -72,7 +73,7 @@ def test_answers_quickly(measure):
         """The keywords of the marker, each with a function that checks it."""
         return {"iterations": count, "thresholds": expressions}
 
-    def check(self, settings: Any) -> None:
+    def check(self, settings: object) -> None:
         """Raise SettingsError for an unknown metric, or for settings that contradict each other."""
         self.load("result.check")(settings)
 

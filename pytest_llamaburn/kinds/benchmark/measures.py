@@ -64,7 +64,7 @@ def _fixed_n(
     return measures.of_distribution(samples.distribution(values, measure.unit), statistic, values)
 
 
-def _total(measure: Measure, document: Document, *_: Any) -> Observed:
+def _total(measure: Measure, document: Document, *_: object) -> Observed:
     value = document["results"].get("totals", {}).get(measure.field)
     if value is not None:
         return Observed(value)
@@ -72,13 +72,13 @@ def _total(measure: Measure, document: Document, *_: Any) -> Observed:
     return measures.missing(why or "no value of the whole run")
 
 
-def _error_rate(_measure: Measure, document: Document, *_: Any) -> Observed:
+def _error_rate(_measure: Measure, document: Document, *_: object) -> Observed:
     rows = counted(document)
     failed = sum(row["error"] is not None for row in rows)
     return measures.of_share(failed, len(rows), "no requests")
 
 
-def _number_accuracy(_measure: Measure, document: Document, *_: Any) -> Observed:
+def _number_accuracy(_measure: Measure, document: Document, *_: object) -> Observed:
     correctness = document["results"].get("correctness")
     if not correctness or correctness["accuracy"] is None:
         return Observed(reason="no answers were judged")

@@ -344,7 +344,7 @@ def summary(rows: Iterable[Mapping[str, Any]]) -> Document:
     return {**_rate(judged), "by_magnitude": by_magnitude}
 
 
-def _rate(rows: Sequence[Mapping[str, Any]]) -> Document:
+def _rate(rows: Sequence[Mapping[str, object]]) -> Document:
     n, correct = len(rows), sum(bool(row["correct"]) for row in rows)
     accuracy = correct / n if n else None
     rate = {

@@ -93,7 +93,8 @@ class BenchmarkRun(Run):
         (message,) = super().messages(text)
         return [{**message, "media": self._media}] if self._media else [message]
 
-    def _check(self) -> None:
+    def check(self) -> None:
+        """Raise UsageError for a start or media that this server or model does not support."""
         if self.settings.start != "warm" and not self.backend.can_unload:
             raise ServerError(f"--start: {self.backend.address.url} has no way to unload a model")
         given = modalities.given(self.settings)
@@ -125,7 +126,8 @@ class BenchmarkRun(Run):
             self._progress.say(self._estimate(left))
         self._limits.begin()
 
-    def _continue(self, record: Record) -> None:
+    def take_over(self, record: Record) -> None:
+        """Take over the rows; the random prefixes go on behind them."""
         self._done = {tuple(row[name] for name in _KEY): row for row in record.rows}
         self._random.seed(f"{self.identity}/{len(self._done)}")  # prefixes must not repeat
 
@@ -159,9 +161,9 @@ class BenchmarkRun(Run):
 
     def _power(self, rows: Iterable[BenchmarkRow]) -> None:
         """Set the power of rows, so that tests can read it; the result file computes it again."""
-        line = self._profiler.timeline()
+        line = self.profiler.timeline()
         for row in rows:
-            if row["clock"]["segment"] == self._profiler.segment:
+            if row["clock"]["segment"] == self.profiler.segment:
                 row.update(profiles.powered(row, line))
 
     def gate(self, expressions: Iterable[str], measured: Measured) -> list[str]:
@@ -204,10 +206,10 @@ class BenchmarkRun(Run):
         load_ms = None
         if request.start == "cold":
             wire.close()
-            self._profiler.follow(None)
+            self.profiler.follow(None)
             load_ms = await self.backend.unload(self.model)
             wire.address = self.backend.address
-            self._profiler.follow(wire.address.port)
+            self.profiler.follow(wire.address.port)
         payload = self.backend.payload(self.model, self.messages(request.prompt.text))
         trace = await self.backend.stream(wire, payload)
         if load_ms is not None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from pytest_llamaburn.kinds._kind import SingleKind
 
 
@@ -34,7 +32,7 @@ class _Chat(SingleKind):
     }
     marker_help = "holds conversations: thresholds=['turn_ttft_ms@8<500']"
 
-    def check(self, settings: Any) -> None:
+    def check(self, settings: object) -> None:
         """Raise SettingsError for a gate that has no meaning."""
         self.load("result.check")(settings)
 

@@ -53,7 +53,7 @@ def _turn(
     return measures.of_distribution(at[0][measure.field], statistic)
 
 
-def _error_rate(_measure: Measure, document: Document, *_: Any) -> Observed:
+def _error_rate(_measure: Measure, document: Document, *_: object) -> Observed:
     rows = [row for row in document["results"]["runs"] if row["part"] in TURNS]
     failed = sum(row["error"] is not None for row in rows)
     return measures.of_share(failed, len(rows), "no requests")

@@ -1,4 +1,4 @@
-"""The table and rows of conversations, for all output formats."""
+"""The table of conversations, for all output formats."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from pytest_llamaburn.tables import (
     half,
     machine,
     number,
-    requests,
     server,
     title,
     under,
@@ -54,11 +53,6 @@ def sheets(document: Document, path: Path) -> Iterator[Sheet]:
     rows = [_row(turn) for turn in document["results"]["turns"]]
     notes = [*_notes(document), (FILE, f"file {path}")]
     yield Sheet(title(document), facts, rows, notes, _COLUMNS, words=0, least=_LEAST)
-
-
-def rows(document: Document) -> Iterator[Document]:
-    """Yield every timed request with its model and run."""
-    return requests(document)
 
 
 def _row(turn: Document) -> tuple[str, ...]:

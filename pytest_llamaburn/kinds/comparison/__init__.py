@@ -17,7 +17,7 @@ class Comparisons(Kind):
         """Take the name of the kind, such as `stress-comparison`."""
         self.name, self.folder = name, f"{name.replace('-', '_')}s"
 
-    def file_stem(self, header: Mapping[str, Any]) -> str:  # noqa: ARG002 - of all alike
+    def file_stem(self, header: Mapping[str, object]) -> str:  # noqa: ARG002 - of all alike
         """Return the first part of a file's name."""
         return "comparison"
 

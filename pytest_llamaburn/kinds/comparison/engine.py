@@ -13,7 +13,7 @@ from pytest_llamaburn import gates
 from pytest_llamaburn.errors import ResultsError, SettingsError
 from pytest_llamaburn.kinds._comparable import LAST, Choice, Estimate
 from pytest_llamaburn.kinds._file import made_now
-from pytest_llamaburn.store import results
+from pytest_llamaburn.store import file_kinds, results
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -38,7 +38,7 @@ def kind_of(path: Path) -> str:
 
 def comparison_of(kind: str) -> type[Comparison]:
     """Return the comparison class of a kind; raises ResultsError if it has none."""
-    about = results.kind(kind)
+    about = file_kinds.named(kind)
     if about.comparison is None:
         raise ResultsError(f"compare: files of kind {kind} are not compared")
     found: type[Comparison] = about.load("comparable.Comparison")
@@ -59,7 +59,7 @@ def compare(results_dir: Path, paths: Sequence[Path], baseline: Path, asked: Ask
         raise ResultsError(f"compare: {paths[0]} is named twice: name another file")
     earlier = partial(results.earlier, results_dir, kind=kind)
     compared = how(_sources(names, kind), choice, names.index(baseline), earlier)
-    return document(compared, results.kind(kind).comparison)
+    return document(compared, str(file_kinds.named(kind).comparison))
 
 
 def chosen(how: type[Comparison], asked: Asked) -> Choice:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_llamaburn import gates, registry
 from pytest_llamaburn.measures import FIXED_N
-from pytest_llamaburn.store import results
+from pytest_llamaburn.store import file_kinds, results
 from pytest_llamaburn.tables import ABSENT, FILE, Sheet, number, under
 from pytest_llamaburn.texts import counted
 
@@ -113,7 +113,7 @@ def _stored(document: Document) -> list[Document]:
 
 def _measures(document: Document) -> Mapping[str, Measure]:
     """Return the measures of the files that were compared, by name."""
-    for kind in map(results.kind, registry.names("kinds")):
+    for kind in map(file_kinds.named, registry.names("kinds")):
         if kind.comparison and results.PREFIX + kind.comparison == document["schema"]:
             found: Mapping[str, Measure] = kind.load("comparable.Comparison").measures
             return found
@@ -214,6 +214,10 @@ def _eval(file: Document) -> str:
     return f"{file['model']['id']} on {file['eval_set']['name']}, {file['timestamp']}"
 
 
+def _audit(file: Document) -> str:
+    return f"{file['model']['id']} with {file['set']['name']}, {file['timestamp']}"
+
+
 def _stress(file: Document) -> str:
     return f"{file['model']['id']}, {file['mode']}, {file['timestamp']}"
 
@@ -312,6 +316,23 @@ def _method_of_levels(changes: Sequence[Document], method: Document) -> Iterator
 _WORDS = ("file", "at", "what", "unit", "verdict")
 _NUMBERS = ("baseline", "value", "change", "interval")
 _ANY = Layout("files", (*_WORDS, *_NUMBERS), 5, _any, _notes)
+_EVALS = Layout(
+    "evals",
+    (
+        "file",
+        "mark",
+        "unit",
+        "verdict",
+        "baseline",
+        "value",
+        "difference",
+        "95 % interval",
+        "questions",
+    ),
+    4,
+    _eval,
+    _notes_of_evals,
+)
 _LAYOUTS = {
     "comparison": Layout(
         "files",
@@ -320,22 +341,7 @@ _LAYOUTS = {
         _benchmark,
         _notes_of_benchmarks,
     ),
-    "eval-comparison": Layout(
-        "evals",
-        (
-            "file",
-            "mark",
-            "unit",
-            "verdict",
-            "baseline",
-            "value",
-            "difference",
-            "95 % interval",
-            "questions",
-        ),
-        4,
-        _eval,
-        _notes_of_evals,
-    ),
+    "audit-comparison": _EVALS._replace(noun="audits", described=_audit),
+    "eval-comparison": _EVALS,
     "stress-comparison": _ANY._replace(noun="stress runs", described=_stress),
 }

@@ -38,7 +38,7 @@ class _Damage(SingleKind):
     }
     marker_help = "compares a model with a reference: thresholds=['changed_tokens<5%']"
 
-    def check(self, settings: Any) -> None:
+    def check(self, settings: object) -> None:
         """Raise SettingsError for models, prefixes or gates that have no meaning."""
         self.load("result.check")(settings)
 

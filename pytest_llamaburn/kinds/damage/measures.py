@@ -47,7 +47,7 @@ _NUMBERS = (
 )
 
 
-def _number(measure: Measure, document: Document, *_: Any) -> Observed:
+def _number(measure: Measure, document: Document, *_: object) -> Observed:
     found = document["results"][measure.field]
     if found["value"] is None:
         return measures.missing(found["reason"])
@@ -63,7 +63,7 @@ def _distribution(
     return measures.of_distribution(document["results"]["summary"][measure.name], statistic, values)
 
 
-def _error_rate(_measure: Measure, document: Document, *_: Any) -> Observed:
+def _error_rate(_measure: Measure, document: Document, *_: object) -> Observed:
     rows = document["results"]["runs"]
     failed = sum(row["error"] is not None for row in rows)
     return measures.of_share(failed, len(rows), "no requests")

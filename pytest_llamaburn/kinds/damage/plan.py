@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pytest_llamaburn import datasets, gates
 from pytest_llamaburn.backends._address import parse_host
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from pytest_llamaburn.datasets import Prompt
     from pytest_llamaburn.kinds.damage.prefixes import Passage, Prefix
+    from pytest_llamaburn.kinds.damage.settings import Damage
 
 REFERENCE, OTHER = "reference", "other"
 ROLES = (REFERENCE, OTHER)
@@ -23,7 +24,7 @@ TOKEN, ANSWER = "token", "answer"
 _MODELS = 2
 
 
-def check(settings: Any) -> None:
+def check(settings: Damage) -> None:
     """Raise SettingsError for models, texts or gates that have no meaning."""
     if len(settings.model) != _MODELS:
         named = ", ".join(settings.model) or "none"
@@ -39,7 +40,7 @@ def check(settings: Any) -> None:
         datasets.load_prompts(settings.prompts)
 
 
-def requests(settings: Any) -> int:
+def requests(settings: Damage) -> int:
     """Return the number of requests of a run."""
     places = sum(len(passage.prefixes) for passage in prefixes.load(settings.prefixes))
     return _MODELS * (places + int(settings.rounds * settings.iterations))
@@ -62,7 +63,7 @@ def of_round(passages: Sequence[Passage], number: int, rounds: int) -> list[Pref
     return [prefix for passage in in_turn[number::rounds] for prefix in passage.prefixes]
 
 
-def prompts(settings: Any, number: int) -> list[Prompt]:
+def prompts(settings: Damage, number: int) -> list[Prompt]:
     """Return the prompts of a round, the same for both models."""
     if not settings.iterations:
         return []

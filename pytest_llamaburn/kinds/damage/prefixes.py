@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from itertools import accumulate
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_llamaburn import files
 from pytest_llamaburn.errors import SettingsError
@@ -62,7 +62,7 @@ def load(given: str | None) -> list[Passage]:
     return found
 
 
-def _passages(content: Any) -> Iterator[Passage]:
+def _passages(content: object) -> Iterator[Passage]:
     """Yield the texts; raises ValueError that says what is wrong."""
     entries = content.get("passages") if isinstance(content, dict) else None
     if not isinstance(entries, list) or not entries:
@@ -76,7 +76,7 @@ def _passages(content: Any) -> Iterator[Passage]:
         yield passage
 
 
-def _passage(entry: Any, which: str) -> Passage:
+def _passage(entry: object, which: str) -> Passage:
     fields = entry if isinstance(entry, dict) else {}
     parts = fields.get("parts")
     if not isinstance(parts, list) or not all(isinstance(p, str) and p for p in parts):

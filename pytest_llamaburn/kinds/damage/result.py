@@ -153,7 +153,7 @@ def found(rows: Sequence[Any], both: Sequence[Document], texts: Mapping[str, Any
     return {
         "reference": reference,
         "other": other,
-        **_figures(pairs, places.unlike(pairs)),
+        **overall(pairs, places.unlike(pairs)),
         "perplexity_ratio": _perplexity(texts, both).as_dict(),
         "speed_ratio": _speed(rows).as_dict(),
         "categories": _categories(pairs),
@@ -162,7 +162,7 @@ def found(rows: Sequence[Any], both: Sequence[Document], texts: Mapping[str, Any
     }
 
 
-def _figures(pairs: Sequence[Document], unlike: str | None) -> Document:
+def overall(pairs: Sequence[Document], unlike: str | None) -> Document:
     """Return the figures over all places; those that mean nothing have the reason `unlike`."""
     clusters = [pair["passage"] for pair in pairs]
     counted = [pair for pair in pairs if pair["same_tokens"] is not None]

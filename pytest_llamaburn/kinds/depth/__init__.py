@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from pytest_llamaburn.kinds._kind import SingleKind
 
 
@@ -33,7 +31,7 @@ class _Depth(SingleKind):
     }
     marker_help = "measures rates by depth: thresholds=['decode_tokens_per_sec@4096>20']"
 
-    def check(self, settings: Any) -> None:
+    def check(self, settings: object) -> None:
         """Raise SettingsError for depths, lengths or gates that have no meaning."""
         self.load("result.check")(settings)
 

@@ -74,7 +74,7 @@ def _absent(wanted: float | None) -> str:
     return "no depth was measured" if wanted is None else f"there is no depth {wanted:g}"
 
 
-def _error_rate(_measure: Measure, document: Document, *_: Any) -> Observed:
+def _error_rate(_measure: Measure, document: Document, *_: object) -> Observed:
     rows = document["results"]["runs"]
     failed = sum(row["error"] is not None for row in rows)
     return measures.of_share(failed, len(rows), "no requests")

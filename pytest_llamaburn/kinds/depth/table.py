@@ -1,4 +1,4 @@
-"""The table and rows of rates by depth, for all output formats."""
+"""The table of rates by depth, for all output formats."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from pytest_llamaburn.tables import (
     half,
     machine,
     number,
-    requests,
     server,
     title,
     under,
@@ -40,11 +39,6 @@ def sheets(document: Document, path: Path) -> Iterator[Sheet]:
     rows = [_row(at) for at in document["results"]["depths"]]
     notes = [*_notes(document), (FILE, f"file {path}")]
     yield Sheet(title(document), facts, rows, notes, _COLUMNS, words=0, least=_LEAST)
-
-
-def rows(document: Document) -> Iterator[Document]:
-    """Yield every timed request with its model and run."""
-    return requests(document)
 
 
 def _row(at: Document) -> tuple[str, ...]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from pytest_llamaburn.kinds._kind import SingleKind
 
 
@@ -40,7 +38,7 @@ class _Embed(SingleKind):
         found: type = self.load("brief.Results")
         return found
 
-    def check(self, settings: Any) -> None:
+    def check(self, settings: object) -> None:
         """Raise SettingsError for batches, lengths or gates that have no meaning."""
         self.load("result.check")(settings)
 

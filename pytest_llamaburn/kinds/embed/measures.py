@@ -105,7 +105,7 @@ def _of_cell(
     return measures.of_distribution(cell[measure.field], statistic, values)
 
 
-def _of_check(measure: Measure, document: Document, *_: Any) -> Observed:
+def _of_check(measure: Measure, document: Document, *_: object) -> Observed:
     name = _OF_CHECKS[measure.name][0]
     check = check_of(document, name)
     if check is None:
@@ -116,14 +116,14 @@ def _of_check(measure: Measure, document: Document, *_: Any) -> Observed:
     return Observed(value, check["ci95"] if measure.field == "share" else None)
 
 
-def _failed(_: Measure, document: Document, *__: Any) -> Observed:
+def _failed(_: Measure, document: Document, *__: object) -> Observed:
     checks = document["results"]["checks"]
     if not checks:
         return measures.missing("no check was made")
     return Observed(sum(check["passed"] is not True for check in checks))
 
 
-def _error_rate(_: Measure, document: Document, *__: Any) -> Observed:
+def _error_rate(_: Measure, document: Document, *__: object) -> Observed:
     rows = document["results"]["runs"]
     failed = sum(row["error"] is not None for row in rows)
     return measures.of_share(failed, len(rows), "no requests")

@@ -11,6 +11,8 @@ from pytest_llamaburn.kinds._counts import counts
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from pytest_llamaburn.kinds.embed.settings import Embed
+
 EMBED, RERANK = "embed", "rerank"
 OVERFLOW = "context_overflow"
 _MOST_TEXTS = 4096  # in a request
@@ -46,12 +48,12 @@ def cells(asked: Mapping[str, Any]) -> list[Cell]:
     return [Cell(batch, length) for length in lengths for batch in batches]
 
 
-def requests(settings: Any) -> int:
+def requests(settings: Embed) -> int:
     """Return the number of timed requests."""
     return len(cells(_named(settings))) * int(settings.iterations)
 
 
-def check(settings: Any) -> None:
+def check(settings: Embed) -> None:
     """Raise SettingsError for batches or lengths that have no meaning, or too many texts."""
     texts = settings.iterations * sum(cell.batch for cell in cells(_named(settings)))
     if texts > _TEXTS_OF_A_RUN:
@@ -61,13 +63,13 @@ def check(settings: Any) -> None:
         )
 
 
-def places(settings: Any) -> list[tuple[Cell, int]]:
+def places(settings: Embed) -> list[tuple[Cell, int]]:
     """Return all measurements, round by round, so that a drift hits all cells alike."""
     rounds = range(settings.iterations)
     return [(cell, n) for n, cell in itertools.product(rounds, cells(_named(settings)))]
 
 
-def seconds(settings: Any, speed: Speed | None, first: Sequence[Cell] = ()) -> float | None:
+def seconds(settings: Embed, speed: Speed | None, first: Sequence[Cell] = ()) -> float | None:
     """Return about how long the requests take, or None if the speed is unknown.
 
     `first` are those that are sent once, before the timed ones.
@@ -79,7 +81,7 @@ def seconds(settings: Any, speed: Speed | None, first: Sequence[Cell] = ()) -> f
     return sum(speed.fixed_ms + batch * text_ms for batch, text_ms in per_text) / 1e3
 
 
-def _named(settings: Any) -> dict[str, Any]:
+def _named(settings: Embed) -> dict[str, Any]:
     return {"batch": settings.batch, "isl": settings.isl}
 
 

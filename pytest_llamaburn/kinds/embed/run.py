@@ -55,7 +55,7 @@ class EmbedRun(SingleRun):
     keys = ("batch", "length", "iteration")
     counts_words = False
 
-    def __init__(self, *args: Any) -> None:
+    def __init__(self, *args: object) -> None:
         """Take the arguments of Run."""
         super().__init__(*args)
         self.task = EMBED
@@ -65,9 +65,9 @@ class EmbedRun(SingleRun):
         self._words: prompts.Ruler | None = None  # None if the server counts no tokens
         self._speed: Speed | None = None
 
-    def _continue(self, record: Record) -> None:
+    def take_over(self, record: Record) -> None:
         """Take over the rows, and what the checks found: they are not made again."""
-        super()._continue(record)
+        super().take_over(record)
         self.facts = {**record.facts.get("embedding", {})}
 
     async def measure(self, key: str) -> list[Document]:
@@ -81,7 +81,7 @@ class EmbedRun(SingleRun):
         self._progress.say(self._estimate(first, planned))
         if first:
             began = perf_counter()
-            await self._check_vectors()
+            await self.check_vectors()
             self._limits.spend(perf_counter() - began)
         return await self.take(key, self._questions(), planned, planned)
 
@@ -118,7 +118,7 @@ class EmbedRun(SingleRun):
         """Embed a text, or rerank it as the only document; return the trace."""
         return (await self.embed(self._asked([text]))).trace
 
-    async def _load_model(self) -> None:
+    async def load_model(self) -> None:
         """Find out whether the server embeds or reranks, with a request that loads the model.
 
         Raises ServerError if it does neither.
@@ -178,7 +178,8 @@ class EmbedRun(SingleRun):
         batch = (await self.embed(self._probes())).trace
         self._speed = _speed([*seen, batch])
 
-    async def _check_vectors(self) -> None:
+    async def check_vectors(self) -> None:
+        """Check the vectors of the model, and write the findings to the journal."""
         found = await checking.of_task(self)
         unit = "tokens" if self._words else "words"
         self.facts = {"task": self.task, "length_unit": unit, **found}

@@ -1,4 +1,4 @@
-"""The table and rows of embeddings and rankings, for all output formats."""
+"""The table of embeddings and rankings, for all output formats."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from pytest_llamaburn.tables import (
     machine,
     marked,
     number,
-    requests,
     server,
     starred,
     title,
@@ -61,11 +60,6 @@ def sheets(document: Document, path: Path) -> Iterator[Sheet]:
         least=_LEAST,
         warnings=tuple(_warnings(document)),
     )
-
-
-def rows(document: Document) -> Iterator[Document]:
-    """Yield every timed request with its model and run."""
-    return requests(document)
 
 
 def _row(cell: Document) -> tuple[str, ...]:

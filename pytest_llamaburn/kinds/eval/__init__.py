@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from pytest_llamaburn.documents import Document
-    from pytest_llamaburn.kinds._kind import Item, Session, Target
+    from pytest_llamaburn.kinds._kind import Item, Session
+    from pytest_llamaburn.kinds._target import Target
 
 QUESTION = "llm_question"  # the argument by which a test is parametrized with the questions
 
@@ -57,7 +58,7 @@ class _Eval(RunKind):
         """The keywords of the marker, each with a function that checks it."""
         return {**super().marker_keywords, "sample": _sample}
 
-    def place(self, header: Mapping[str, Any]) -> str:
+    def place(self, header: Mapping[str, object]) -> str:
         """Return the folder of a file; that of an eval with media is named after the modality."""
         modality = _set_of(header).get("modality")
         return f"multimodal/{modality}" if modality else self.folder
@@ -73,7 +74,7 @@ class _Eval(RunKind):
         found: type = self.load("brief.Results")
         return found
 
-    def check(self, settings: Any) -> None:
+    def check(self, settings: object) -> None:
         """Raise SettingsError for settings that do not go together."""
         self.load("checks.check")(settings)
 
@@ -95,7 +96,7 @@ class _Eval(RunKind):
         at_once = max((settings.host or "").count(",") + 1, settings.nodes or 1)
         return Expected(len(self.models(settings)) * answers * request_s / at_once, note)
 
-    def variants(self, settings: Any) -> Sequence[str]:
+    def variants(self, settings: object) -> Sequence[str]:
         """Return the sets, each with each value of --vary."""
         found: Sequence[str] = self.load("variation.variants")(settings)
         return found
@@ -107,7 +108,7 @@ class _Eval(RunKind):
         )
         return found
 
-    def models(self, settings: Any) -> tuple[str | None, ...]:
+    def models(self, settings: object) -> tuple[str | None, ...]:
         """Return the models that answer: the other one of a comparison is the first."""
         other = self._opponent(settings)
         return (*((other,) if other else ()), *super().models(settings))
@@ -171,7 +172,7 @@ class _Eval(RunKind):
         ]
 
 
-def _sample(marker: str, value: Any) -> str:
+def _sample(marker: str, value: object) -> str:
     """Return the question that `sample` names; raises SettingsError unless it is SET/ID."""
     if not isinstance(value, str) or not all(value.partition("/")):
         raise SettingsError(

@@ -201,7 +201,7 @@ class Answering:
             messages[-1] = {**messages[-1], "media": media}
         return messages
 
-    def _body(self, messages: list[Message], number: int, **update: Any) -> Body:
+    def _body(self, messages: list[Message], number: int, **update: object) -> Body:
         """Return the request for an answer."""
         update["seed"] = self.settings.seed + number
         self.backend.settings = changed(self.settings, update)

@@ -160,11 +160,13 @@ class Comparison(_comparable.Comparison):
         facts = {"questions": len(pairs), "shared": len(shared)}
         return Estimate(*values, found.value, found.ci95, found.reason, facts)
 
-    def _pairs(self, other: ScoredEval, shared: Sequence[tuple[Any, ...]]) -> list[tuple[Any, Any]]:
+    def _pairs(
+        self, other: ScoredEval, shared: Sequence[tuple[object, ...]]
+    ) -> list[tuple[Any, Any]]:
         """Return the items of the questions that both have."""
         return [(self.baseline.items[key], other.items[key]) for key in shared]
 
-    def _speeds(self, shared: Sequence[tuple[Any, ...]]) -> list[Column]:
+    def _speeds(self, shared: Sequence[tuple[object, ...]]) -> list[Column]:
         """Return the columns of what programs measured; their margin is 5 % of the baseline."""
         found = {name: self._means(self.baseline, name, shared) for name in _SPEEDS}
         return [
@@ -174,7 +176,7 @@ class Comparison(_comparable.Comparison):
         ]
 
     def _of_speed(
-        self, other: ScoredEval, column: Column, shared: Sequence[tuple[Any, ...]]
+        self, other: ScoredEval, column: Column, shared: Sequence[tuple[object, ...]]
     ) -> Estimate:
         """Return the mean difference over the questions that both answered right.
 
@@ -197,7 +199,9 @@ class Comparison(_comparable.Comparison):
         return Estimate(was_mean, now_mean, change, interval, reason, facts)
 
     @staticmethod
-    def _means(side: ScoredEval, name: str, shared: Sequence[tuple[Any, ...]]) -> dict[Any, float]:
+    def _means(
+        side: ScoredEval, name: str, shared: Sequence[tuple[object, ...]]
+    ) -> dict[Any, float]:
         """Return the mean of a measure of programs by question, where it has one."""
         found = {key: programs.values_of(cast("Item", side.items[key]), name) for key in shared}
         return {key: fmean(values) for key, values in found.items() if values}
@@ -219,19 +223,7 @@ class Comparison(_comparable.Comparison):
 
     def written(self, change: Change) -> Document:
         """Return the entry of a change in the result file."""
-        column, found = change.column, change.estimate
-        return {
-            "file": change.file,
-            "mark": column.metric,
-            "unit": column.unit,
-            "baseline": found.baseline,
-            "value": found.value,
-            "difference": found.change,
-            "ci95": None if found.interval is None else [*found.interval],
-            **found.facts,
-            "verdict": change.verdict,
-            "reason": found.reason,
-        }
+        return _comparable.as_difference(change)
 
     def method(self) -> Document:
         """Return how the intervals were computed."""

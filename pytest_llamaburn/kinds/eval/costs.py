@@ -42,7 +42,7 @@ def columns(sides: Sequence[Document], pairs: Sequence[tuple[Any, Any]]) -> Iter
         yield Column(name, unit, measure.better, width=width)
 
 
-def estimate(name: str, pairs: Sequence[tuple[Any, Any]]) -> Estimate:
+def estimate(name: str, pairs: Sequence[tuple[object, object]]) -> Estimate:
     """Return the mean change of a cost over the questions where both have it.
 
     Its interval is Student's of the differences.

@@ -175,13 +175,13 @@ def self_preference(document: Document) -> Found | None:
     return None
 
 
-def unbegun(answer: Mapping[str, Any]) -> bool:
+def unbegun(answer: Mapping[str, object]) -> bool:
     """Return whether the limit of tokens cut an answer before it began."""
     return _is_cut(answer) and not answer["answer"] and not answer.get("tool_calls")
 
 
 def cut_answers(
-    answers: Sequence[Mapping[str, Any]], config: Document, least: int = 1
+    answers: Sequence[Mapping[str, object]], config: Document, least: int = 1
 ) -> Found | None:
     """Return a sentence about answers that were cut before they began, and its evidence.
 
@@ -196,14 +196,14 @@ def cut_answers(
     return _cut_text(evidence, config, f"answers were cut off {{at}} {what}")
 
 
-def _is_cut(answer: Mapping[str, Any]) -> bool:
+def _is_cut(answer: Mapping[str, object]) -> bool:
     """Return whether the limit of tokens cut an answer; one token is enough for a letter."""
     is_letter = answer.get("choice_mass") is not None
     return answer["finish_reason"] == "length" and not answer["error"] and not is_letter
 
 
 def _cut_evidence(
-    cut: Sequence[Mapping[str, Any]], answers: Sequence[Mapping[str, Any]], config: Document
+    cut: Sequence[Mapping[str, object]], answers: Sequence[Mapping[str, object]], config: Document
 ) -> Document:
     limit = config["max_tokens"]
     finished = [n for n in _lengths(answers, "stop") if n]

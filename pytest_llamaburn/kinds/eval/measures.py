@@ -29,7 +29,7 @@ a mean score from 1 to 5, or the share of yes.
 """
 
 
-def with_own(definitions: Iterable[Mapping[str, Any]]) -> dict[str, Measure]:
+def with_own(definitions: Iterable[Mapping[str, object]]) -> dict[str, Measure]:
     """Return the measures of an eval whose questions have these criteria of the user."""
     own = map(measures.of_criterion, criteria.defined(definitions).values())
     return {**MEASURES, **measures.readable(_judged, own)}
@@ -53,13 +53,13 @@ def _answers(document: Document) -> list[Answer]:
     return [one for item in document["results"]["items"] for one in scores.samples(item)]
 
 
-def _failed(_measure: Measure, document: Document, *_: Any) -> Observed:
+def _failed(_measure: Measure, document: Document, *_: object) -> Observed:
     answers = _answers(document)
     failed = sum(answer["error"] is not None for answer in answers)
     return measures.of_share(failed, len(answers), "no requests")
 
 
-def _judged(measure: Measure, document: Document, *_: Any) -> Observed:
+def _judged(measure: Measure, document: Document, *_: object) -> Observed:
     results = document["results"]
     found = {**results["criteria"], **results["grades"]}.get(measure.name)
     return _mean(found or results.get(measure.name))
@@ -71,7 +71,7 @@ def _mean(found: Mapping[str, Any] | None, doubt: str = "") -> Observed:
     return Observed(found["mean"], found["ci95"], doubt)
 
 
-def _scored(measure: Measure, document: Document, *_: Any) -> Observed:
+def _scored(measure: Measure, document: Document, *_: object) -> Observed:
     results = document["results"]
     scored = results["correct"]
     unscored, doubt = scored["by_state"].get("unavailable", 0), ""
@@ -81,7 +81,7 @@ def _scored(measure: Measure, document: Document, *_: Any) -> Observed:
     return _mean(results.get(measure.name), doubt)
 
 
-def _rate(measure: Measure, document: Document, *_: Any) -> Observed:
+def _rate(measure: Measure, document: Document, *_: object) -> Observed:
     return _mean(document["results"].get("rates", {}).get(measure.name))
 
 
@@ -105,14 +105,14 @@ def _of_programs(
     return measures.of_distribution(found["measured"][measure.name], statistic, values)
 
 
-def _win_rate(_measure: Measure, document: Document, *_: Any) -> Observed:
+def _win_rate(_measure: Measure, document: Document, *_: object) -> Observed:
     rate = (document["results"]["pairwise"] or {}).get("win_rate")
     if rate is None or rate["value"] is None:
         return Observed(reason="no answers were compared")
     return Observed(rate["value"], rate["ci95"])
 
 
-def _unscored(_measure: Measure, document: Document, *_: Any) -> Observed:
+def _unscored(_measure: Measure, document: Document, *_: object) -> Observed:
     """Return the share of missing verdicts, of judges or of scorers; the larger one."""
     results = document["results"]
     asked = [one for one in (results, results["correct"]) if one["n_total"]]

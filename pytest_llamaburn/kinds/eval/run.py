@@ -168,7 +168,8 @@ class EvalRun(SharedRun):
         elif allowed and source and not (options.web_search or options.rescore):
             self._progress.say(f"{source} is not used: add --with-web-search")
 
-    def _check(self) -> None:
+    def check(self) -> None:
+        """Raise UsageError for a judge, an opponent or media that do not suit this model."""
         self._judging.refuse_self(self.model.id)
         if not self._is_opponent:
             task.refuse_itself(self.settings, self.model.id)
@@ -313,7 +314,8 @@ class EvalRun(SharedRun):
                 self._answers.rows[row["prompt_id"]][row["iteration"]] = row
                 self.write("request", row)
 
-    def _continue(self, record: journal.Record) -> None:
+    def take_over(self, record: journal.Record) -> None:
+        """Take over answers and judgments; raises SettingsError for another set."""
         header: Any = record.opened
         before, now = header["eval_set"], self._about()["eval_set"]
         for name, what in {"sha256": "eval set was", "few_shot_sha256": "examples were"}.items():

@@ -14,11 +14,13 @@ from pytest_llamaburn import modalities
 from pytest_llamaburn.judges import Shown
 from pytest_llamaburn.media import Base64, Medium
 from pytest_llamaburn.modalities import video
+from pytest_llamaburn.option import changed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from pytest_llamaburn.evalsets import Question
+    from pytest_llamaburn.kinds.eval.settings import Eval
 
 _MOST_PIXELS: Final = 1568
 _IMAGE_TOKENS, _PICTURE_TOKENS = 5000, 1600  # the most that is billed; of a picture of 640 × 480
@@ -28,16 +30,16 @@ _STILLS: Final = 8  # frames of a video
 
 
 def media(
-    question: Question, row: Mapping[str, Any] | None, settings: Any, picture: str | None = None
+    question: Question, row: Mapping[str, object] | None, settings: Eval, picture: str | None = None
 ) -> tuple[Shown, ...]:
     """Return what judges are shown; `picture` is what the code of the answer drew, as base64."""
     drawn = [_picture(picture)] if picture else []
     return (*_of_question(question, row or {}, settings), *drawn, *_of_answer(row or {}, settings))
 
 
-def _of_question(question: Question, row: Mapping[str, Any], settings: Any) -> Iterator[Shown]:
+def _of_question(question: Question, row: Mapping[str, Any], settings: Eval) -> Iterator[Shown]:
     most = min(settings.image_size or _MOST_PIXELS, _MOST_PIXELS)
-    small = settings.model_copy(update={"image_size": most})
+    small = changed(settings, {"image_size": most})
     facts = row.get("media") or [{}] * len(question.media)
     for entry, one in zip(question.media, facts, strict=False):
         read = partial(_read, dict(entry), small)
@@ -51,7 +53,7 @@ def _of_question(question: Question, row: Mapping[str, Any], settings: Any) -> I
                 yield Shown("image", "video", _PICTURE_TOKENS, frame)
 
 
-def _of_answer(row: Mapping[str, Any], settings: Any) -> Iterator[Shown]:
+def _of_answer(row: Mapping[str, Any], settings: Eval) -> Iterator[Shown]:
     measured = row.get("measured") or {}
     if measured.get("audio_path"):
         entry = {"kind": "audio", "path": measured["audio_path"]}
@@ -68,12 +70,12 @@ def _sound_tokens(seconds: float | None) -> int:
     return math.ceil((seconds or _UNKNOWN_S) * _TOKENS_A_SECOND)
 
 
-def _still(entry: dict[str, Any], time: float, settings: Any) -> Medium:
+def _still(entry: dict[str, Any], time: float, settings: Eval) -> Medium:
     """Return a frame of a video; raises DatasetError if it cannot be read any more."""
     return video.still(modalities.located(entry), time, settings)
 
 
-def _read(entry: dict[str, Any], settings: Any) -> Medium:
+def _read(entry: dict[str, Any], settings: Eval) -> Medium:
     """Return a medium; raises DatasetError if it cannot be read any more."""
     (found,) = modalities.encoded([entry], settings)
     return found

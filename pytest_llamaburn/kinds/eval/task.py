@@ -89,7 +89,7 @@ def _single(settings: Eval) -> Document | None:
     return None
 
 
-def _one(name: str, modality: str, prompt: str, **fields: Any) -> Document:
+def _one(name: str, modality: str, prompt: str, **fields: object) -> Document:
     known = {key: value for key, value in fields.items() if value is not None}
     question = {"id": name, "prompt": prompt, "category": modality, **known}
     return {"name": name, "modality": modality, "questions": [question]}

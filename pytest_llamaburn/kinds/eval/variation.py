@@ -15,7 +15,8 @@ from pytest_llamaburn.option import changed, options_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_llamaburn.kinds._kind import Target
+    from pytest_llamaburn.kinds._target import Target
+    from pytest_llamaburn.kinds.eval.settings import Eval
 
 _VARIED: Final = ("think", "structured")
 _SUFFIX = re.compile(rf"\?((?:{'|'.join(_VARIED)})=\w+)$")
@@ -45,7 +46,7 @@ def parse(text: str) -> Variation:
     return Variation(name, values)
 
 
-def check(settings: Any) -> None:
+def check(settings: Eval) -> None:
     """Raise SettingsError for a variation that cannot be run with the other settings."""
     if settings.vary is None:
         return
@@ -63,7 +64,7 @@ def check(settings: Any) -> None:
         asking.check(changed(settings, {name: value}))
 
 
-def variants(settings: Any) -> list[str]:
+def variants(settings: Eval) -> list[str]:
     """Return the variants of an eval: each set, with each value of --vary."""
     sets: Sequence[str] = settings.set
     if settings.vary is None:

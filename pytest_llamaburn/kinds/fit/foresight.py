@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
 from pytest_llamaburn import grids
 from pytest_llamaburn.backends import _address, _detect
@@ -16,26 +16,10 @@ from pytest_llamaburn.tables import ABSENT, number
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from pytest_llamaburn.kinds.fit.documents import Foreseen
+    from pytest_llamaburn.kinds.fit.settings import Fit
+
 _COLUMNS = ("context", "KV cache", "weights MB", "KV MB", "compute MB", "all MB", "fits")
-
-
-class Foreseen(TypedDict):
-    """What the metadata say of a model; sizes in bytes."""
-
-    architecture: str | None
-    context_length: int | None
-    layers: int | None
-    heads: int | list[int] | None
-    kv_heads: int | list[int] | None
-    key_length: int | None
-    value_length: int | None
-    weights_bytes: int | None
-    layer_bytes: int | None
-    kv_bytes_per_token: dict[str, float | None]
-    largest_context: dict[str, int | None]
-    memory: str
-    memory_bytes: int | None
-    reason: str | None
 
 
 class Sight(TypedDict):
@@ -45,7 +29,7 @@ class Sight(TypedDict):
     facts: Foreseen
 
 
-async def of(settings: Any, model: str | None) -> Sight:
+async def of(settings: Fit, model: str | None) -> Sight:
     """Return what can be predicted of a model; nothing is loaded.
 
     Raises UsageError if there is no server, or an extra is missing.
@@ -66,8 +50,8 @@ async def of(settings: Any, model: str | None) -> Sight:
         "architecture": shape.architecture or None,
         "context_length": trained if type(trained) is int else None,
         "layers": shape.layers,
-        "heads": _short(shape.heads),
-        "kv_heads": _short(shape.kv_heads),
+        "heads": shortened(shape.heads),
+        "kv_heads": shortened(shape.kv_heads),
         "key_length": shape.key_length,
         "value_length": shape.value_length,
         "weights_bytes": shape.weights_bytes,
@@ -82,16 +66,16 @@ async def of(settings: Any, model: str | None) -> Sight:
         room = memory.Room(settings.reserve)
         facts["memory_bytes"] = room.left() - room.reserve
     for kv_type in settings.kv_type:
-        facts["largest_context"][kv_type] = _largest(settings, shape, facts, kv_type)
+        facts["largest_context"][kv_type] = largest_context(settings, shape, facts, kv_type)
     return {"shape": shape, "facts": facts}
 
 
-def need(settings: Any, shape: Shape, at: plan.At) -> Need:
+def need(settings: Fit, shape: Shape, at: plan.At) -> Need:
     """Return the memory that a model will take at a step."""
     return prediction.need(shape, Asked(at.num_ctx, settings.slots, at.kv_type))
 
 
-def lines(settings: Any) -> Iterator[str]:
+def lines(settings: Fit) -> Iterator[str]:
     """Yield the prediction of each model, for --dry-run; nothing is loaded."""
     for model in settings.model or (None,):
         with ThreadPoolExecutor(1) as thread:  # a loop may run in this one
@@ -127,7 +111,7 @@ def _edges(facts: Foreseen) -> str:
     )
 
 
-def _largest(settings: Any, shape: Shape, facts: Foreseen, kv_type: str) -> int | None:
+def largest_context(settings: Fit, shape: Shape, facts: Foreseen, kv_type: str) -> int | None:
     """Return the largest context for which the memory is predicted to be enough."""
     first, longest = plan.ends(settings, facts["context_length"])
     found = None
@@ -145,7 +129,7 @@ def fitting(wanted: Need, facts: Foreseen) -> int | None:
     return wanted.gpu if facts["memory"] == "gpu" else wanted.total
 
 
-def _rows(settings: Any, sight: Sight) -> Iterator[tuple[str, ...]]:
+def _rows(settings: Fit, sight: Sight) -> Iterator[tuple[str, ...]]:
     facts, size = sight["facts"], sight["facts"]["memory_bytes"]
     for kv_type in settings.kv_type:
         for num_ctx in plan.doubled(*plan.ends(settings, facts["context_length"])):
@@ -160,7 +144,7 @@ def _mb(size: int | None) -> str:
     return number(None if size is None else size / 1e6)
 
 
-def _short(numbers: tuple[int, ...]) -> int | list[int] | None:
+def shortened(numbers: tuple[int, ...]) -> int | list[int] | None:
     """Return one number if all layers have the same, else all of them."""
     if not numbers:
         return None

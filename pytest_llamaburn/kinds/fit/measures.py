@@ -52,7 +52,7 @@ _DECODE = Measure(
 )
 
 
-def _of_series(measure: Measure, document: Document, *_: Any) -> Observed:
+def _of_series(measure: Measure, document: Document, *_: object) -> Observed:
     found = document["results"]["series"]
     if not found or found[0][measure.name] is None:
         return measures.missing(found[0]["reason"] if found else "no context was tried")
@@ -61,7 +61,7 @@ def _of_series(measure: Measure, document: Document, *_: Any) -> Observed:
     return Observed(value, known)
 
 
-def _error(_: Measure, document: Document, *__: Any) -> Observed:
+def _error(_: Measure, document: Document, *__: object) -> Observed:
     every = [step["difference"] for step in document["results"]["steps"]]
     known = [abs(difference) for difference in every if difference is not None]
     if not known:
@@ -97,7 +97,7 @@ def _decode(
     return measures.of_distribution(step["decode"], statistic)
 
 
-def _error_rate(_: Measure, document: Document, *__: Any) -> Observed:
+def _error_rate(_: Measure, document: Document, *__: object) -> Observed:
     rows = document["results"]["runs"]
     failed = sum(row["error"] is not None for row in rows)
     return measures.of_share(failed, len(rows), "no requests")

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import itertools
 import math
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from pytest_llamaburn.kinds.fit.settings import Fit
 
 FIRST = 2048  # tokens of the first context
 LONGEST = 8192  # of a model that does not tell for what it was trained
@@ -20,7 +23,7 @@ class At(NamedTuple):
     num_ctx: int
 
 
-def ends(settings: Any, trained: int | None) -> tuple[int, int]:
+def ends(settings: Fit, trained: int | None) -> tuple[int, int]:
     """Return the first and the longest context to try; `trained` is the model's own."""
     longest = settings.max_ctx or trained or LONGEST
     longest = min(longest, trained or longest)
@@ -41,7 +44,7 @@ def most(first: int, longest: int, edge: int) -> int:
     return len(passed) + max(0, math.ceil(math.log2(max(1.0, widest / edge)))) + uneven
 
 
-def requests(settings: Any) -> int:
+def requests(settings: Fit) -> int:
     """Return the number of timed requests at most, before the model is known."""
     steps = most(*ends(settings, None), settings.edge)
     return int(settings.iterations) * steps * len(settings.kv_type)

@@ -193,7 +193,7 @@ def _weights(header: Header) -> dict[str, Any]:
     }
 
 
-def _doubt(found: Shape, own: Mapping[str, Any]) -> str | None:
+def _doubt(found: Shape, own: Mapping[str, object]) -> str | None:
     """Return why the KV cache cannot be computed from the metadata, or None."""
     if not found.architecture:
         return "the metadata do not name the model's architecture"
@@ -214,12 +214,12 @@ def _doubt(found: Shape, own: Mapping[str, Any]) -> str | None:
     return f"the metadata lack {found.architecture}.{absent[0]}" if absent else None
 
 
-def _count(own: Mapping[str, Any], key: str) -> int | None:
+def _count(own: Mapping[str, object], key: str) -> int | None:
     value = own.get(key)
     return value if type(value) is int and value > 0 else None
 
 
-def _per_layer(value: Any, layers: int | None) -> tuple[int, ...]:
+def _per_layer(value: object, layers: int | None) -> tuple[int, ...]:
     """Return a number for each layer, from one number or a list of them; empty for others."""
     if type(value) is int and value > 0 and layers:
         return (value,) * layers

@@ -15,39 +15,18 @@ from pytest_llamaburn.kinds import _single
 from pytest_llamaburn.kinds._file import Part, RequestFacts, Results, RunFile, request_model
 from pytest_llamaburn.kinds.fit import insights, plan
 from pytest_llamaburn.kinds.fit.comparable import Comparison
+from pytest_llamaburn.kinds.fit.documents import NOTHING, Foreseen
 from pytest_llamaburn.kinds.fit.measures import MEASURES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from pytest_llamaburn.kinds.fit.foresight import Sight
     from pytest_llamaburn.kinds.fit.settings import Fit
     from pytest_llamaburn.store.journal import Record
 
 _NO_LIMIT = "the longest context fits"
 _NOT_ENDED = "the run ended before the edge was found: continue it with --resume, or raise --budget"
-
-
-class Foreseen(Part):
-    """What the metadata of the model's file tell; `reason` says why the memory is not predicted.
-
-    `largest_context` is the predicted one for each type of the KV cache, in the free bytes
-    `memory_bytes` of `memory`.
-    """
-
-    architecture: str | None
-    context_length: int | None
-    layers: int | None
-    heads: int | list[int] | None
-    kv_heads: int | list[int] | None
-    key_length: int | None
-    value_length: int | None
-    weights_bytes: int | None
-    layer_bytes: int | None
-    kv_bytes_per_token: dict[str, float | None]
-    largest_context: dict[str, int | None]
-    memory: Literal["gpu", "ram", "unknown"]
-    memory_bytes: int | None
-    reason: str | None
 
 
 class Need(Part):
@@ -146,7 +125,7 @@ def check(settings: Fit) -> None:
 def build(record: Record) -> Document:
     """Return the content of a result file, made from its journal."""
     steps = _seen(record.others.get("step", ()), record.profile)
-    facts = record.facts.pop("prediction", None) or _NOTHING
+    facts = record.facts.pop("prediction", None) or NOTHING
     ends = record.facts.pop("ends", (1, 1, 1))
     document = _single.content(record, _found(record.rows, steps, facts, ends))
     document["results"]["gates"] = gates.of_run(document, MEASURES, record.gates)
@@ -154,35 +133,22 @@ def build(record: Record) -> Document:
     return document
 
 
-_UNKNOWN = (
-    *("architecture", "context_length", "layers", "heads", "kv_heads", "key_length"),
-    *("value_length", "weights_bytes", "layer_bytes", "memory_bytes"),
-)
-_NOTHING: Document = {
-    **dict.fromkeys(_UNKNOWN),
-    "kv_bytes_per_token": {},
-    "largest_context": {},
-    "memory": "unknown",
-    "reason": "the run ended before the prediction",
-}
-
-
 def found(
-    rows: Sequence[Any], steps: Sequence[Document], sight: Any, ends: tuple[int, int, int]
+    rows: Sequence[object], steps: Sequence[Document], sight: Sight, ends: tuple[int, int, int]
 ) -> Document:
     """Return what a run found, without what the sensors showed."""
-    return _found(rows, [{**step, **_UNSEEN} for step in steps], {**sight["facts"]}, ends)
+    return _found(rows, [{**step, **_UNSEEN} for step in steps], sight["facts"], ends)
 
 
 def _found(
-    rows: Sequence[Any], steps: Sequence[Document], foreseen: Document, ends: Sequence[int]
+    rows: Sequence[Any], steps: Sequence[Document], foreseen: Foreseen, ends: Sequence[int]
 ) -> Document:
     made = [_step(step, rows) for step in sorted(steps, key=lambda s: int(s["num_ctx"]))]
     types = list(dict.fromkeys(step["kv_type"] for step in steps))
     good: list[Any] = _single.good(rows)
     by_type = {kv: [step for step in made if step["kv_type"] == kv] for kv in types}
     return {
-        "foreseen": foreseen,
+        "foreseen": {**foreseen},
         "series": [_series(kv, own, foreseen, ends) for kv, own in by_type.items()],
         "steps": sorted(made, key=lambda step: types.index(step["kv_type"])),
         "summary": metrics.summary(good, rows),
@@ -231,7 +197,7 @@ def _difference(step: Document) -> float | None:
 
 
 def _series(
-    kv_type: str, steps: Sequence[Document], foreseen: Document, ends: Sequence[int]
+    kv_type: str, steps: Sequence[Document], foreseen: Foreseen, ends: Sequence[int]
 ) -> Document:
     search = plan.Search(*ends)
     for step in steps:

@@ -52,7 +52,7 @@ class FitRun(SingleRun):
         self._asked = self.settings  # the steps change the context in `settings`
         self.steps: list[Document] = []
         self.foreseen: foresight.Sight
-        self._room: memory.Room
+        self.room: memory.Room
         self._at: At | None = None
         self._known: dict[At, Document] = {}
         self.ends = (0, 0, 0)
@@ -79,7 +79,7 @@ class FitRun(SingleRun):
         self.ends = (first, longest, self.settings.edge)
         self.write("facts", {"prediction": {**self.foreseen["facts"]}, "ends": self.ends})
         steps = plan.most(first, longest, self.settings.edge) * len(self.settings.kv_type)
-        self._progress.say(self._estimate(steps))
+        self._progress.say(self.estimate(steps))
         self.write("planned", {"items": {key: 0}})
         self._started, began, self.steps = perf_counter(), len(self.rows), []
         for kv_type in self.settings.kv_type:
@@ -121,7 +121,7 @@ class FitRun(SingleRun):
             "gpu_bytes": held.gpu_bytes,
             "parts": dict(held.parts),
             "foreseen": self._need(at)._asdict(),
-            "left_bytes": self._room.left() if self.server.local else None,
+            "left_bytes": self.room.left() if self.server.local else None,
             "started_ns": started_ns,
             "ended_ns": time.time_ns(),
         }
@@ -132,13 +132,13 @@ class FitRun(SingleRun):
             return None
         self._at = self._load_s = None
         await self.backend.free(self.model)
-        refused = self._room.refusal(self._wanted(at))
+        refused = self.room.refusal(self._wanted(at))
         if refused:
             return plan.REFUSED, refused
         self._use(at)
         began = perf_counter()
         try:
-            await self._room.watched(self.backend.load(self.model))
+            await self.room.watched(self.backend.load(self.model))
         except (ModelError, ServerError) as err:
             with suppress(ServerError):
                 await self.backend.free(self.model)
@@ -207,14 +207,14 @@ class FitRun(SingleRun):
         if self.server.kind == "embedded":
             self.backend.options |= {"kv_type": at.kv_type, "log_level": _LOG_LEVEL}
 
-    def _check(self) -> None:
+    def check(self) -> None:
         """Raise SettingsError for several types of the KV cache where the server has only one."""
         if len(self.settings.kv_type) > 1 and self.server.kind != "embedded":
             raise SettingsError(
                 f"--kv-type: {self.server.kind} takes the type of its KV cache at its start (for "
                 "Ollama: OLLAMA_KV_CACHE_TYPE): give the one that it was started with"
             )
-        self._room = memory.Room(self.settings.reserve, local=self.server.local)
+        self.room = memory.Room(self.settings.reserve, local=self.server.local)
 
     async def _warm_up(self) -> None:
         """Load with the first context and warm up."""
@@ -223,14 +223,14 @@ class FitRun(SingleRun):
         if self.backend.can_unload:
             await self.backend.free(self.model)
             await self._idle(timeline.IDLE_BEFORE_LOAD)
-        with self._profiler.phase("load"):
+        with self.profiler.phase("load"):
             why = await self._load(at)
         if why is None:
-            with self._profiler.phase("warmup"):
+            with self.profiler.phase("warmup"):
                 for _ in range(self.settings.warmup):
                     self._last = await self.send_untimed(_STORY)
 
-    def _estimate(self, steps: int) -> str:
+    def estimate(self, steps: int) -> str:
         """Return a sentence with the estimated time of the run, which --budget limits."""
         answers = steps * self.settings.iterations
         what = f"at most {counted(steps, 'load')} and {counted(answers, 'answer')}"
@@ -240,8 +240,9 @@ class FitRun(SingleRun):
         seconds = steps * (self._load_s or 0.0) + answers * self.settings.osl * token_ms / 1e3
         return f"{what}: about {min(seconds, self.settings.budget or math.inf):.0f} s"
 
-    def _continue(self, record: Record) -> None:
-        super()._continue(record)
+    def take_over(self, record: Record) -> None:
+        """Take over the rows and the steps."""
+        super().take_over(record)
         for step in record.others.get("step", ()):
             self._known[At(step["kv_type"], step["num_ctx"])] = step
 

@@ -1,4 +1,4 @@
-"""The table and rows of the memory by context, for all output formats."""
+"""The table of the memory by context, for all output formats."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from pytest_llamaburn.tables import (
     half,
     machine,
     number,
-    requests,
     server,
     title,
     under,
@@ -50,11 +49,6 @@ def sheets(document: Document, path: Path) -> Iterator[Sheet]:
     rows = [_row(step) for step in document["results"]["steps"]]
     notes = [*_notes(document), (FILE, f"file {path}")]
     yield Sheet(title(document), facts, rows, notes, _COLUMNS, words=0, least=_LEAST)
-
-
-def rows(document: Document) -> Iterator[Document]:
-    """Yield every timed request with its model and run."""
-    return requests(document)
 
 
 def _row(step: Document) -> tuple[str, ...]:

@@ -19,7 +19,11 @@ class _Stress(RunKind):
     run = "run.StressRun"
     help = "find the load at which a model's server degrades and at which it fails"
     example = "llamaburn stress llama3.1:8b --mode ramp --max-concurrency 20"
-    first = ("mode", "max_concurrency", "levels", "duration", "spike_concurrency", "prompts")
+    first = (
+        *("mode", "users", "max_concurrency", "levels", "duration"),
+        *("spike_concurrency", "prompts"),
+    )
+    seeks_failures = True
     fixture = "llm_under_load"
     fixture_help = "Return the server and model under load, warmed up."
     functions = {  # noqa: RUF012
@@ -46,18 +50,22 @@ class _Stress(RunKind):
         found: type = self.load("brief.Results")
         return found
 
-    def check(self, settings: Any) -> None:
+    def check(self, settings: object) -> None:
         """Raise SettingsError for options that contradict each other or have no meaning."""
         self.load("result.check")(settings)
 
     def expected(self, settings: Any, request_s: float) -> Expected:
         """Return about how long a run will take if a request of its model takes `request_s`."""
+        if settings.mode == "twin" and settings.users:
+            least_s, most_s = self.load("plan.twin_s")(settings, request_s, None)
+            note = f"up to {most_s:.0f} s if the server answers one request at a time"
+            return Expected(len(self.models(settings)) * least_s, note)
         seconds = self.load("plan.length_s")(settings, request_s)
         if seconds is None:
             return Expected(None, "how long it takes depends on how much the server carries")
         return Expected(len(self.models(settings)) * seconds)
 
-    def write_companions(self, record: Any, path: Path) -> None:
+    def write_companions(self, record: object, path: Path) -> None:
         """Write a row per request beside the result file, if --save-requests is set."""
         self.load("result.write_companions")(record, path)
 

@@ -20,7 +20,7 @@ def place(found: Mapping[str, Any]) -> float | None:
     return next((value for value in values if value is not None), None)
 
 
-def unit(found: Mapping[str, Any]) -> str:
+def unit(found: Mapping[str, object]) -> str:
     """Return the unit of a level or a point of a result file."""
     if found.get("rate") is None and "concurrency" in found:
         return CLIENTS
@@ -32,6 +32,6 @@ def words(value: float, unit: str) -> str:
     return f"{value:.3g} {'client' if unit == CLIENTS and value == 1 else unit}"
 
 
-def name(level: Mapping[str, Any]) -> str:
+def name(level: Mapping[str, object]) -> str:
     """Return the value of a level of a result file with its unit."""
     return words(place(level) or 0.0, unit(level))

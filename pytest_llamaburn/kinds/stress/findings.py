@@ -63,7 +63,7 @@ class Load(NamedTuple):
 
 
 def level(
-    summary: Mapping[str, Any], runs: Sequence[Sequence[Request]], baseline: Sequence[Request]
+    summary: Mapping[str, object], runs: Sequence[Sequence[Request]], baseline: Sequence[Request]
 ) -> Level:
     """Return a level, from its entry in the result file and its counted requests."""
     value, grows = axis.place(summary) or 0.0, False

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from pytest_llamaburn.gates import Gate
+    from pytest_llamaburn.kinds.stress.settings import Stress
 
     Document = Mapping[str, Any]
 
@@ -101,7 +102,7 @@ _OTHER_AXIS = {
 }
 
 
-def check(expressions: Iterable[str], asked: Any) -> None:
+def check(expressions: Iterable[str], asked: Stress) -> None:
     """Raise SettingsError for a gate that is invalid, or that this load can never decide."""
     for expression in expressions:
         gate = gates.parse(expression, MEASURES)
@@ -110,14 +111,14 @@ def check(expressions: Iterable[str], asked: Any) -> None:
             raise SettingsError(f"--threshold: '{expression}' is refused: {reason}")
 
 
-def no_level(level: float | None, asked: Any) -> str | None:
+def no_level(level: float | None, asked: Stress) -> str | None:
     """Return why this load never reaches a gate's level, or None."""
     if level is None or plan.may_send(asked, level):
         return None
     return f"this load has no level {level:g}: name one that it sends"
 
 
-def _never(gate: Gate, asked: Any) -> str | None:
+def _never(gate: Gate, asked: Stress) -> str | None:
     """Return why a load can never decide a gate, or None."""
     measure, statistic, level = gate.of
     own = axis.AXES[RATE if asked.arrival else CLIENTS]
@@ -209,7 +210,7 @@ def _somewhere(low: float | None, high: float | None) -> Observed:
     return Observed(reason=f"somewhere {words}", within=ends)
 
 
-def _recovery(_measure: Measure, document: Document, *_: Any) -> Observed:
+def _recovery(_measure: Measure, document: Document, *_: object) -> Observed:
     found = document["results"]["recovery"]
     if found is None:
         return Observed(reason="no spike was sent")
@@ -226,7 +227,7 @@ def _foreseen(
     return Observed(one["value"], one["ci95"])
 
 
-def _error(_measure: Measure, document: Document, *_: Any) -> Observed:
+def _error(_measure: Measure, document: Document, *_: object) -> Observed:
     found = document["results"].get("twin")
     difference = found and found["differences"].get("ttft_ms.p95")
     if difference is None:

@@ -74,6 +74,8 @@ class StressRun(SharedRun):
         await self._start_sending()
         try:
             baseline = await self._baseline()
+            foreseen = plan.estimate(self.settings, baseline.total_s, await self._slots())
+            self._progress.say(foreseen or "how long it takes depends on what the server carries")
             ending = await self._follow(baseline)
         finally:
             await self._sender.close()
@@ -108,7 +110,8 @@ class StressRun(SharedRun):
         elif isinstance(sender := getattr(self, "_sender", None), Nodes):
             sender.forget()
 
-    def _continue(self, record: journal.Record) -> None:
+    def take_over(self, record: journal.Record) -> None:
+        """Take over the levels that were measured."""
         steps = record.others.get("step", [])
         loads = {(s["step"], s["attempt"]): s for s in steps if "load" in s}
         for end in steps:

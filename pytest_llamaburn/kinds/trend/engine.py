@@ -11,7 +11,7 @@ from pytest_llamaburn import gates
 from pytest_llamaburn.kinds._file import made_now
 from pytest_llamaburn.kinds.trend.history import History, Reader, Wanted, changed
 from pytest_llamaburn.stats import changes, runs, samples, steps
-from pytest_llamaburn.store import results
+from pytest_llamaburn.store import file_kinds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -113,7 +113,7 @@ class Scale:
 
 def _series(history: History, margin: float | None) -> Iterator[Document]:
     """Yield the series of each column that some run has."""
-    how = results.kind(history.kind).load("comparable.Comparison")
+    how = file_kinds.named(history.kind).load("comparable.Comparison")
     for name, column in history.columns.items():
         known = [run for run in history.runs if run.values.get(name) is not None]
         if not known:

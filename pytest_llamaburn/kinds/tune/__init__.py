@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from pytest_llamaburn.kinds._kind import SingleKind
 
 
@@ -21,6 +19,7 @@ class _Tune(SingleKind):
     example = "llamaburn tune llama3.1:8b --option num_batch=128,512 --option num_thread=2,4,8"
     first = ("option", "search", "objective", "iterations", "budget")
     slower = "longer: the model is loaded anew for each setting in each round"
+    seeks_failures = True
     fixture = "llm_to_tune"
     fixture_help = "Return the server and model whose settings are tried."
     functions = {  # noqa: RUF012
@@ -35,7 +34,7 @@ class _Tune(SingleKind):
     }
     marker_help = "tries settings of the server: thresholds=['tuning_gain>10%']"
 
-    def check(self, settings: Any) -> None:
+    def check(self, settings: object) -> None:
         """Raise SettingsError for options, a command or gates that have no meaning."""
         self.load("result.check")(settings)
 

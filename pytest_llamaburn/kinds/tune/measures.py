@@ -31,14 +31,14 @@ _GAIN = Measure(
 )
 
 
-def _time(_: Measure, document: Document, *__: Any) -> Observed:
+def _time(_: Measure, document: Document, *__: object) -> Observed:
     best = document["results"]["best"]
     if best is None:
         return measures.missing("no setting has a time")
     return measures.of_distribution(best["time_ms"], None)
 
 
-def _gain(_: Measure, document: Document, *__: Any) -> Observed:
+def _gain(_: Measure, document: Document, *__: object) -> Observed:
     known = [one for one in document["results"]["settings"] if one["more"] is not None]
     if not known:
         return measures.missing("fewer than two settings have a time")
@@ -48,7 +48,7 @@ def _gain(_: Measure, document: Document, *__: Any) -> Observed:
     return Observed(slowest["more"] / (1 + slowest["more"]), between)
 
 
-def _error_rate(_: Measure, document: Document, *__: Any) -> Observed:
+def _error_rate(_: Measure, document: Document, *__: object) -> Observed:
     rows = document["results"]["runs"]
     failed = sum(row["error"] is not None for row in rows)
     return measures.of_share(failed, len(rows), "no requests")

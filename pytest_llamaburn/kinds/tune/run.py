@@ -76,7 +76,7 @@ class TuneRun(SingleRun):
 
         `key` is the name of this call in the journal's plan.
         """
-        self._progress.say(self._estimate())
+        self._progress.say(self.estimate())
         self.write("planned", {"items": {key: 0}})
         began, started, longest_s = len(self.rows), perf_counter(), 0.0
         alive = [*self.tried]
@@ -150,7 +150,7 @@ class TuneRun(SingleRun):
         words = self._ruler.words(max(1.0, tokens - self._ruler.fixed))
         return conversation(text(max(1, words), luck), None)
 
-    def _check(self) -> None:
+    def check(self) -> None:
         """Raise SettingsError for an option that this server would ignore, or for its values."""
         if self._own is not None:
             return
@@ -179,7 +179,7 @@ class TuneRun(SingleRun):
         await super()._warm_up()
         self._load_s = perf_counter() - began
 
-    def _estimate(self) -> str:
+    def estimate(self) -> str:
         """Return a sentence with the estimated time of the run, which --budget limits."""
         visits = len(self.tried) * self.settings.iterations
         what = (

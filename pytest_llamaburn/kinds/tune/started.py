@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 PLACE = "{args}"
-_STOP_S, _LOOK_S = 10.0, 0.05
+STOP_S, _LOOK_S = 10.0, 0.05
 _TOLD = 300  # characters of a server's last words
 
 
@@ -77,7 +77,7 @@ class Started:
             return
         child.terminate()
         try:
-            child.wait(_STOP_S)
+            child.wait(STOP_S)
         except subprocess.TimeoutExpired:
             child.kill()
             child.wait()

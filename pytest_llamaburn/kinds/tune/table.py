@@ -1,4 +1,4 @@
-"""The table and rows of settings of the server, for all output formats."""
+"""The table of settings of the server, for all output formats."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from pytest_llamaburn.tables import (
     half,
     machine,
     number,
-    requests,
     server,
     title,
     under,
@@ -45,11 +44,6 @@ def sheets(document: Document, path: Path) -> Iterator[Sheet]:
     yield Sheet(
         title(document), facts, rows, notes, _COLUMNS, words=1, least=_LEAST, wrapped=_COLUMNS[:1]
     )
-
-
-def rows(document: Document) -> Iterator[Document]:
-    """Yield every timed request with its model and run."""
-    return requests(document)
 
 
 def _row(one: Document) -> tuple[str, ...]:

@@ -60,8 +60,8 @@ def test_a_device_that_sends_nothing_more_is_waited_for_in_vain(
 ) -> None:
     library = use(monkeypatch, FakeLibrary(MIC))
     library.blocks = [np.zeros((10, 1), dtype=np.float32)]
-    monkeypatch.setattr(recording, "_FIRST_S", 0.01)
-    monkeypatch.setattr(recording, "_NEXT_S", 0.01)
+    monkeypatch.setattr(recording, "FIRST_S", 0.01)
+    monkeypatch.setattr(recording, "NEXT_S", 0.01)
     capture = recording.Capture(MIC, FORM)
     with monkeypatch.context() as patch:
         patch.setattr(type(library), "capture", _mute)
@@ -137,9 +137,9 @@ def test_a_machine_without_devices_says_so(monkeypatch: pytest.MonkeyPatch) -> N
 def test_without_a_library_the_install_line_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     for library in ("sounddevice", "miniaudio"):
         monkeypatch.setitem(sys.modules, library, None)
-    for module in (devices._driver("sounddevice"), devices._driver("miniaudio")):
+    for module in (devices.driver_named("sounddevice"), devices.driver_named("miniaudio")):
         module.is_usable.cache_clear()
     with pytest.raises(MissingExtraError, match=r"pip install 'pytest-llamaburn\[audio\]'"):
         devices.devices()
-    for module in (devices._driver("sounddevice"), devices._driver("miniaudio")):
+    for module in (devices.driver_named("sounddevice"), devices.driver_named("miniaudio")):
         module.is_usable.cache_clear()

@@ -164,7 +164,7 @@ def test_a_run_that_goes_on_is_told_the_same_marks(tmp_path: Path) -> None:
     said = [{**about, "load": load, "first": 0}, {**about, "ended_ns": 1, "limited": True}]
     run: Any = SimpleNamespace(_sender=None, folder=tmp_path, _reader=None, _seen={}, _finished={})
     run._requests = lambda *args: Load._requests(run, *args)
-    Load._continue(run, SimpleNamespace(_sender=None, others={"step": said}))  # type: ignore[arg-type]
+    Load.take_over(run, SimpleNamespace(_sender=None, others={"step": said}))  # type: ignore[arg-type]
     assert [one.limited for one in run._finished[1]] == [True] * 6
 
 

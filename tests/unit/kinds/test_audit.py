@@ -169,8 +169,8 @@ SWAPPED = {"A": "B", "B": "A", "tie": "tie"}
 @given(st.lists(SIDES, min_size=1, max_size=8))
 def test_swapped_sides_only_change_signs(choices: list[tuple[str, str]]) -> None:
     def order(choices: list[tuple[str, str]]) -> Document:
-        firsts = [findings._compared([compared(*one)])["first"] for one in choices]
-        shift: Document = findings._manipulation(material.ORDER, firsts, 1.0, 0)["shift"]
+        firsts = [findings.compared([compared(*one)])["first"] for one in choices]
+        shift: Document = findings.manipulation(material.ORDER, firsts, 1.0, 0)["shift"]
         return shift
 
     found, other = order(choices), order([(SWAPPED[a], SWAPPED[b]) for a, b in choices])

@@ -52,10 +52,10 @@ def held(
     monkeypatch.setattr(_several, "connect", fleet.connect)
     asked = {"model": (*fleet.speeds,), "max_tokens": 16, "iterations": 2, **asked}
     run = prepared(BakeoffRun, Rated(context=None), **asked)
-    run._profiler = Phases()
-    run.candidates = [asyncio.run(run._described(name)) for name in fleet.speeds]
+    run.profiler = Phases()
+    run.candidates = [asyncio.run(run.described(name)) for name in fleet.speeds]
     run.backend = asyncio.run(fleet.connect(run.settings, next(iter(fleet.speeds))))
-    run._continue(record(done or []))
+    run.take_over(record(done or []))
     rows = asyncio.run(run.hold("k"))
     known = run.journal.facts().get("quality", {})
     found = result.found(rows, run.candidates, run.settings.model_dump(), known)
@@ -292,8 +292,7 @@ def test_quality_is_that_of_the_newest_eval_of_the_same_weights(tmp_path: Path) 
     same = {"name": "a", "model": {"id": about["id"], "digest": about["digest"]}}
     other = {"name": "b", "model": {"id": about["id"], "digest": "another"}}
     (wanted,) = made["config"]["set"][:1]
-    settings: Any = model_of(Bakeoff)(model=("a", "b"), quality=wanted)
-    found = quality.of(tmp_path, [same, other], settings)
+    found = quality.of(tmp_path, [same, other], wanted)
     assert found["a"]["path"] == str(path)
     assert (found["a"]["value"] is None) == bool(found["a"]["reason"])
     words = f"there is no complete eval of this set alone: llamaburn eval b --set {wanted}"
@@ -307,8 +306,7 @@ def test_quality_leaves_out_evals_of_several_sets_and_damaged_files(tmp_path: Pa
     path = results.write(tmp_path, made)
     brief = {n: made[n] for n in ("schema", "run_id", "status", "model")}
     path.with_name("damaged.json").write_text(json.dumps({**brief, "results": {}}))
-    settings: Any = model_of(Bakeoff)(model=("a", "b"), quality=wanted)
-    found = quality.of(tmp_path, [{"name": "a", "model": made["model"]}], settings)
+    found = quality.of(tmp_path, [{"name": "a", "model": made["model"]}], wanted)
     assert found["a"]["value"] is None
     assert found["a"]["reason"].startswith("there is no complete eval of this set alone")
 

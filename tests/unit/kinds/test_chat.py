@@ -22,6 +22,7 @@ from pytest_llamaburn.kinds.chat.run import ChatRun
 from pytest_llamaburn.kinds.chat.settings import Chat
 from pytest_llamaburn.load.prompts import Ruler
 from pytest_llamaburn.option import model_of
+from pytest_llamaburn.tables import rows_of
 
 CONFIG = {"isl": 64, "osl": 64, "num_ctx": None, "temperature": 0.0, "conversations": 2}
 FACTS = {"other_cpu_share": None}
@@ -164,7 +165,7 @@ def test_a_resumed_conversation_goes_on_where_it_was() -> None:
     first = held(Rated())["runs"]
     rated = Rated()
     run = prepared(ChatRun, rated, turns=4, conversations=2)
-    run._continue(record(first[:3]))
+    run.take_over(record(first[:3]))
     rows = asyncio.run(run.hold("k"))
     assert [row["input_sequence_length"] for row in rows] == [
         row["input_sequence_length"] for row in first
@@ -225,7 +226,7 @@ def test_table_has_a_row_for_each_turn_and_says_what_happens_at_the_end(tmp_path
     assert first == ("context: 1024 tokens; at this growth, turn 8 would reach its end (computed)")
     assert prompt.startswith("prompt past the end of the context: the server refuses it: context_")
     assert "the server ends it after 24 tokens" in answer
-    assert [row["turn"] for row in table.rows(file_of(found))][:2] == [1, 2]
+    assert [row["turn"] for row in rows_of(file_of(found))][:2] == [1, 2]
 
 
 def test_table_says_which_turn_reached_the_end_and_why_a_turn_has_no_value(tmp_path: Any) -> None:

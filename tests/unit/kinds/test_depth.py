@@ -21,6 +21,7 @@ from pytest_llamaburn.kinds.depth.run import DepthRun
 from pytest_llamaburn.kinds.depth.settings import Depth
 from pytest_llamaburn.load.prompts import Ruler
 from pytest_llamaburn.option import model_of
+from pytest_llamaburn.tables import rows_of
 
 DEPTHS = "0,512,2k"
 EXACT = 0.005
@@ -137,7 +138,7 @@ def test_a_resumed_run_sends_only_what_is_missing() -> None:
     first = measured(Rated(), "0,512")["runs"]
     rated = Rated()
     run = prepared(DepthRun, rated, depths="0,512", iterations=2)
-    run._continue(record(first[:-1]))
+    run.take_over(record(first[:-1]))
     sent = len(rated.asked)
     assert len(asyncio.run(run.measure("k"))) == len(first)
     assert len(rated.asked) - sent == 2  # the filling, and the request that was missing
@@ -243,7 +244,7 @@ def test_table_has_a_row_for_each_depth_and_says_what_is_missing(tmp_path: Any) 
     assert sheet.rows[2][1:4] == ("–", "–", "–")
     (absent,) = sheet.sections()["not measured"]
     assert absent.startswith("– depth 2048: past the loaded context of 2048 tokens")
-    assert [row["depth"] for row in table.rows(document(found))][:1] == [0]
+    assert [row["depth"] for row in rows_of(document(found))][:1] == [0]
 
 
 def test_charts_show_each_rate_over_the_depth() -> None:

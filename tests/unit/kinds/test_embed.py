@@ -36,6 +36,7 @@ from pytest_llamaburn.kinds.embed.run import EmbedRun
 from pytest_llamaburn.kinds.embed.settings import Embed
 from pytest_llamaburn.option import model_of
 from pytest_llamaburn.progress import Silent
+from pytest_llamaburn.tables import rows_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,7 +57,7 @@ def prepared(server: Embedder, kind: str = "openai", **asked: Any) -> Any:
     run.backend.loaded = no_list
     run.model = Model("tiny", "tiny", context_length=512)
     run.server = Server(kind, None, "http://127.0.0.1:1", local=True)
-    run._profiler = SimpleNamespace(segment="a", has_power=False, phase=lambda _: nullcontext())
+    run.profiler = SimpleNamespace(segment="a", has_power=False, phase=lambda _: nullcontext())
     run.journal = Journal()
     asyncio.run(run._warm_up())
     server.asked.clear()
@@ -184,7 +185,7 @@ def test_a_check_of_few_vectors_is_not_passed_for_the_others() -> None:
         return vectors if number <= 12 else [[0.0] * 16]
 
     run = prepared(Embedder(fault=ends))
-    asyncio.run(run._check_vectors())
+    asyncio.run(run.check_vectors())
     similarity = check_named(run.facts, "similarity")
     assert (similarity["right"], similarity["n"], similarity["passed"]) == (4, 16, None)
     assert similarity["reason"].startswith("failed with not_a_vector")
@@ -207,10 +208,10 @@ def test_a_ranking_that_fails_is_said_of_its_own_checks(
 
     server = Embedder()
     run = prepared(server, rerank=True)
-    asyncio.run(run._load_model())
+    asyncio.run(run.load_model())
     server.asked.clear()
     server.fault = fails
-    asyncio.run(run._check_vectors())
+    asyncio.run(run.check_vectors())
     found = {check["name"]: check for check in run.facts["checks"]}
     assert {name: check["passed"] for name, check in found.items()} == {
         **dict.fromkeys(("repeat", "order", "batch", "relevance"), True),
@@ -343,7 +344,7 @@ def test_a_resumed_run_sends_only_what_is_missing() -> None:
     server = Embedder()
     run = prepared(server)
     journal = first["run"].journal.facts()
-    run._continue(record(first["runs"][:-2], facts=journal))
+    run.take_over(record(first["runs"][:-2], facts=journal))
     assert len(asyncio.run(run.measure("k"))) == len(first["runs"])
     assert len(server.asked) == 2
     assert check_named(run.facts, "batch")["passed"] is False  # as it was found before
@@ -354,10 +355,10 @@ def test_as_many_requests_check_as_the_estimate_says(asked: dict[str, Any]) -> N
     server = Embedder()
     run = prepared(server, **asked)
     if run.settings.rerank:
-        asyncio.run(run._load_model())
+        asyncio.run(run.load_model())
         server.asked.clear()
     foreseen = checking.requests(run)
-    asyncio.run(run._check_vectors())
+    asyncio.run(run.check_vectors())
     assert sorted(map(len, server.asked)) == sorted(cell.batch for cell in foreseen)
 
 
@@ -442,7 +443,7 @@ def test_table_has_a_row_for_each_cell_and_a_warning_for_a_failed_check(tmp_path
         "failed: a batch gives what single requests give: 0 of 10 (largest difference "
     )
     assert "vectors of 16 numbers, normalised" in sheet.facts
-    assert len([*table.rows(document(found))]) == len(found["runs"])
+    assert len([*rows_of(document(found))]) == len(found["runs"])
 
 
 def test_charts_show_speed_and_latency_by_batch() -> None:

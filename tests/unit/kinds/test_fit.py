@@ -29,6 +29,7 @@ from pytest_llamaburn.kinds.fit import (
     result,
     table,
 )
+from pytest_llamaburn.kinds.fit.documents import NOTHING
 from pytest_llamaburn.kinds.fit.measures import MEASURES
 from pytest_llamaburn.kinds.fit.prediction import Asked
 from pytest_llamaburn.kinds.fit.run import FitRun
@@ -36,6 +37,7 @@ from pytest_llamaburn.kinds.fit.settings import Fit
 from pytest_llamaburn.option import model_of
 from pytest_llamaburn.progress import Silent
 from pytest_llamaburn.store.journal import Record
+from pytest_llamaburn.tables import rows_of
 
 MIB = 1 << 20
 SIZES: dict[str, int | None] = {t["name"]: tensor_bytes(t["type"], t["shape"]) for t in TENSORS}
@@ -92,7 +94,7 @@ def test_cache_types_and_slots_change_the_cache_and_nothing_else() -> None:
 def test_a_number_of_heads_for_each_layer_is_taken_layer_by_layer() -> None:
     model = prediction.shape(Header(llama(3, 256, 512, 4, [4, 2, 0]), {"a": 1}))
     assert model.kv_bytes_per_token("f16") == (4 + 2 + 0) * 2 * 64 * 2
-    assert foresight._short(model.kv_heads) == [4, 2, 0]
+    assert foresight.shortened(model.kv_heads) == [4, 2, 0]
 
 
 def test_a_head_of_another_length_than_the_embedding_says_is_taken() -> None:
@@ -187,18 +189,18 @@ def run_of(gpu: Gpu, sight: Any = None, **asked: Any) -> Any:
     run.backend = GpuBackend(gpu, settings)
     run.server = Server("ollama", None, "http://127.0.0.1:1", local=True)
     run.model = Model("tiny", "tiny", context_length=32768)
-    run._profiler = SimpleNamespace(segment="a", has_power=False)
+    run.profiler = SimpleNamespace(segment="a", has_power=False)
     run.journal = Journal()
     run.foreseen = sight or seen(settings)
-    run._check()
-    run._room.left = lambda: 20 * GB
-    run._room.reserve = GB
+    run.check()
+    run.room.left = lambda: 20 * GB
+    run.room.reserve = GB
     return run
 
 
 def seen(settings: Any, header: Header = HEADER, **facts: Any) -> Any:
     shape = prediction.shape(header)
-    known = {**result._NOTHING, "context_length": 32768, "layers": 4, "weights_bytes": 1}
+    known = {**NOTHING, "context_length": 32768, "layers": 4, "weights_bytes": 1}
     per_token = {kv: shape.kv_bytes_per_token(kv) for kv in settings.kv_type}
     about = {"kv_bytes_per_token": per_token, "memory": "ram", "memory_bytes": 19 * GB}
     return {"shape": shape, "facts": {**known, **about, "reason": shape.reason, **facts}}
@@ -253,7 +255,7 @@ def test_without_a_gpu_the_search_is_for_ram() -> None:
 def test_a_context_that_would_leave_too_little_ram_is_not_loaded() -> None:
     gpu = Gpu(holds=None)
     run = run_of(gpu, edge=256)
-    run._room.left = lambda: GB + taken(10240)
+    run.room.left = lambda: GB + taken(10240)
     rows = asyncio.run(run.measure("k"))
     found = result.found(rows, run.steps, run.foreseen, run.ends)
     (series,) = found["series"]
@@ -270,7 +272,7 @@ def test_without_a_prediction_the_steps_before_say_what_the_next_takes() -> None
     odd = Header({**INFO, "llama.attention.sliding_window": 512}, SIZES)
     run = run_of(gpu, edge=256)
     run.foreseen = seen(run.settings, odd)
-    run._room.left = lambda: GB + taken(10240)
+    run.room.left = lambda: GB + taken(10240)
     asyncio.run(run.measure("k"))
     assert max(gpu.loads) == 10240
     assert {step["foreseen"]["total"] for step in run.steps} == {None}
@@ -280,7 +282,7 @@ def test_the_memory_of_a_gpu_is_not_asked_of_the_ram() -> None:
     gpu = Gpu(holds=32768)
     run = run_of(gpu)
     run.foreseen = seen(run.settings, memory="gpu", memory_bytes=taken(32768))
-    run._room.left = lambda: GB
+    run.room.left = lambda: GB
     asyncio.run(run.measure("k"))
     assert max(gpu.loads) == 32768
 
@@ -324,7 +326,7 @@ def test_memory_of_another_machine_is_only_risked_if_the_user_says_so() -> None:
     for asked, tried in (({"max_ctx": None}, [2048]), ({"max_ctx": 4096}, [2048, 4096])):
         run = run_of(Gpu(holds=None), **asked)
         run.server = run.server._replace(local=False)
-        run._check()
+        run.check()
         asyncio.run(run.measure("k"))
         assert [step["num_ctx"] for step in run.steps] == tried
         assert {step["left_bytes"] for step in run.steps} == {None}
@@ -338,7 +340,7 @@ def test_a_resumed_run_loads_only_what_is_missing() -> None:
     run = run_of(gpu, edge=1024)
     rows = [row for row in first["runs"] if row["num_ctx"] != 32768]
     kept = [line for line in lines if line["num_ctx"] != 32768]
-    run._continue(Record(None, 0, rows, {}, [], interrupted=False, others={"step": kept}))
+    run.take_over(Record(None, 0, rows, {}, [], interrupted=False, others={"step": kept}))
     assert len(asyncio.run(run.measure("k"))) == len(first["runs"])
     assert gpu.loads == [32768]
     assert [step["num_ctx"] for step in run.steps] == [line["num_ctx"] for line in lines]
@@ -378,7 +380,7 @@ def test_several_cache_types_are_searched_one_after_another() -> None:
     run = run_of(Gpu(), max_ctx=4096)
     run.server = run.server._replace(kind="embedded")
     run.settings = run.settings.model_copy(update={"kv_type": ("f16", "q8_0")})
-    run._check()
+    run.check()
     asyncio.run(run.measure("k"))
     tried = [(step["kv_type"], step["num_ctx"]) for step in run.steps]
     assert tried == [("f16", 2048), ("f16", 4096), ("q8_0", 2048), ("q8_0", 4096)]
@@ -466,7 +468,7 @@ def test_table_has_a_row_for_each_context_and_says_where_the_edge_is(tmp_path: A
         "KV cache f16: 8192 tokens wholly on the GPU; with 8448 tokens, 25.0%"
     )
     assert largest.endswith(", and it writes 50% (50% to 50%) slower")
-    assert len([*table.rows(made)]) == 3 * len(sheet.rows)
+    assert len([*rows_of(made)]) == 3 * len(sheet.rows)
 
 
 def test_table_says_why_there_is_no_size_rate_or_longer_context(tmp_path: Any) -> None:
@@ -526,17 +528,17 @@ def test_files_are_compared_as_a_whole_and_at_common_contexts() -> None:
 
 def test_estimate_counts_loads_and_answers_and_a_budget_limits_it() -> None:
     run = run_of(Gpu(), osl=10, iterations=2)
-    assert run._estimate(5) == (
+    assert run.estimate(5) == (
         "at most 5 loads and 10 answers: no estimate, the warm-up showed no speed"
     )
     run._load_s, run.token_ms = 3.0, lambda: 100.0
-    assert run._estimate(5) == "at most 5 loads and 10 answers: about 25 s"
+    assert run.estimate(5) == "at most 5 loads and 10 answers: about 25 s"
     run.settings = run.settings.model_copy(update={"budget": 7.0})
-    assert run._estimate(5).endswith("about 7 s")
+    assert run.estimate(5).endswith("about 7 s")
 
 
 def test_the_longest_context_is_the_users_or_the_models() -> None:
-    asked = model_of(Fit)
+    asked: Any = model_of(Fit)
     assert plan.ends(asked(), 32768) == (2048, 32768)
     assert plan.ends(asked(), None) == (2048, 8192)
     assert plan.ends(asked(max_ctx=65536), 32768) == (2048, 32768)
@@ -578,8 +580,8 @@ def test_a_prediction_names_the_largest_context_of_each_cache_type() -> None:
     settings: Any = model_of(Fit)(kv_type=("f16", "q8_0"), edge=1024)
     facts: Any = {**seen(settings)["facts"], "memory_bytes": taken(10240) + 1}
     shape = prediction.shape(HEADER)
-    assert foresight._largest(settings, shape, facts, "f16") == 10240
-    smaller: Any = foresight._largest(settings, shape, facts, "q8_0")
+    assert foresight.largest_context(settings, shape, facts, "f16") == 10240
+    smaller: Any = foresight.largest_context(settings, shape, facts, "q8_0")
     assert smaller > 10240
     none: Any = {**facts, "memory_bytes": 1}
-    assert foresight._largest(settings, shape, none, "f16") is None
+    assert foresight.largest_context(settings, shape, none, "f16") is None

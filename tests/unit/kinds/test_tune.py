@@ -36,6 +36,7 @@ from pytest_llamaburn.load.prompts import Ruler
 from pytest_llamaburn.option import model_of
 from pytest_llamaburn.progress import Silent
 from pytest_llamaburn.store.journal import Record
+from pytest_llamaburn.tables import rows_of
 from pytest_llamaburn.web import forms
 
 OPTIONS = ("num_batch=128,512", "num_thread=1,2,4")
@@ -51,7 +52,7 @@ def run_of(tuned: Tuned, **asked: Any) -> Any:
     run.backend = TunedBackend(tuned, settings)
     run.server = Server("ollama", None, "here", local=True)
     run.model = Model("tiny", "tiny")
-    run._profiler = SimpleNamespace(segment="a", has_power=False)
+    run.profiler = SimpleNamespace(segment="a", has_power=False)
     run.journal = Journal()
     run._ruler = Ruler(20, 1.0, 0.5)
     return run
@@ -240,7 +241,7 @@ def test_a_setting_that_cannot_be_loaded_has_a_reason_and_is_not_tried_again() -
 def test_a_resumed_run_loads_only_what_is_missing() -> None:
     first = measured(Tuned(FACTORS))["runs"]
     run = run_of(tuned := Tuned(FACTORS))
-    run._continue(Record(None, 0, first[:-1], {}, [], interrupted=True))
+    run.take_over(Record(None, 0, first[:-1], {}, [], interrupted=True))
     assert len(found_by(run)["runs"]) == len(first)
     assert len(tuned.loads) == 1
 
@@ -310,22 +311,22 @@ def test_bad_input_is_one_sentence(asked: dict[str, Any], words: str) -> None:
 def test_a_value_that_is_no_number_is_refused_before_a_load(word: str) -> None:
     run = run_of(Tuned(), option=(f"num_batch=128,{word}",))
     with pytest.raises(SettingsError, match="is refused: write whole numbers, as num_batch=1,2"):
-        run._check()
+        run.check()
 
 
 def test_an_option_that_the_server_would_ignore_is_refused() -> None:
     run = run_of(Tuned(), option=("num_threads=1,2",))
     with pytest.raises(SettingsError, match="--option: unknown option of ollama 'num_threads'"):
-        run._check()
+        run.check()
     run.server = run.server._replace(kind="vllm")
     with pytest.raises(SettingsError, match="vllm takes its options at its start: let the run"):
-        run._check()
+        run.check()
     run.server = run.server._replace(kind="embedded")
     run.settings = run.settings.model_copy(update={"option": ("kv_type=f16,q8_0",)})
-    run._check()
+    run.check()
     run._own = object()
     run.settings = run.settings.model_copy(update={"option": ("anything=1,2",)})
-    run._check()
+    run.check()
 
 
 def test_options_are_numbers_truths_or_words() -> None:
@@ -362,7 +363,7 @@ def test_table_names_the_best_what_it_is_worth_and_how_to_keep_it(tmp_path: Any)
     batch, thread = sections["what each option is worth"]
     assert batch.startswith("num_batch: 512 is best; 128 takes +")
     assert thread.startswith("num_thread: 2 is best; 4 takes +5")
-    assert len([*table.rows(document(measured(Tuned())))]) == 6 * 5 * 2
+    assert len([*rows_of(document(measured(Tuned())))]) == 6 * 5 * 2
 
 
 def test_table_says_what_cannot_be_told_apart_and_what_is_not_known(tmp_path: Any) -> None:
@@ -435,13 +436,13 @@ def test_files_are_compared_by_the_time_of_their_best() -> None:
 
 def test_estimate_counts_loads_and_answers_and_a_budget_limits_it() -> None:
     run = run_of(Tuned(), isl=100, osl=10, iterations=3, answers=2)
-    assert run._estimate() == (
+    assert run.estimate() == (
         "6 settings in 3 rounds, 36 answers: no estimate, the warm-up showed no speed"
     )
     run._load_s, run.token_ms = 2.0, lambda: 100.0
-    assert run._estimate().endswith(f"about {18 * (2.0 + 2 * (0.05 + 1.0)):.0f} s")
+    assert run.estimate().endswith(f"about {18 * (2.0 + 2 * (0.05 + 1.0)):.0f} s")
     run.settings = run.settings.model_copy(update={"budget": 7.0})
-    assert run._estimate().endswith("about 7 s")
+    assert run.estimate().endswith("about 7 s")
 
 
 def test_requests_are_counted_before_a_run() -> None:
@@ -456,7 +457,7 @@ def test_a_client_of_the_page_can_set_no_command_and_no_directory(name: str) -> 
 
 
 def test_a_server_that_is_never_ready_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(started, "_STOP_S", 0.1)
+    monkeypatch.setattr(started, "STOP_S", 0.1)
     deaf = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)"
     server = started.Started(shlex.join([sys.executable, "-c", deaf]) + " {args}", 0.5)
     with pytest.raises(ServerError, match=r"was not ready within 0.5 s: it said nothing"):

@@ -25,7 +25,7 @@ from pytest_llamaburn.kinds._comparable import Column, label
 from pytest_llamaburn.kinds.comparison import engine, table
 from pytest_llamaburn.measures import Measure, Observed
 from pytest_llamaburn.stats.changes import verdict
-from pytest_llamaburn.store import results
+from pytest_llamaburn.store import file_kinds, results
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -465,7 +465,7 @@ def tiny(*files: Document, **asked: Any) -> Document:
 def test_a_new_kind_needs_only_measures_and_an_estimate(tmp_path: Path) -> None:
     files = sized("a", 10, (9.9, 10.1)), sized("b", 11, (10.9, 11.1))
     document = tiny(*files, fail_if=["size_mb:+5%"])
-    kind = results.kind("tiny-comparison")
+    kind = file_kinds.named("tiny-comparison")
     kind.file_model().model_validate_json(json.dumps(document), strict=True)
     assert (document["schema"], kind.folder) == (kind.schema, "tiny_comparisons")
     assert document["results"]["gates"][0]["verdict"] == "fail"

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_llamaburn.errors import SettingsError
-from pytest_llamaburn.kinds._kind import Target, target_id
+from pytest_llamaburn.kinds._kind import target_id
+from pytest_llamaburn.kinds._target import Target
 from pytest_llamaburn.kinds.eval import costs, variation
 from pytest_llamaburn.kinds.eval.settings import Eval
 from pytest_llamaburn.option import model_of
