@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from support.command_line import run_cli
-from support.documented import PAGES, Shown, commands, prepare, settings_of, words_here
+from support.documented import PAGES, Shown, blocks, commands, prepare, settings_of, words_here
 from support.documented_servers import documented_servers
 from support.judge_servers import KEY
 from support.processes import run_process
@@ -17,6 +17,7 @@ from support.processes import run_process
 from pytest_llamaburn.commands import build_parser
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Iterator
     from pathlib import Path
 
@@ -38,6 +39,7 @@ NOT_RUN = {
     "--live-audio": "sound devices: tests/command/test_eval_sound.py",
     "--text": "a server of speech: tests/command/test_eval_sound.py",
     "--prompt": "a server of music: tests/command/test_eval_sound.py",
+    "--pyargs": "a wheel: tests/project/test_distribution.py",
     "serve": "runs until it is ended: tests/web",
 }
 PROGRAMS = ("llamaburn", "pytest")
@@ -62,6 +64,9 @@ def is_run(shown: Shown) -> bool:
     return not NOT_RUN.keys() & {*shown.words}
 
 
+LEFT_OUT = [one for one in OURS if one.words[0] == "llamaburn" and not is_run(one)]
+
+
 @pytest.fixture(scope="module")
 def known() -> Iterator[dict[str, str]]:
     """Serve every model and judge that the pages name; return the addresses."""
@@ -72,7 +77,7 @@ def known() -> Iterator[dict[str, str]]:
 @pytest.mark.parametrize("page", sorted({one.page for one in OURS if is_run(one)}))
 def test_the_commands_of_a_page_work(page: str, known: dict[str, str], tmp_path: Path) -> None:
     prepare(tmp_path)
-    (tmp_path / "test_llm.py").write_text(TEST)
+    (tmp_path / "test_shown.py").write_text(TEST)
     wrong = [
         said
         for shown in OURS
@@ -84,17 +89,9 @@ def test_the_commands_of_a_page_work(page: str, known: dict[str, str], tmp_path:
 def complaint(shown: Shown, place: Path, known: dict[str, str]) -> str:
     """Return what is wrong with an ended command, or nothing; a gate may end it with 1."""
     words = words_here(shown, place, known)
-    env = {
-        **settings_of(shown),
-        "OLLAMA_HOST": known["ollama"],
-        "ANTHROPIC_BASE_URL": known["claude"],
-        "OPENAI_BASE_URL": f"{known['openai']}/v1",
-        "ANTHROPIC_API_KEY": KEY,
-        "OPENAI_API_KEY": KEY,
-    }
+    env = {**settings_of(shown), **addresses(known)}
     if words[0] == "pytest":
-        start = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *words[1:]]
-        done = run_process(start, cwd=place, env={**os.environ, **env}, text=True)
+        done = run_python("-m", "pytest", *words[1:], cwd=place, env=env)
     else:
         done = run_cli(*words[1:], cwd=place, check=None, **env)
     allowed = (0, 1) if any(map(GATE.match, words)) else (0,)
@@ -102,11 +99,8 @@ def complaint(shown: Shown, place: Path, known: dict[str, str]) -> str:
     return "" if done.returncode in allowed else f"{said}\n{done.stderr[-800:]}"
 
 
-@pytest.mark.parametrize("shown", [one for one in OURS if not is_run(one)], ids=lambda s: s.text)
-def test_the_words_of_a_command_that_is_not_run_are_known(
-    shown: Shown, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
+@pytest.mark.parametrize("shown", LEFT_OUT, ids=lambda shown: shown.text)
+def test_the_words_of_a_command_that_is_not_run_are_known(shown: Shown) -> None:
     assert build_parser().parse_args(shown.words[1:]).run
 
 
@@ -114,3 +108,51 @@ def test_each_command_that_is_not_run_has_a_reason_that_is_still_needed() -> Non
     shown = {word for one in OURS for word in one.words}
     assert NOT_RUN.keys() <= shown
     assert len(PAGES) > 30
+
+
+def addresses(known: dict[str, str]) -> dict[str, str]:
+    """Return the variables that lead to our servers."""
+    return {
+        "OLLAMA_HOST": known["ollama"],
+        "ANTHROPIC_BASE_URL": known["claude"],
+        "OPENAI_BASE_URL": f"{known['openai']}/v1",
+        "ANTHROPIC_API_KEY": KEY,
+        "OPENAI_API_KEY": KEY,
+    }
+
+
+def run_python(*words: str, cwd: Path, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """Return an ended Python, with what it printed."""
+    done: subprocess.CompletedProcess[str] = run_process(
+        [sys.executable, *words], cwd=cwd, env={**os.environ, **env}, text=True
+    )
+    return done
+
+
+def test_the_tests_that_the_pages_show_pass(known: dict[str, str], tmp_path: Path) -> None:
+    shown = [text for _, _, _, text in blocks("python") if "@pytest.mark" in text]
+    for number, text in enumerate(shown):
+        (tmp_path / f"test_{number}.py").write_text(text, encoding="utf-8")
+    settings = settings_of(Shown("", 0, "stress --mode sweep"))
+    env = {**settings, **addresses(known), "LLAMABURN_STRESS_MODE": "sweep"}
+    words = ("-m", "pytest", "-q", "--llamaburn-levels=4")
+    done = run_python(*words, cwd=tmp_path, env=env)
+    assert f"{len(shown)} passed" in done.stdout, done.stdout
+
+
+def test_other_python_code_of_the_pages_compiles() -> None:
+    for page, _, line, text in blocks("python"):
+        compile(text, f"{page}:{line}", "exec")
+
+
+def test_the_frame_of_a_page_has_the_median_of_each_model(tmp_path: Path) -> None:
+    prepare(tmp_path)
+    (code,) = (text for _, _, _, text in blocks("python") if "to_frame(" in text)
+    assert "llama3.1:8b" in run_python("-c", code, cwd=tmp_path, env={}).stdout
+
+
+@pytest.mark.parametrize("block", [*blocks("toml")], ids=lambda block: f"{block[0]}:{block[2]}")
+def test_shown_settings_are_in_force(block: tuple[str, str, int, str], tmp_path: Path) -> None:
+    (tmp_path / "llamaburn.toml").write_text(block[3], encoding="utf-8")
+    shown = run_cli("config", "show", "--origin", cwd=tmp_path).stdout
+    assert "llamaburn.toml" in shown

@@ -49,8 +49,8 @@ _SMALL = {
     "WARMUP": "1",
 }
 _SMALL_LOADS = {
-    "ramp": {"MAX_CONCURRENCY": "4", "LEVEL_REQUESTS": "60"},
-    "spike": {"SPIKES": "1", "SPIKE_DURATION": "0.3"},
+    "ramp": {"MAX_CONCURRENCY": "8", "LEVEL_REQUESTS": "80"},
+    "spike": {"RATE": "5", "SPIKES": "1", "SPIKE_DURATION": "0.3"},
     "sustained": {"DURATION": "1"},
     "sweep": {"LEVEL_REQUESTS": "10"},
     "twin": {"LEVEL_REQUESTS": "20", "DURATION": "1"},
@@ -164,10 +164,11 @@ def prepare(place: Path) -> None:
     for name, text in files.items():
         (place / name).parent.mkdir(parents=True, exist_ok=True)
         (place / name).write_text(text, encoding="utf-8")
-    kept = ROOT / "tests" / "golden" / "journals"
+    golden = ROOT / "tests" / "golden" / "journals" / "benchmark-complete" / "result.json"
+    kept = golden.read_text("utf-8").replace("tiny:latest", "llama3.1:8b")
     for name in ("baseline.json", "results/benchmarks/llama3.1_8b_2026-01-13T10-30-00.json"):
         (place / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(kept / "benchmark-complete" / "result.json", place / name)
+        (place / name).write_text(kept, encoding="utf-8")
     shutil.copy(ROOT / "eval_sets" / "math.json", place / "mine.json")
     passages = ROOT / "pytest_llamaburn" / "kinds" / "damage" / "passages.json"
     shutil.copy(passages, place / "texts.json")

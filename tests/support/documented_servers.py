@@ -16,6 +16,7 @@ from support.rated_server import Rated
 from support.scripted import (
     OLLAMA_FINAL,
     LlamaCppFacade,
+    Pause,
     Request,
     ScriptedServer,
     Steps,
@@ -49,6 +50,8 @@ CAPABILITIES = ("completion", "tools", "vision")
 CHANCES = {" mat": 0.5, " sofa": 0.3, " bed": 0.2}
 CONTEXT = 32768
 TOOL_TOKENS = 40
+LONGEST = 16  # tokens of an answer
+GAP_S = 0.004  # between two tokens, so that they come in reads of their own
 
 
 def judged(system: str, user: str) -> Mapping[str, Any]:
@@ -89,7 +92,7 @@ class DocumentedOllama(OllamaFleet):
             return [sized(200, reply(json.dumps(judged(*(one["content"] for one in messages)))))]
         options = asked.get("options", {})
         context = options.get("num_ctx", CONTEXT)
-        cost = Rated(context=context).cost(messages, options.get("num_predict", 8))
+        cost = Rated(context=context).cost(messages, min(LONGEST, options.get("num_predict", 8)))
         if cost.failure:
             return [sized(400, {"error": cost.failure})]
         counts = {
@@ -100,9 +103,9 @@ class DocumentedOllama(OllamaFleet):
             top = {"token": "B", "logprob": -0.1}
             line = ollama_line("B", logprobs=[{**top, "top_logprobs": [top]}])
             return chunked(line, ollama_line("", done=True, **{**OLLAMA_FINAL, **counts}))
-        return ollama_stream(
-            [f"w{n} " for n in range(cost.written)], done_reason="length", **counts
-        )
+        words = [f"w{number} " for number in range(cost.written)]
+        steps = ollama_stream(words, done_reason="length", **counts)
+        return [step for one in steps for step in (Pause(GAP_S), one)]
 
 
 def _next_token(asked: Mapping[str, Any]) -> dict[str, Any]:
