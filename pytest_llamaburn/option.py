@@ -158,7 +158,7 @@ def gates_on_change(example: str, scope: str | None = None) -> Any:
     )
 
 
-def budgeted(scope: str, example: str = "3m") -> Any:
+def budgeted(scope: str, example: str = "3m", **more: Any) -> Any:
     """Return the option --budget of a kind."""
     return opt(
         None,
@@ -167,6 +167,7 @@ def budgeted(scope: str, example: str = "3m") -> Any:
         unit="s",
         bounds={"gt": 0},
         example=example,
+        **more,
     )
 
 

@@ -235,11 +235,9 @@ def _skipped(item: pytest.Item, harness: Harness) -> list[str] | None:
 def is_ours(item: pytest.Item) -> bool:
     """Return whether an item opens a run or carries the marker of a kind of run."""
     fixtures = getattr(item, "fixturenames", ())
+    markers = {marker.name for marker in item.iter_markers()}
     kinds = item.config.stash[HARNESS].kinds.values()
-    markers = (marker for kind in kinds for marker in kind.markers)
-    return any(kind.fixture in fixtures for kind in kinds) or any(
-        map(item.get_closest_marker, markers)
-    )
+    return any(kind.fixture in fixtures or markers.intersection(kind.markers) for kind in kinds)
 
 
 def _sync(item: pytest.Item) -> None:

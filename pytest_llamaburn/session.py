@@ -255,8 +255,9 @@ class Harness:
 
         document = results.load(path)
         content = document["results"]
-        failure = results.kind_of(document).failure(content)
-        if failure is not None:
+        kind = results.kind_of(document)
+        self.failures += filter(None, [kind.warning(content)])
+        if (failure := kind.failure(content)) is not None:
             self.failures.append(failure)
             self.gated = True
         if not content["totals"]["succeeded"] and self.exit_code in (0, StoppedError.exit_code):

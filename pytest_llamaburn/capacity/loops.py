@@ -454,21 +454,35 @@ class _Open(Pursuit):
         return most is not None and value > 1.1 * most
 
     def narrow(self) -> Sending:
-        """Measure the capacity above the point; the last probe is a rate that should pass."""
+        """Measure the capacity above the point, and towards the end a rate that should pass."""
         while not self.done() and (point := self.estimate()) is not None:
             yield from self.again()
             point = self.estimate() or point
-            last = self.left < _LAST + _PROBE
-            until_cut = 4 * self.limits.deadline_ns / 1e9 * point
-            count = self.left if last else min(max(min(until_cut, 150), _PROBE), self.left - _LAST)
-            value = _rounded(point * (0.9 if last else 1.25))
-            above = math.ceil(_CUT_OFF * self.limits.deadline_ns / 1e9 * _FAILS * point)
-            if 0 <= self.left - above - _LAST < count and not self.tried_above:
-                value, count, self.tried_above = _rounded(point * _FAILS), above, True
+            value, count = self._next(point)
             if self.given_up(value):
                 self.limited = True
                 return
             yield from self.send(value, count, fresh=True)
+
+    def _next(self, point: float) -> tuple[float, float]:
+        """Return the next rate and its number of requests.
+
+        The budget holds two schedules below the point, because one may be disturbed.
+        """
+        spare = 0 if self._passes_below(point) else 2 * _LAST
+        if spare and self.left < spare + _PROBE:
+            return _rounded(0.9 * point), self.left if self.left < spare else _LAST
+        until_cut = 4 * self.limits.deadline_ns / 1e9 * point
+        count = min(max(min(until_cut, 150), _PROBE), self.left - spare)
+        above = math.ceil(_CUT_OFF * self.limits.deadline_ns / 1e9 * _FAILS * point)
+        if 0 <= self.left - above - spare < count and not self.tried_above:
+            self.tried_above = True
+            return _rounded(point * _FAILS), above
+        return _rounded(1.25 * point), count
+
+    def _passes_below(self, point: float) -> bool:
+        """Return whether a level passes that is near enough to the point for an estimate."""
+        return any(0.85 * point <= v <= point and not self.bad(x) for v, x in self.trusted.items())
 
 
 def _rounded(value: float) -> float:

@@ -335,6 +335,23 @@ class Comparison:
         }
 
 
+def as_difference(change: Change) -> Document:
+    """Return the entry of a difference of scores in the result file."""
+    column, found = change.column, change.estimate
+    return {
+        "file": change.file,
+        "mark": column.metric,
+        "unit": column.unit,
+        "baseline": found.baseline,
+        "value": found.value,
+        "difference": found.change,
+        "ci95": None if found.interval is None else [*found.interval],
+        **found.facts,
+        "verdict": change.verdict,
+        "reason": found.reason,
+    }
+
+
 def label(index: int) -> str:
     """Return the label of the file at an index: A to Z, then AA, AB, and so on."""
     text = ""

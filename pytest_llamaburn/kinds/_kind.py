@@ -59,6 +59,9 @@ class Target(NamedTuple):
     variant: str = ""
 
 
+MANY_FAILED = 0.1  # of the requests: a warning says so
+
+
 class Item(NamedTuple):
     """A pytest item as a kind sees it: its target, fixtures, parameters and marker."""
 
@@ -154,6 +157,7 @@ class RunKind(Kind):
     functions: dict[str, tuple[str, str]] = {}  # noqa: RUF012 - never written to
     marker_help: str
     more_markers: tuple[str, ...] = ()  # further names of the marker
+    seeks_failures = False  # whether a request that fails is what a run looks for
     several_servers = False  # whether --host may name several
     variant_setting: str | None = None  # the setting of which each value is a separate run
 
@@ -244,6 +248,20 @@ class RunKind(Kind):
         """Return whether a complete run can be continued; then its journal is kept."""
         return False
 
+    def warning(self, results: Mapping[str, Any]) -> str | None:
+        """Return a sentence about a run of which many requests failed, or None.
+
+        Such a run is no failure: a threshold on `error_rate` decides that.
+        """
+        failed, requests = (results["totals"][name] for name in ("failed", "requests"))
+        if self.seeks_failures or not 0 < failed < requests or failed < MANY_FAILED * requests:
+            return None
+        kinds = ", ".join(f"{kind} × {count}" for kind, count in results["errors"].items())
+        return (
+            f"warning: {failed} of {requests} requests failed ({kinds}), and the numbers are those "
+            "of the others: --threshold 'error_rate<1%' makes it exit code 1"
+        )
+
     def failure(self, results: Mapping[str, Any]) -> str | None:  # noqa: ARG002
         """Return why a whole run failed, or None."""
         return None
@@ -306,11 +324,12 @@ def or_broken(make: Callable[[], list[Any]]) -> list[Any]:
 
 @contextmanager
 def naming(flag: str) -> Iterator[None]:
-    """In an error about a set, name the option that gave the set."""
+    """In an error about a set, name the option that gave the set, if it names none itself."""
     try:
         yield
     except DatasetError as err:
-        raise SettingsError(f"{flag}: {err}") from None
+        words = str(err)
+        raise SettingsError(words if words.startswith("--") else f"{flag}: {words}") from None
 
 
 def target_id(target: Target | LlamaBurnError) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -42,13 +43,22 @@ class Limits:
         self._kind = kind
         self._sent += 1
 
-    def over_budget(self) -> bool:
-        """Return whether another request of the usual length would end after the budget."""
+    def pause(self, seconds: float) -> None:
+        """Take the time of what came between the requests, such as a load, from the budget."""
+        self.spend(seconds)
+        self._began += seconds
+
+    def left_s(self) -> float:
+        """Return the seconds left after another request of the usual length; inf if no budget."""
         if self._budget is None:
-            return False
+            return math.inf
         spent = perf_counter() - self._began
         typical = spent / self._sent if self._sent else 0.0
-        return spent + typical > self._budget
+        return self._budget - spent - typical
+
+    def over_budget(self) -> bool:
+        """Return whether another request of the usual length would end after the budget."""
+        return self.left_s() < 0
 
     def check_failures(self) -> None:
         """Raise StoppedError if the last requests failed for the same reason."""

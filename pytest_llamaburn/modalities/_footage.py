@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 SOUND_RATE: Final = 16_000  # samples a second; what speech models hear
 _SEEK_S = 1.0  # a picture that is nearer is reached by decoding
 _TAIL_S = 1.5  # a file whose pictures end so much earlier than its header says is cut off
-_NEAR_S = 2.0  # more than decoders hold back
+_HELD_BACK = 32  # frames: no decoder has more at work, on 16 threads and to put them in order
 _SOON_S = 1e-3  # clocks of files are rounded
+_SLOWEST_FPS = 5.0  # where a file does not say its rate
 _MP3_BITS = 48_000  # a second
 
 
@@ -79,6 +80,7 @@ class Footage:
         self.has_sound = bool(container.streams.audio)
         self._at = -math.inf  # the time of the picture that was decoded last
         self._seek_over_s = _SEEK_S
+        self._near_s = _HELD_BACK / (self.frames_per_second or _SLOWEST_FPS)
 
     def check(self) -> Self:
         """Decode the first picture, and look whether the file is whole; raises DatasetError."""
@@ -109,7 +111,7 @@ class Footage:
                     self._seek_over_s = max(self._seek_over_s, 2 * (time - self._at))
             while True:
                 # Far from the picture that is wanted, those that no other needs are left out.
-                far = time - self._at > _NEAR_S
+                far = time - self._at > self._near_s
                 self._stream.codec_context.skip_frame = "NONREF" if far else "DEFAULT"
                 coming = next(frames, None) if coming is None else coming
                 if coming is None or self._time(coming) > time + _SOON_S:

@@ -26,7 +26,7 @@ MEASURED: Final = {
     "silent_share": "share",
     "clipped_share": "share",
 }
-_HEADERS = {b"RIFF": 44}  # bytes before the first sample
+_FAR = 4096  # bytes of a WAV file; its samples begin earlier
 _PCM_RATE = 24_000
 
 
@@ -94,7 +94,7 @@ def _measured(exchange: Exchange, clip: Clip, raw: bytes) -> dict[str, Any]:
 
 def _first_ns(exchange: Exchange, raw: bytes) -> int:
     """Return the time of the read with the first byte of sound: the file's header is none."""
-    left, first = min(_HEADERS.get(raw[:4], 0), len(raw) - 1), 0
+    left, first = min(_header_bytes(raw), len(raw) - 1), 0
     for at, piece in exchange.framing.pieces:
         if left < len(piece):
             first = at + left
@@ -102,6 +102,21 @@ def _first_ns(exchange: Exchange, raw: bytes) -> int:
         left -= len(piece)
     reads = zip(exchange.stamps, exchange.ends, strict=True)
     return next(stamp for stamp, end in reads if end > first)
+
+
+def _header_bytes(raw: bytes) -> int:
+    """Return how many bytes of a file are before its sound: of WAV, FLAC, and MP3 with a tag."""
+    if raw[:4] == b"RIFF":
+        return raw.find(b"data", 12, _FAR) + 8
+    if raw[:3] == b"ID3":  # its size has seven bits in a byte
+        return 10 + int("".join(f"{part:07b}" for part in raw[6:10]) or "0", 2)
+    if raw[:4] != b"fLaC":
+        return 0
+    at, is_last = 4, False
+    while not is_last and at < len(raw):  # blocks, each with its size; a bit marks the last one
+        is_last = raw[at] >= 0x80
+        at += 4 + int.from_bytes(raw[at + 1 : at + 4], "big")
+    return at
 
 
 def _pcm(raw: bytes) -> Clip:

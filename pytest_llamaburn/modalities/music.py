@@ -110,7 +110,7 @@ async def ask(
     if isinstance(outcome, Failed):
         return _sounding.trace_of(exchange, outcome, ""), {}
     seconds, flatness = outcome.clip.seconds, levels.flatness(outcome.clip)
-    why = {"onset_f1": "the music has no score", "notes": "the music has no score"}
+    why = dict.fromkeys(("render_ms", "onset_f1", "notes"), "the music has no score")
     why |= {"spectral_flatness": "the music is silent"} if flatness is None else {}
     measured = {
         **outcome.measured,

@@ -29,6 +29,7 @@ FRAME: Final = Path(__file__).parent.parent / "web" / "static" / "sandbox"
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 _MOST_S = 60.0  # for the browser to start, to render and to end
 _ENDS_S = 5.0
+_LONGEST_FOLDER = 40  # characters; the browser adds about 65
 
 
 class Order(NamedTuple):
@@ -65,7 +66,10 @@ class Rendering(NamedTuple):
 
 def render(order: Order) -> Rendering:
     """Render code in a browser; raises UsageError if the browser cannot do it."""
-    with tempfile.TemporaryDirectory(prefix="llamaburn-", ignore_cleanup_errors=True) as home:
+    folder = tempfile.TemporaryDirectory(
+        prefix="llamaburn-", dir=_short_folder(), ignore_cleanup_errors=True
+    )
+    with folder as home:
         output = _run(msgspec.json.encode([order, browser()]), home)
     try:
         return msgspec.json.decode(output, type=Rendering)
@@ -75,6 +79,16 @@ def render(order: Order) -> Rendering:
             f"{browser()} cannot render generated code: {said or 'it ended without a word'}: set "
             f"{BROWSER_VARIABLE} to another Chromium"
         ) from None
+
+
+def _short_folder() -> str | None:
+    """Return a folder for the browser's files whose path is short, None for that of the system.
+
+    The browser makes a socket in it, whose path has at most 107 characters (unix(7)).
+    """
+    usual = tempfile.gettempdir()
+    short = "/tmp"  # noqa: S108 - the folder in it has a random name, and is its owner's alone
+    return short if len(usual) > _LONGEST_FOLDER and os.access(short, os.W_OK) else None
 
 
 def ready() -> None:

@@ -59,7 +59,9 @@ def words(text: str) -> list[str]:
     unit of 100°C become words of their own.
     """
     folded = _GROUPED.sub("", _JOINED.sub("", _folded(text)))
-    marked = "".join(_mark(folded, at) for at in range(len(folded)))
+    marked = "".join(
+        char if char.isalnum() else _mark(folded, at) for at, char in enumerate(folded)
+    )
     return _WORD.findall(unicodedata.normalize("NFKC", marked))
 
 

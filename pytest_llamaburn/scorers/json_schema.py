@@ -56,18 +56,18 @@ def faults(question: Question) -> Iterator[tuple[str, str]]:
     """Yield why the schema is not valid; nothing without jsonschema, which scoring reports."""
     schema = question.options["schema"]
     try:
-        _validator(schema)
+        validator = _validator(schema)
     except MissingExtraError:
         return
     except DatasetError as err:
         yield "schema", str(err).removeprefix("'schema' ")
     else:
-        yield from _wrong_values(question)
+        yield from _wrong_values(question, validator)
         for ref in _unresolved(schema):
             yield "schema", f"has a reference to something outside it: {ref}"
 
 
-def _wrong_values(question: Question) -> Iterator[tuple[str, str]]:
+def _wrong_values(question: Question, validator: Any) -> Iterator[tuple[str, str]]:
     """Yield why the reference does not have the values of an answer, if they are asked for."""
     if not question.options.get("values"):
         return
@@ -76,7 +76,7 @@ def _wrong_values(question: Question) -> Iterator[tuple[str, str]]:
     except (ValueError, RecursionError):
         yield "reference", "should be JSON, because the option 'values' is set"
     else:
-        fault = _fault(_validator(question.options["schema"]), value)
+        fault = _fault(validator, value)
         yield from (("reference", f"does not keep the schema: {why}") for why in [fault] if why)
 
 

@@ -148,7 +148,8 @@ class Jobs:
         if len(self._waiting) >= MOST_WAITING:
             raise Refusal(409, f"{MOST_WAITING} jobs wait already: cancel one first")
         now = datetime.now(UTC)
-        job_id = f"{now:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
+        # With its microseconds, so that ids are in the order in which the orders came.
+        job_id = f"{now:%Y%m%dT%H%M%S}-{now.microsecond:05x}{secrets.randbelow(16):x}"
         job = Job(
             id=job_id,
             kind=order.kind,

@@ -16,6 +16,7 @@ from pytest_llamaburn.web.refusals import Refusal
 
 _SANDBOX = (sys.executable, "-m", "pytest_llamaburn.sandbox")
 _MOST_CHARACTERS = 200_000
+_LEAVES_S = 1.0  # until the server knows that a client has left, and its program has ended
 
 
 class Program(BaseModel):
@@ -58,6 +59,8 @@ class Programs:
 
         Raises Refusal while another runs, and where this machine cannot confine a program.
         """
+        if self._running is not None:  # perhaps its client has just left
+            await asyncio.wait((self._running,), timeout=_LEAVES_S)
         if self._running is not None:
             raise Refusal(409, "another program runs: wait until it ends, at most 10 s")
         self._running = asyncio.create_task(_run(program))

@@ -46,13 +46,14 @@ class Page(BaseModel):
 class Folder(BaseModel):
     """A type of results: the list of its files, their kind, how many there are.
 
-    `compared` says whether its files can be compared.
+    `compared` says whether its files can be compared, `trended` whether a trend is made of them.
     """
 
     type: str
     kind: str
     total: int
     compared: bool
+    trended: bool
 
 
 class Comparing(BaseModel):
@@ -71,8 +72,21 @@ class Comparing(BaseModel):
     margin: _Text | None = None
 
 
+class Trending(BaseModel):
+    """Which runs a trend is made of, all if nothing is named; `gates` as after `--fail-if`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    models: Annotated[list[_Text], Field(max_length=50)] = []
+    kind: _Text | None = None
+    since: Annotated[str | None, Field(pattern=r"^\d{4}-\d{2}-\d{2}$")] = None
+    gates: Annotated[list[_Text], Field(max_length=50)] = []
+    columns: _Text | None = None
+    margin: _Text | None = None
+
+
 class Compared(BaseModel):
-    """A comparison: where it is kept, what it says, and whether all gates passed."""
+    """A comparison or a trend: where it is kept, what it says, and whether all gates passed."""
 
     result: Reference
     passed: bool
@@ -135,15 +149,19 @@ async def list_types(service: Using) -> list[Folder]:
 
 
 def _folders(service: Service) -> list[Folder]:
-    return [
-        Folder(
-            type=name,
-            kind=listing.kind,
-            total=index.count(service.results_dir, name),
-            compared=results.kind(listing.kind).comparison is not None,
-        )
-        for name, listing in results.lists().items()
-    ]
+    return [_folder(service, name, listing.kind) for name, listing in results.lists().items()]
+
+
+def _folder(service: Service, name: str, of: str) -> Folder:
+    kind = results.kind(of)
+    compared = kind.comparison is not None
+    return Folder(
+        type=name,
+        kind=of,
+        total=index.count(service.results_dir, name),
+        compared=compared,
+        trended=compared and isinstance(kind, _kind.RunKind),
+    )
 
 
 @router.get("/results/{type}", tags=["results"])
@@ -239,11 +257,22 @@ async def restore_result(folder: _Type, result_id: _Id, service: Using) -> Refer
 @router.post("/compare", status_code=201, tags=["results"])
 async def compare(wanted: Comparing, response: Response, service: Using) -> Compared:
     """Compare results of one type with a baseline, the first if none is named, and keep that."""
-    said = await child.run(_words(wanted, service))
+    return await _kept(_words(wanted, service), response)
+
+
+@router.post("/trend", status_code=201, tags=["results"])
+async def trend(wanted: Trending, response: Response, service: Using) -> Compared:
+    """Find what changed over time in stored results, and keep that."""
+    return await _kept(_words_of_trend(wanted, service), response)
+
+
+async def _kept(words: list[str], response: Response) -> Compared:
+    """Run a command that makes a result of results; return what it made."""
+    said = await child.run(words)
     if said.code not in (0, 1) or not said.wrote:
         raise Refusal(422, said.sentence)
     path = FilePath(said.wrote[-1])
-    found = Reference(type=path.parent.name, id=path.stem)  # comparisons are in one folder each
+    found = Reference(type=path.parent.name, id=path.stem)  # these are in one folder each
     response.headers["location"] = f"/results/{found.type}/{found.id}"
     document = msgspec.json.decode(said.stdout)
     return Compared(result=found, passed=said.code == 0, document=document)
@@ -255,15 +284,28 @@ def _words(wanted: Comparing, service: Service) -> list[str]:
 
     more = {
         "baseline": wanted.baseline and path(wanted.baseline),
-        "columns": wanted.columns,
         "sort": wanted.sort,
+    }
+    return ["compare", *_options(wanted, service, more), "--", *map(path, wanted.ids)]
+
+
+def _words_of_trend(wanted: Trending, service: Service) -> list[str]:
+    more = {"kind": wanted.kind, "since": wanted.since}
+    return ["trend", *_options(wanted, service, more), "--", *wanted.models]
+
+
+def _options(
+    wanted: Comparing | Trending, service: Service, more: dict[str, str | None]
+) -> list[str]:
+    given = {
+        **more,
+        "columns": wanted.columns,
         "margin": wanted.margin,
         "results-dir": str(service.results_dir),
         "output": "json",
     }
-    options = [f"--{name}={value}" for name, value in more.items() if value is not None]
-    gates = [f"--fail-if={gate}" for gate in wanted.gates]
-    return ["compare", *options, *gates, "--", *map(path, wanted.ids)]
+    options = [f"--{name}={value}" for name, value in given.items() if value is not None]
+    return [*options, *(f"--fail-if={gate}" for gate in wanted.gates)]
 
 
 @router.get("/measures", tags=["results"])

@@ -164,8 +164,8 @@ async def list_jobs(
     state: Literal["queued", "running", "stopping", "ended", "cancelled", "lost"] | None = None,
 ) -> JobList:
     """Return the newest jobs, and the runs that were cut and can be continued."""
-    found = [job for job in service.jobs.every() if state in (None, job.state)]
     cut = await asyncio.to_thread(_unfinished, service)
+    found = [job for job in service.jobs.every() if state in (None, job.state)]  # as they are now
     return JobList(jobs=found[:limit], total=len(found), unfinished=cut)
 
 

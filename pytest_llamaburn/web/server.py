@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import gc
 import ipaddress
 import os
@@ -10,7 +11,8 @@ import re
 import secrets
 import signal
 import socket
-from contextlib import contextmanager
+import sys
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 import uvicorn
@@ -89,8 +91,17 @@ def serve(place: Place, results_dir: Path, begun: Callable[[str], object]) -> No
         service = _service(results_dir)
         gc.collect()  # what the imports left is used again, so that an idle server is smaller
         guarded = app.make(service, security.rules(place.bind, port, place.trusted, secret))
+        _give_back()
         begun(f"http://{_shown(place.bind)}:{port}/#token={secret}")
         asyncio.run(_serve(guarded, service, listener))
+
+
+def _give_back() -> None:
+    """Give the memory that is free after the start back to the system, where glibc can."""
+    gc.collect()
+    if sys.platform == "linux":
+        with suppress(OSError, AttributeError):  # musl has no such function
+            ctypes.CDLL(None).malloc_trim(0)
 
 
 def _service(results_dir: Path) -> Service:

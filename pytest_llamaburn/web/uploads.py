@@ -1,7 +1,8 @@
 """What clients send to be asked about: files, or sound while it is spoken.
 
 Each upload has a private folder in the results directory, in which the server names the files. It
-is removed when the job that uses it is over, or after half an hour in which nothing came.
+is removed when the job that uses it is over, or after half an hour in which nothing came. If the
+run was cut, its journal names the folder: it is kept until the run is complete.
 """
 
 from __future__ import annotations
@@ -11,11 +12,14 @@ import re
 import secrets
 import shutil
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pytest_llamaburn import registry
+from pytest_llamaburn import files, registry
 from pytest_llamaburn.audio import stream
+from pytest_llamaburn.errors import ResultsError
+from pytest_llamaburn.store import journal
 from pytest_llamaburn.web.refusals import Refusal
 
 if TYPE_CHECKING:
@@ -55,12 +59,13 @@ class _Upload:
 
 
 class Uploads:
-    """The uploads of a server; those of an earlier one are removed at the first sweep."""
+    """The uploads of a server, and those of earlier ones that runs can be continued with."""
 
     def __init__(self, results_dir: Path) -> None:
         """Keep uploads in a results directory; nothing is written yet."""
         self._home = results_dir / FOLDER
         self._known: dict[str, _Upload] = {}
+        self._journals: dict[str, Path] = {}  # of cut runs, by the upload that they name
 
     def begin(self, suffixes: Sequence[str]) -> str:
         """Return the id of a new upload of files with these suffixes, or of sound without any."""
@@ -125,21 +130,34 @@ class Uploads:
         del self._known[upload_id]
 
     def clear(self) -> None:
-        """Remove all uploads."""
-        shutil.rmtree(self._home, ignore_errors=True)
+        """Remove all uploads, except those of runs that can be continued."""
         self._known.clear()
+        for path in files.found(self._home, "*"):
+            self._drop(path)
+        with suppress(OSError):  # some are kept, or there are none
+            self._home.rmdir()
 
     def sweep(self, commands: Sequence[str]) -> None:
         """Remove what no job uses any more; `commands` are those of the jobs that are not over."""
         now = time.monotonic()
-        for path in [*self._home.iterdir()] if self._home.is_dir() else ():
+        for path in files.found(self._home, "*"):
             known = self._known.get(path.name)
             if any(path.name in command for command in commands):
                 if known:
                     known.used, known.touched = True, now
             elif known is None or known.used or now - known.touched > _IDLE_S:
-                shutil.rmtree(path, ignore_errors=True)
                 self._known.pop(path.name, None)
+                self._drop(path)
+
+    def _drop(self, path: Path) -> None:
+        """Remove the folder of an upload, unless a run can be continued with it."""
+        found = self._journals.pop(path.name, None)
+        if found is None or not found.is_dir():
+            found = _journal_of(self._home.parent, path.name)
+        if found is None:
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            self._journals[path.name] = found
 
     def _of(self, upload_id: str) -> _Upload:
         upload = self._known.get(upload_id)
@@ -182,6 +200,16 @@ def suffixes_of(modality: str) -> list[str]:
     """Return the suffixes of the files that a modality takes; none where it takes no files."""
     found = registry.load("modalities", modality)
     return sorted(found.SUFFIXES) if hasattr(found, "KIND") else []
+
+
+def _journal_of(results_dir: Path, upload_id: str) -> Path | None:
+    """Return the directory of the journal whose settings name an upload, or None."""
+    for folder in files.found(results_dir / journal.FOLDER, "*/"):
+        with suppress(ResultsError):  # it cannot be read, so its run cannot be continued
+            header = journal.read(folder).header
+            if header and upload_id in str(header.get("config")):
+                return folder
+    return None
 
 
 def _entry(upload: _Upload, sample: Sample) -> dict[str, Any]:

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 BENCHMARK = "benchmark-complete"
 MODELS = ("alpha:8b", "beta:8b", "Alphabet:70b")
-DROP = """async ([name, text]) => {
+DROP = """async ([name, text, times]) => {
     const files = new DataTransfer();
-    files.items.add(new File([text], name, {type: 'application/json'}));
+    files.items.add(new File([text.repeat(times)], name, {type: 'application/json'}));
     const zone = document.querySelector('.drop');
     for (const kind of ['dragover', 'drop'])
         zone.dispatchEvent(new DragEvent(kind, {dataTransfer: files, bubbles: true}));
@@ -186,9 +186,9 @@ def test_each_selected_result_is_exported(served: Served, opened: Callable[..., 
     names: list[str] = []
     page.on("download", lambda download: names.append(download.suggested_filename))
     select(page, "run_0", "run_2")
-    page.get_by_role("button", name="Export as CSV").click()
+    with page.expect_download(lambda one: one.suggested_filename == "run_2.csv"):
+        page.get_by_role("button", name="Export as CSV").click()
     expect(page.get_by_role("button", name="Export as CSV")).to_be_enabled()
-    page.wait_for_timeout(300)
     assert names == ["run_0.csv", "run_2.csv"]
 
 
@@ -225,7 +225,7 @@ def test_a_foreign_file_is_chosen_or_dragged_in_and_not_kept(
     expect(page.get_by_label("Select run_0")).to_be_visible()
     document = json.loads(path.read_text(encoding="utf-8"))
     document["model"]["id"] = "<img src=x onerror=alert(1)>"
-    page.evaluate(DROP, ["<b>.json", json.dumps(document)])
+    page.evaluate(DROP, ["<b>.json", json.dumps(document), 1])
     expect(page.get_by_text("<b>.json is only looked at")).to_be_visible()
     expect(page.get_by_text("<img src=x onerror=alert(1)>").first).to_be_visible()
     page.get_by_role("tab", name="System").click()
@@ -235,12 +235,12 @@ def test_a_foreign_file_is_chosen_or_dragged_in_and_not_kept(
 
 def test_a_file_that_is_no_result_says_why(served: Served, opened: Callable[..., Page]) -> None:
     page = opened(served, "#/results", wrong=True)
-    for text, words in (
-        ("{", "the file is not JSON"),
-        ('{"a": 1}', "the file is not a result file: it has no 'schema'"),
-        (" " * 20_000_001, "many.json has 20 MB: at most 20 MB are read here."),
+    for text, times, words in (
+        ("{", 1, "the file is not JSON"),
+        ('{"a": 1}', 1, "the file is not a result file: it has no 'schema'"),
+        (" ", 20_000_001, "many.json has 20 MB: at most 20 MB are read here."),
     ):
-        page.evaluate(DROP, ["many.json", text])
+        page.evaluate(DROP, ["many.json", text, times])
         expect(page.get_by_role("alert")).to_contain_text(words)
 
 

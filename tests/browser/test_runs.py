@@ -49,7 +49,7 @@ def empty(browser: Any, tmp_path: Path) -> Iterator[Served]:
     with serving(tmp_path, OLLAMA_HOST=NOBODY) as found:
         yield found
         found.process.terminate()  # which ends its run; one that goes on would make others wait
-        found.process.wait(10)
+        found.process.wait(SOON_MS / 1000)
 
 
 def fill(page: Page, **fields: str) -> None:
@@ -80,7 +80,14 @@ EMBEDDED = {
         "time to first token, p50",
     ),
     "stress": (
-        {"mode": "sweep", "levels": "1,2", "level_requests": "1", "warmup": "0", "max_tokens": "4"},
+        {
+            "mode": "sweep",
+            "levels": "1,2",
+            "level_requests": "1",
+            "warmup": "0",
+            "max_tokens": "4",
+            "isl": "48",  # short prompts: most of the time goes into reading them
+        },
         "highest throughput",
     ),
     "eval": ({"limit": "2", "max_tokens": "8"}, "right answers"),
@@ -162,7 +169,7 @@ def test_a_page_finds_its_run_after_the_server_was_killed_and_started_again(
 def test_the_graph_of_a_load_has_its_levels_and_a_table(empty: Served, opened: Opened) -> None:
     page = opened(empty, "#/stress")
     with SlotServer(2, lambda _: 0.05) as server:
-        fill(page, host=server.host, mode="sweep", levels="1,12", level_duration="5s")
+        fill(page, host=server.host, mode="sweep", levels="1,12", level_duration="3s")
         page.get_by_label("Another model").fill("tiny")
         page.get_by_role("button", name="Add").click()
         start(page)

@@ -59,30 +59,32 @@ def test_processors_and_memory_have_gauges_and_traces(
     expect(page.get_by_role("figure", name="RAM").get_by_role("table")).to_contain_text("GB")
 
 
-def shown(page: Page, sensors: list[Any]) -> None:
-    """Open the tab on a machine with these sensors."""
-    sample = {**SAMPLE, "sensors": sensors}
-    times = [{**sample, "time": f"2026-11-30T12:00:0{n}.000Z"} for n in range(0, 8, 2)]
-    page.route("**/system/history", lambda route: route.fulfill(json=times))
-    page.route("**/events", lambda route: route.abort())
-    page.reload()
-    page.get_by_role("tab", name="System").click()
+@pytest.fixture
+def shown(served: Served, opened: Callable[..., Page]) -> Callable[[list[Any]], Page]:
+    """Return a function that opens the tab on a machine with some sensors."""
+
+    def open_tab(sensors: list[Any]) -> Page:
+        sample = {**SAMPLE, "sensors": sensors}
+        times = [{**sample, "time": f"2026-11-30T12:00:0{n}.000Z"} for n in range(0, 8, 2)]
+        routes = {
+            "**/system/history": lambda route: route.fulfill(json=times),
+            "**/events": lambda route: route.abort(),
+        }
+        return opened(served, "#/system", wrong=True, routes=routes)
+
+    return open_tab
 
 
-def test_what_has_no_sensor_is_a_dash_with_the_reason(
-    served: Served, opened: Callable[..., Page]
-) -> None:
-    page = opened(served, wrong=True)
-    shown(page, [])
+def test_what_has_no_sensor_is_a_dash_with_the_reason(shown: Callable[[list[Any]], Page]) -> None:
+    page = shown([])
     for name in ("GPU", "VRAM", "Temperature", "Power"):
         page.locator(".gauge").filter(has_text=name).last.get_by_text("–").focus()
         expect(page.get_by_role("tooltip")).to_have_text(NONE)
     expect(page.get_by_role("figure", name="VRAM")).to_have_count(0)
 
 
-def test_a_gpu_has_gauges_and_traces(served: Served, opened: Callable[..., Page]) -> None:
-    page = opened(served, wrong=True)
-    shown(page, SAMPLE["sensors"])
+def test_a_gpu_has_gauges_and_traces(shown: Callable[[list[Any]], Page]) -> None:
+    page = shown(SAMPLE["sensors"])
     expect(page.locator(".gauge").filter(has_text="VRAM")).to_contain_text("12 of 16 GB")
     expect(page.locator(".gauge").filter(has_text="Temperature")).to_contain_text("71 °C")
     for name in ("GPU", "VRAM", "Temperature", "Power"):
@@ -114,17 +116,15 @@ def test_the_doctor_says_its_lines_those_that_need_something_first(
 def test_a_server_that_is_gone_is_told_in_its_place(
     served: Served, opened: Callable[..., Page]
 ) -> None:
-    page = opened(served, wrong=True)
     refused = {"detail": "LLAMABURN_TIMEOUT: 'soon' is refused", "field": None}
-    page.route("**/system/status", lambda route: route.fulfill(status=503, json=refused))
-    page.get_by_role("tab", name="System").click()
+    routes = {"**/system/status": lambda route: route.fulfill(status=503, json=refused)}
+    page = opened(served, "#/system", wrong=True, routes=routes)
     expect(page.get_by_role("alert").first).to_have_text("LLAMABURN_TIMEOUT: 'soon' is refused")
 
 
 def test_nothing_is_asked_that_would_disturb_a_job(
     served: Served, opened: Callable[..., Page]
 ) -> None:
-    page = opened(served, wrong=True)
     job = {
         "id": "20261130T120000-0a1b2c",
         "kind": "benchmark",
@@ -134,8 +134,8 @@ def test_nothing_is_asked_that_would_disturb_a_job(
         "wrote": [],
     }
     listed = {"jobs": [job], "total": 1, "unfinished": []}
-    page.route("**/jobs?*", lambda route: route.fulfill(json=listed))
-    page.reload()
+    routes = {"**/jobs?*": lambda route: route.fulfill(json=listed)}
+    page = opened(served, "#/results", wrong=True, routes=routes)
     expect(page.get_by_role("complementary", name="Running job")).to_be_visible()
     page.get_by_role("tab", name="System").click()
     told = page.get_by_text("Not asked while a job runs, because that would disturb it.")

@@ -56,6 +56,7 @@ def test_a_twin_predicts_users_and_then_sends_them(twin: Twin) -> None:
     assert users["measured"]["ttft_ms.p95"]["n"] == users["requests"] > 20
     assert users["holds"] is not None
     assert "6 users, think time 20ms-60ms" in twin.ended.stdout
+    assert "the levels and 6 users: about " in twin.ended.stderr.partition("load of")[0]
     assert "the measured TTFT p95 is" in twin.ended.stdout
 
 

@@ -210,6 +210,20 @@ def test_server_without_probabilities_is_refused_in_one_sentence(
         assert not (tmp_path / "results").exists()
 
 
+def test_another_server_without_probabilities_is_refused_before_anything_is_measured(
+    tmp_path: Path,
+) -> None:
+    facade, silent = OllamaTellers(tell=tell), OllamaTellers(tell=tell, tells=())
+    with ScriptedServer(facade) as server, ScriptedServer(silent) as other:
+        hosts = (f"--host={server.host}", f"--other-host={other.host}")
+        asked = ("damage", "a", "b", *hosts, texts(tmp_path), *QUIET, *FEW)
+        done = run_cli(*asked, cwd=tmp_path, check=4)
+    words = f"damage: {other.host} gave no log probabilities with a token of b:latest: use a server"
+    assert words in done.stderr
+    assert not (tmp_path / "results").exists()
+    assert facade.events == []  # not even a load
+
+
 def _check_the_rest(server: ScriptedServer, facade: OllamaTellers, directory: Path) -> None:
     """Check that the reference's answers are kept, and that a resumed run sends only the rest."""
     before = kept(directory)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 from support.command_line import run_cli
 from support.embedding_server import Embedder, EmbeddingFacade, OllamaEmbedding
-from support.scripted import ScriptedServer
+from support.scripted import Request, ScriptedServer, Steps, sized
 
 from pytest_llamaburn.store.results import check
 
@@ -92,3 +92,22 @@ def test_a_model_that_does_not_embed_is_told_once_and_nothing_is_written(tmp_pat
         "embeds no text: unsupported (501): This server does not support embeddings. Start" in line
     )
     assert not [*tmp_path.rglob("*.json")]
+
+
+class NoBatches(OllamaEmbedding):
+    """A server on which each request with several texts fails."""
+
+    def __call__(self, request: Request) -> Steps:
+        if request.path == "/api/embed" and len(request.json["input"]) > 1:
+            return [sized(500, {"error": "out of memory"})]
+        return super().__call__(request)
+
+
+def test_a_run_of_which_half_failed_warns_and_its_exit_code_is_0(tmp_path: Path) -> None:
+    with ScriptedServer(NoBatches(embedder=Embedder())) as host:
+        asked = ("embed", "tiny", f"--host={host.host}", *ASKED, "-o", "json")
+        done = run_cli(*asked, cwd=tmp_path, check=0)
+    ((kind, count),) = json.loads(done.stdout)["results"]["errors"].items()
+    assert count == 3
+    words = f"llamaburn: warning: 3 of 6 requests failed ({kind} × 3), and the numbers are those"
+    assert words in done.stderr

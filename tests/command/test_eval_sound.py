@@ -74,7 +74,10 @@ def test_recordings_of_a_directory_are_transcribed_and_scored(room: Room) -> Non
 
 
 def test_music_is_generated_and_kept(room: Room) -> None:
-    room.eval("--prompt", "upbeat jazz", "--duration", "30s", "--output", "music.wav", check=None)
+    asked = ("--prompt", "upbeat jazz", "--duration", "30s", "--output", "music.wav")
+    done = room.eval(*asked, check=None)
+    assert "music.wav: 10.0 s\n" in done.stdout
+    assert "render ms, onset f1, notes: the music has no score\n" in done.stdout
     assert [one.get("duration_seconds") for _, one in room.peer.asked] == [None, 30]
     assert clips.read(room.cwd / "music.wav").seconds == 10
     (item,) = room.document("music")["results"]["items"]
@@ -99,6 +102,11 @@ def test_shipped_sets_have_enough_questions_of_several_categories(name: str) -> 
     assert len({one.category for one in found.questions}) >= 3
     for one in found.questions:
         assert all(Path(medium["path"]).is_file() for medium in one.media if "path" in medium)
+
+
+def test_a_directory_that_is_not_there_is_one_sentence(room: Room) -> None:
+    done = room.eval("--set=audio_stt", "--input=./gone/", check=4)
+    assert done.stderr == "llamaburn: --input: gone does not exist: name a directory of media\n"
 
 
 @pytest.mark.parametrize(

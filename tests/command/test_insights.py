@@ -125,19 +125,19 @@ CASES = {
     ),
     "prompt_dominates": Case(
         lambda: timed(
-            *[paced(0, first_s=0.4, prompt_eval_duration=390_000_000, total_duration=None)] * 5
+            *[paced(0, first_s=0.2, prompt_eval_duration=190_000_000, total_duration=None)] * 5
         ),
         "of the total time. Shorten the prompts",
     ),
     "first_run_slow": Case(
-        lambda: timed(paced(0.8), *[paced(0.01)] * 4),
+        lambda: timed(paced(0.4), *[paced(0.01)] * 4),
         "times slower than the others. Raise --warmup.",
     ),
     "spread_wide": Case(
         lambda: timed(*(paced(0.01 * n) for n in range(1, 6))), "tokens_per_sec is known only to ± "
     ),
     "outliers": Case(
-        lambda: timed(*[paced(0.01)] * 8, paced(0.01, stall_s=3), *[paced(0.01)] * 3),
+        lambda: timed(*[paced(0.01)] * 8, paced(0.01, stall_s=1.5), *[paced(0.01)] * 3),
         "of 12 requests generated far slower or faster than the rest",
         ("--iterations=12",),
     ),

@@ -12,6 +12,8 @@ from support.command_line import run_cli
 from support.judge_servers import KEY, OpenAI, Sensitive, judge_server, worked
 
 from pytest_llamaburn.commands import main
+from pytest_llamaburn.judges._planting import MANIPULATIONS
+from pytest_llamaburn.kinds.audit import findings
 from pytest_llamaburn.store import results
 
 if TYPE_CHECKING:
@@ -227,3 +229,89 @@ def test_calibration_refuses_what_only_an_audit_takes(
     labels.write_text(json.dumps({"question": "q", "response": "a", "human": 3, "judge": 3}))
     assert main(["judge", "calibrate", f"--labels={labels}", *words]) == 4
     assert f"{words[0].partition('=')[0].replace('-o', '--output')}: " in capsys.readouterr().err
+
+
+def change(probe: dict[str, Any], right: float) -> None:
+    """Give a probe the score of a judge that is blind for wrong numbers and that nothing sways."""
+    if probe["kind"] in ("wrong_number", *MANIPULATIONS):  # these have wrong numbers, too
+        probe["score"] = right
+    elif probe["kind"] == "order":
+        probe["score"], probe["first"] = 1.0, 0.0
+
+
+@pytest.fixture(scope="module")
+def two_judges(audited: Audited) -> tuple[Path, Path]:
+    """Two audits with three times the questions: of the played judge, and of another one."""
+    document = json.loads(audited.path.read_text("utf-8"))
+    probes = document["results"]["probes"]
+    probes = [
+        {**one, "question_id": f"{one['question_id']}/{i}"} for i in range(3) for one in probes
+    ]
+    right = {
+        o["question_id"]: o["score"]
+        for o in probes
+        if o["criterion"] == "accuracy" and not o["dose"]
+    }
+    paths = []
+    for name in ("m", "other"):
+        document["run_id"] = name
+        document["results"] |= {"judges": [f"openai:{name}"], "probes": probes}
+        document["results"] |= findings.of(probes)
+        paths.append(audited.path.parents[2] / f"{name}.json")
+        paths[-1].write_text(json.dumps(document), "utf-8")
+        for probe in probes:
+            change(probe, right[probe["question_id"]])
+    return paths[0], paths[1]
+
+
+Shown = tuple[float, float, float, str]
+
+
+def test_two_judges_are_compared_by_what_they_see_and_what_sways_them(
+    two_judges: tuple[Path, Path],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(two_judges[0].parent)
+    assert main(["compare", *map(str, two_judges), "-o", "json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert results.check(document) is None
+    assert document["schema"] == "llamaburn/audit-comparison"
+    found: dict[str, Shown] = {}
+    for one in document["results"]["differences"]:
+        low, high = one["ci95"]
+        assert low < one["difference"] < high or one["unit"] == "share"
+        assert (one["questions"], one["shared"]) == (36, 36)
+        numbers = (round(one[name], 9) for name in ("baseline", "value", "difference"))
+        found[one["mark"]] = (*numbers, one["verdict"])
+    assert found["slope wrong_number"] == (-1, 0, 1, "worse")
+    assert found["noticed wrong_number"] == (1, 0, -1, "worse")
+    assert found["shift padding"] == (2, 0, -2, "better")
+    assert found["shift order"] == (1, 0, -1, "better")
+    assert found["preference"] == (0.5, 1, 0.5, "better")
+    assert found["slope contradiction"][2:] == (0, "inconclusive")
+
+
+def test_comparison_of_judges_is_shown_as_a_table_and_a_page(
+    two_judges: tuple[Path, Path],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(two_judges[0].parent)
+    assert main(["compare", *map(str, two_judges), "-o", "table", "-o", "audits.html"]) == 0
+    shown = capsys.readouterr().out
+    assert "2 audits, compared with A" in shown
+    assert "B: openai:other with fruit, " in shown
+    assert "slope wrong_number" in (two_judges[0].parent / "audits.html").read_text("utf-8")
+
+
+def test_audits_of_other_texts_are_not_compared(
+    two_judges: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    document = json.loads(two_judges[1].read_text("utf-8"))
+    for probe in document["results"]["probes"]:
+        probe["text"] = "another text"
+    other = tmp_path / "other.json"
+    other.write_text(json.dumps(document), "utf-8")
+    assert main(["compare", str(two_judges[0]), str(other)]) == 4
+    assert "has no text in common with the baseline" in capsys.readouterr().err

@@ -74,7 +74,7 @@ def benchmark(
 ) -> dict[str, Any]:
     with ScriptedServer(OllamaFacade(token_s=token_s)) as server:
         host = f"--host={server.host}"
-        command = ("benchmark", "tiny", host, "--iterations=2", *args)
+        command = ("benchmark", "tiny", host, "--iterations=2", "--warmup=1", *args)
         run_cli(*command, cwd=cwd, PATH=path or os.environ["PATH"])
     (found,) = results_in(cwd / "results")
     return found
@@ -138,7 +138,7 @@ def test_fake_gpu_gives_energy_cost_and_a_gate(fake_gpu: Fakes, sampler: str) ->
 
 def stress(cwd: Path, *args: str, path: str | None = None) -> dict[str, Any]:
     with ScriptedServer(OllamaFacade(token_s=0.02)) as server:
-        mode = ("--mode=sweep", "--levels=2", "--level-duration=2s", "--warmup-window=0s")
+        mode = ("--mode=sweep", "--levels=2", "--level-duration=1500ms", "--warmup-window=0s")
         command = ("stress", "tiny", f"--host={server.host}", *mode, "--cooldown-window=0s", *args)
         run_cli(*command, cwd=cwd, PATH=path or os.environ["PATH"])
     (found,) = (cwd / "results" / "stress").glob("*.json")
@@ -173,9 +173,9 @@ def test_levels_without_a_sensor_are_null_with_a_reason(tmp_path: Path) -> None:
 
 def test_gpu_that_vanishes_is_noted_and_the_run_goes_on(fakes: Fakes) -> None:
     line = VALUES.replace("Example RTX, 595.10, 8.9, ", "")
-    fakes.nvidia_smi([VALUES], f"echo '{line}'")
+    fakes.nvidia_smi([VALUES], f"for _ in 1 2 3; do echo '{line}'; /bin/sleep 0.05; done")
     args = ("--gpu-provider=nvidia-smi", "--profile-interval=20ms")
-    found = benchmark(fakes.home, *args, path=path_with(fakes))
+    found = benchmark(fakes.home, *args, token_s=0.1, path=path_with(fakes))  # its value gets old
     assert found["status"] == "complete"
     assert found["results"]["totals"]["energy_wh"] is None
     assert "provider_ended" in [note["code"] for note in found["telemetry"]["notes"]]

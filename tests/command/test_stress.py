@@ -21,12 +21,17 @@ from support.slot_server import SlotServer
 from pytest_llamaburn.store import results
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
 
 def fast(_: int) -> float:
     return 0.02
+
+
+def is_probe(body: Any) -> bool:
+    """Return whether a request only asks whether the server is idle."""
+    return bool(body["max_tokens"] == 2)
 
 
 def stress(server: SlotServer, cwd: Path, *args: str, check: int | None = 0, **env: str) -> Any:
@@ -331,7 +336,7 @@ def test_a_server_that_dies_ends_the_run_with_its_file(answers: int, tmp_path: P
 
 def test_server_with_the_prompts_in_its_cache_is_idle_all_the_same(tmp_path: Path) -> None:
     def slow_when_probed(_: int) -> float:
-        return 0.2 if server.bodies[-1]["max_tokens"] == 2 else 0.02
+        return 0.2 if is_probe(server.bodies[-1]) else 0.02
 
     with SlotServer(1, slow_when_probed) as server:
         done = stress(server, tmp_path, "--mode=sweep", "--levels=1", "--level-requests=3")
@@ -346,13 +351,16 @@ def test_no_answer_to_one_client_alone_measures_nothing(tmp_path: Path) -> None:
 
 
 class Stalls:
-    """Service times of which the n-th never ends, and tells when it began."""
+    """Service times that never end from the n-th request of the load on; it tells when that is.
 
-    def __init__(self, number: int) -> None:
-        self.number, self.reached = number, threading.Event()
+    Probes do not count: the busier the machine, the more of them look whether the server is idle.
+    """
+
+    def __init__(self, server: SlotServer, number: int) -> None:
+        self.server, self.number, self.reached = server, number, threading.Event()
 
     def __call__(self, number: int) -> float:
-        if number < self.number:
+        if sum(not is_probe(body) for body in self.server.bodies) < self.number:
             return fast(number)
         self.reached.set()
         return 3600.0
@@ -374,10 +382,10 @@ def started_stress(server: SlotServer, cwd: Path, *args: str) -> Process[str]:
 def test_a_signal_leaves_a_file_and_the_run_can_go_on(
     number: signal.Signals, workers: str, tmp_path: Path
 ) -> None:
-    service: Callable[[int], float] = Stalls(10 + 1 + 12 + 1 + 5)  # idle probes are served too
-    with SlotServer(4, service) as server:
+    with SlotServer(4, fast) as server:
+        server.service = stalls = Stalls(server, 10 + 12 + 5)
         running = started_stress(server, tmp_path, f"--workers={workers}")
-        assert service.reached.wait(60)  # type: ignore[attr-defined]
+        assert stalls.reached.wait(60)
         running.send_signal(number)
         _, said = running.communicate(timeout=300)
         assert running.returncode == 2, said
@@ -395,10 +403,10 @@ def test_a_signal_leaves_a_file_and_the_run_can_go_on(
 
 
 def test_a_killed_run_is_recovered_from_its_rows(tmp_path: Path) -> None:
-    service = Stalls(10 + 1 + 12 + 1 + 5)
-    with SlotServer(4, service) as server:
+    with SlotServer(4, fast) as server:
+        server.service = stalls = Stalls(server, 10 + 12 + 5)
         running = started_stress(server, tmp_path)
-        assert service.reached.wait(60)
+        assert stalls.reached.wait(60)
         running.kill()
         running.communicate(timeout=300)
     run_cli("results", "recover", cwd=tmp_path)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import subprocess
     from pathlib import Path
 
-QUICK, SLOW, DIES_AFTER = 0.02, 0.2, 30
+QUICK, SLOW, DIES_AFTER = 0.02, 0.2, 36  # in the second level, with up to 8 idle probes
 
 
 class Done(NamedTuple):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from support.benchmark_documents import header, record, row, trace_of
@@ -11,9 +11,6 @@ from support.command_line import run_cli
 
 from pytest_llamaburn.commands import main
 from pytest_llamaburn.store import results
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @pytest.fixture
@@ -56,6 +53,9 @@ def test_gate_within_its_bound_passes(slower: Path, capsys: pytest.CaptureFixtur
         ("--fail-if=tps", "--fail-if: 'tps' is refused"),
         ("--kind=comparison", "unknown kind 'comparison'"),
         ("--columns=tps.p51", "unknown statistic 'p51'"),
+        ("--columns=tokns_per_sec", "did you mean 'tokens_per_sec'?"),
+        ("--fail-if=ttft_mss:+5%", "did you mean 'ttft_ms'?"),
+        ("--kind=audit", "unknown kind 'audit'"),
         ("--results-dir=nowhere", "no complete run in nowhere"),
     ],
 )
@@ -67,3 +67,14 @@ def test_bad_input_is_one_sentence(
     assert words in captured.err
     assert captured.err.count("\n") == 1
     assert captured.out == ""
+
+
+def test_audits_of_judges_are_no_runs_of_a_trend(
+    slower: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = slower / "results" / "audits"
+    folder.mkdir()
+    golden = Path(__file__).parents[1] / "golden" / "audit" / "result.json"
+    (folder / "a.json").write_text(golden.read_text("utf-8"), "utf-8")
+    assert main(["trend", "-o", "csv"]) == 0
+    assert "audit" not in capsys.readouterr().out

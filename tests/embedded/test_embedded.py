@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import pytest
 from support.command_line import COMMAND, results_in, run_cli
+from support.processes import Process
 from support.scripted import settings_for
 
 from pytest_llamaburn.backends import _catalogue, embedded
@@ -100,8 +101,8 @@ def test_llama_cpp_server_is_measured_over_its_openai_dialect(
 
 
 def test_server_of_every_cold_start_is_loaded_anew_and_profiled(tmp_path: Path) -> None:
-    cold = ("--start=cold", "--iterations=3", "--max-tokens=64", "--profile-interval=50ms")
-    run_cli("benchmark", *cold, cwd=tmp_path)
+    cold = ("--start=cold", "--iterations=3", "--max-tokens=32", "--profile-interval=50ms")
+    run_cli("benchmark", *cold, "--warmup=1", cwd=tmp_path)
     (document,) = results_in(tmp_path / "results")
     summary = document["results"]["summary"]
     assert summary["load_duration_ms"]["n"] == 3
@@ -195,8 +196,8 @@ def test_missing_engine_prints_the_install_line(tmp_path: Path) -> None:
 
 
 def test_engine_is_gone_when_we_are_killed(tmp_path: Path) -> None:
-    args = ("benchmark", "--iterations=500", "--max-tokens=8", "--progress=json")
-    running = subprocess.Popen([*COMMAND, *args], cwd=tmp_path, stderr=subprocess.PIPE)
+    args = ("benchmark", "--iterations=100", "--max-tokens=8", "--warmup=1", "--progress=json")
+    running = Process[bytes]([*COMMAND, *args], cwd=tmp_path, stderr=subprocess.PIPE)
     assert running.stderr is not None
     while b'"event"' not in (line := running.stderr.readline()):
         assert line
@@ -207,11 +208,14 @@ def test_engine_is_gone_when_we_are_killed(tmp_path: Path) -> None:
 
 
 def test_finished_requests_survive_a_signal_while_measuring(tmp_path: Path) -> None:
-    args = ("benchmark", "--iterations=500", "--max-tokens=8", "--progress=json")
-    running = subprocess.Popen([*COMMAND, *args], cwd=tmp_path, stderr=subprocess.PIPE)
+    args = ("benchmark", "--iterations=100", "--max-tokens=8", "--warmup=1", "--progress=json")
+    running = Process[bytes]([*COMMAND, *args], cwd=tmp_path, stderr=subprocess.PIPE)
     assert running.stderr is not None
-    for _ in range(5):
-        running.stderr.readline()
+    done = 0
+    while done < 3:
+        line = running.stderr.readline()
+        assert line
+        done = json.loads(line).get("done", 0) if line.startswith(b"{") else 0
     os.kill(running.pid, signal.SIGTERM)
     running.communicate(timeout=300)
     assert running.returncode == 2

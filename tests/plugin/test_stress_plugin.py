@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from support.slot_server import SlotServer
 
+from pytest_llamaburn.load import clock_error
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -34,6 +36,11 @@ STRICT_TEST = """
 
 def quick(_: int) -> float:
     return 0.01
+
+
+@pytest.fixture(autouse=True)
+def calibration_is_brief(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clock_error, "SECONDS", 0.2)
 
 
 @pytest.fixture

@@ -18,7 +18,13 @@ from pytest_llamaburn.web import bundle
 ROOT = Path(__file__).parents[2]
 HIDDEN = ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME")
 # What takes longest and proves nothing here: compiling what is never imported, long answers.
-QUICK = {"PIP_NO_COMPILE": "1", "LLAMABURN_ITERATIONS": "2", "LLAMABURN_MAX_TOKENS": "16"}
+QUICK = {
+    "PIP_NO_COMPILE": "1",
+    "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+    "LLAMABURN_WARMUP": "1",
+    "LLAMABURN_ITERATIONS": "2",
+    "LLAMABURN_MAX_TOKENS": "8",
+}
 
 
 def output_of(*command: str | Path, cwd: Path) -> str:

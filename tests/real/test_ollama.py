@@ -268,7 +268,9 @@ def test_embeddings_of_a_real_ollama_are_right(ollama: RealOllama, tmp_path: Pat
     found = document["results"]
     assert [check["passed"] for check in found["checks"]] == [True, True, True]
     assert found["vectors"]["dimension"] == 576
-    assert [cell["tokens_per_text"] for cell in found["cells"]] == [8, 8, None, None]
+    counted = [cell["tokens_per_text"] for cell in found["cells"]]
+    assert counted[:2] == pytest.approx([8, 8], abs=1)  # as Ollama counts what was made of words
+    assert counted[2:] == [None, None]
     assert found["errors"] == {"context_overflow": 1}
 
 

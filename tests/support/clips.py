@@ -53,16 +53,16 @@ def other(path: Path, codec: str, seconds: int = 4, **options: str) -> Path:
     return path
 
 
-def shades(path: Path, codec: str, frames: int, key: int, **options: str) -> Path:
-    """Write frames of different noise, ten a second."""
+def shades(path: Path, codec: str, frames: int, key: int, rate: int = 10, **options: str) -> Path:
+    """Write frames of different noise, `rate` a second."""
     with av.open(str(path), "w") as container:
-        stream: Any = container.add_stream(codec, rate=10, options=options)
+        stream: Any = container.add_stream(codec, rate=rate, options=options)
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
         stream.gop_size = key
         for index in range(frames):
             noise = np.random.RandomState(index // 3).randint(0, 255, (48, 64, 3)).astype(np.uint8)
             frame: Any = av.VideoFrame.from_ndarray(noise // 2 + index % 100, format="rgb24")
-            frame.pts, frame.time_base = index, Fraction(1, 10)
+            frame.pts, frame.time_base = index, Fraction(1, rate)
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     return path

@@ -7,9 +7,12 @@ colour's name. It is no trained model and sees nothing but plain colours.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from support import requantized
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,10 +37,9 @@ def write(text_model: Path, target: Path, *, blind: bool = False, patch: int = P
     """Write the projector of a text model; a blind one gives the same embedding for any colour."""
     import gguf
 
-    reader = gguf.GGUFReader(text_model)
-    words = reader.fields["tokenizer.ggml.tokens"].contents()
-    place = {word: number for number, word in enumerate(words)}
-    table = next(one for one in reader.tensors if one.name == "token_embd.weight")
+    place = _places(text_model)
+    tensors = requantized.reader_of(text_model).tensors
+    table = next(one for one in tensors if one.name == "token_embd.weight")
     size = int(table.shape[0])
 
     def embedding(word: str) -> Any:
@@ -52,6 +54,13 @@ def write(text_model: Path, target: Path, *, blind: bool = False, patch: int = P
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
+
+
+@cache
+def _places(text_model: Path) -> dict[str, int]:
+    """Return the number of each token of a model."""
+    field = requantized.reader_of(text_model).fields["tokenizer.ggml.tokens"]
+    return {word: number for number, word in enumerate(field.contents())}
 
 
 def _describe(writer: Any, size: int, patch: int) -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import ctypes
 import re
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ def write(source: Path, target: Path, kind: str, *, only: str = "") -> Path:
 
     Returns the target.
     """
-    reader = gguf.GGUFReader(source)
+    reader = reader_of(source)
     writer = gguf.GGUFWriter(target, _text(reader, "general.architecture"))
     for field in reader.fields.values():
         if not field.name.startswith(("GGUF.", "general.architecture", "general.file_type")):
@@ -48,6 +49,12 @@ def write(source: Path, target: Path, kind: str, *, only: str = "") -> Path:
     writer.write_tensors_to_file()
     writer.close()
     return target
+
+
+@cache
+def reader_of(path: Path) -> gguf.GGUFReader:
+    """Return the reader of a file, which takes two seconds to make for a whole model."""
+    return gguf.GGUFReader(path)
 
 
 def _text(reader: Any, name: str) -> str:

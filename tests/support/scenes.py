@@ -24,6 +24,7 @@ STILL = _STAGE + "renderer.render(scene, camera);\n"
 BLANK = CUBE.replace("camera.position.z = 3;\n", "")  # the camera is inside of the cube
 EMPTY = CUBE.replace("scene.add(cube);\n", "") + "document.body.append('a text beside it');\n"
 THROWS = _STAGE + "new THREE.Nothing();\n" + _LOOP
+FRAME = "frame at "
 WEBGPU = (
     CUBE.replace("from 'three'", "from 'three/webgpu'")
     .replace("WebGLRenderer()", "WebGPURenderer()")
@@ -35,6 +36,12 @@ def taking(frame_ms: int) -> str:
     """Return a scene that needs at least so long for each frame."""
     wait = f"const t = performance.now(); while (performance.now() - t < {frame_ms});\n  "
     return CUBE.replace("renderer.render(", wait + "renderer.render(")
+
+
+def telling(scene: str) -> str:
+    """Return a scene that says as an error when each of its frames begins, in ms, after FRAME."""
+    frame = f"renderer.setAnimationLoop((time) => {{\n  console.error(`{FRAME}${{time}}`);"
+    return scene.replace("renderer.setAnimationLoop(() => {", frame)
 
 
 def reaching(address: str) -> str:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 HEADERS = {"authorization": f"Bearer {TOKEN}"}
+# The server closes a connection that was idle for 5 s, perhaps just when the client uses it again.
+_NOTHING_KEPT = httpx.Limits(max_keepalive_connections=0)
 
 
 class Served(NamedTuple):
@@ -53,7 +55,8 @@ def serving(cwd: Path, *words: str, **env: str) -> Iterator[Served]:
     try:
         assert process.stdout is not None
         url = process.stdout.readline().strip().partition("/#token=")[0]
-        with httpx.Client(base_url=url, headers=HEADERS, timeout=WAITS_S) as client:
+        about: Any = {"headers": HEADERS, "timeout": WAITS_S, "limits": _NOTHING_KEPT}
+        with httpx.Client(base_url=url, **about) as client:
             yield Served(process, url, client)
     finally:
         process.kill()

@@ -28,7 +28,7 @@ def wav(clip: Clip, *, pieces: int = 1, pause_s: float = 0.0) -> Steps:
 class SoundPeer:
     """What each path answers; `asked` has the path and the fields of each request."""
 
-    text: str | Steps | Callable[[bytes], str] = "Hello."
+    text: str | Steps | Callable[[bytes], str | Steps] = "Hello."
     speech: Clip | Steps = field(default_factory=lambda: levels.tone(440, 1, 24_000))
     music: Clip | Steps = field(default_factory=lambda: levels.tone(220, 10, 24_000))
     asked: list[tuple[str, dict[str, Any]]] = field(default_factory=list)

@@ -8,6 +8,7 @@ its slot is free again at once. The mean service takes one second.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import heapq
 import itertools
 import math
@@ -307,6 +308,7 @@ def true_failure_point(server: VirtualServer, loop: str, n: int = 20_000) -> flo
 
 def _crossing(share: Callable[[int], float], low: int, high: int) -> float:
     """Return the step at which a share crosses 5 %, on a straight line from one to the next."""
+    share = functools.cache(share)  # each is of a very long run
     while share(low) > 0.05 and low > 1:
         low, high = low // 2, low
     while high - low > 1:

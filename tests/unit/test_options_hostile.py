@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from support.benchmark_documents import saved_benchmark
 
-from pytest_llamaburn import commands, options, registry, settings
+from pytest_llamaburn import commands, evalsets, options, registry, settings
 from pytest_llamaburn.commands import _look, build_parser, main
 from pytest_llamaburn.errors import UsageError
 from pytest_llamaburn.option import Option, options_of
@@ -49,6 +49,7 @@ VALUES = {
 }
 LONGEST_SENTENCE = 2000
 PARSER = cache(build_parser)
+READ = cache(evalsets._read.__wrapped__)
 
 
 class Reached(BaseException):
@@ -68,6 +69,7 @@ def seam(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(commands, "build_parser", PARSER)  # made anew each time, it takes longest
+    monkeypatch.setattr(evalsets, "_read", READ)  # `evalset list` reads all sets each time
     monkeypatch.setattr(pytest, "main", reached)
     monkeypatch.setattr(asyncio, "run", unrun)
     monkeypatch.setattr(_look, "load", reached)

@@ -371,3 +371,12 @@ async def test_what_a_run_writes_is_told_as_it_is_written(tmp_path: Path) -> Non
 
 async def _heard(api: Any) -> list[str]:
     return [piece async for piece in api.service.bus.follow(None)]
+
+
+async def test_jobs_that_came_at_once_are_in_their_order(tmp_path: Path) -> None:
+    async with serving(tmp_path) as api:
+        asked = [(await api.pull("long", queue=True)).json()["id"] for _ in range(12)]
+        listed = (await api.get("/jobs")).json()["jobs"]
+        for job_id in reversed(asked):
+            await api.delete(f"/jobs/{job_id}")
+    assert [job["id"] for job in listed] == asked[::-1]

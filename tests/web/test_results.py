@@ -59,7 +59,13 @@ async def test_the_types_of_results_are_listed_with_their_numbers(tmp_path: Path
     keep(tmp_path, BENCHMARK, "benchmarks", "one")
     async with serving(tmp_path) as api:
         found = {one["type"]: one for one in (await api.get("/results")).json()}
-    benchmarks = {"type": "benchmarks", "kind": "benchmark", "total": 1, "compared": True}
+    benchmarks = {
+        "type": "benchmarks",
+        "kind": "benchmark",
+        "total": 1,
+        "compared": True,
+        "trended": True,
+    }
     assert found["benchmarks"] == benchmarks
     assert found["stress_comparisons"]["total"] == 0
     assert not found["comparisons"]["compared"]
@@ -74,7 +80,7 @@ async def test_evals_of_media_are_a_list_of_their_own(tmp_path: Path) -> None:
         types = {one["type"]: one for one in (await api.get("/results")).json()}
         rows = (await api.get("/results/multimodal?sort=id")).json()["rows"]
         whole, tagged = [(await api.get(f"/results/multimodal/{row['id']}")) for row in rows]
-    about = {"type": "multimodal", "kind": "eval", "total": 2, "compared": True}
+    about = {"type": "multimodal", "kind": "eval", "total": 2, "compared": True, "trended": True}
     assert types["multimodal"] == about
     assert [row["id"] for row in rows] == ["audio.one", "image.one"]
     assert {row["type"] for row in rows} == {"multimodal"}
@@ -533,3 +539,20 @@ async def test_the_numbers_of_results_have_units_formulas_and_reasons(tmp_path: 
     assert (ttft["label"], ttft["unit"], ttft["better"]) == ("time to first token", "ms", "lower")
     assert "first" in ttft["formula"]
     assert found["reasons"]["one_read"] == "the whole answer came in one read"
+
+
+async def test_a_trend_of_stored_runs_is_made_kept_and_refused_in_a_sentence(
+    tmp_path: Path,
+) -> None:
+    keep(tmp_path, "benchmark-complete", "benchmarks", "one")
+    async with serving(tmp_path) as api:
+        made = await api.post("/trend", json={"kind": "benchmark"})
+        again = await api.get(made.headers["location"])
+        refused = await api.post("/trend", json={"kind": "benchmark", "columns": "tokns_per_sec"})
+        folders = {one["type"]: one["trended"] for one in (await api.get("/results")).json()}
+    assert made.status_code == 201
+    assert made.json()["document"]["schema"] == "llamaburn/trend"
+    assert again.json() == made.json()["document"]
+    assert refused.status_code == 422
+    assert "did you mean 'tokens_per_sec'?" in refused.json()["detail"]
+    assert (folders["benchmarks"], folders["audits"], folders["trends"]) == (True, False, False)

@@ -19,6 +19,11 @@ class _Audit(Kind):
         found = header["results"]
         return "_".join([*found["judges"], found["set"]["name"]])
 
+    @property
+    def comparison(self) -> str:
+        """The kind of comparisons of its files."""
+        return "audit-comparison"
+
     def brief(self) -> type:
         """Return the class with which lists read a file's `results`."""
         found: type = self.load("result.Brief")

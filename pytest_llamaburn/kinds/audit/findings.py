@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     Points = dict[str, list[tuple[int, float]]]  # doses and scores, by question
 
 _SCALE: Final = (float(SCORES[0]), float(SCORES[-1]))
-_WIDTH: Final = _SCALE[1] - _SCALE[0]
+WIDTH: Final = _SCALE[1] - _SCALE[0]
 _MOST: Final = 1 / 2  # of the texts
 _SMALL: Final = 1 / 8  # of the largest possible shift: half a point of a score from 1 to 5
 _WORTH: Final = {"A": 1.0, "tie": 0.5, "B": 0.0}  # A is the right answer
@@ -85,8 +85,8 @@ def of(rows: Sequence[Document]) -> Document:
 
 def _error(rows: Sequence[Document], kind: str) -> Document:
     """Return how the score depends on the dose of an error."""
-    points = {q: each for q, each in _points(rows, kind).items() if len(each) > 1}
-    falls = [(q, each[0][1] - score) for q, each in points.items() for _, score in each[1:]]
+    points = points_of(rows, kind)
+    falls = falls_of(points)
     steady = [all(b[1] <= a[1] for a, b in pairwise(each)) for each in points.values()]
     found: Document = {
         "kind": kind,
@@ -101,8 +101,11 @@ def _error(rows: Sequence[Document], kind: str) -> Document:
     return {**found, "says": words.of_error(found)}
 
 
-def _points(rows: Sequence[Document], kind: str) -> Points:
-    """Return the doses and scores of each question whose right answer was scored."""
+def points_of(rows: Sequence[Document], kind: str) -> Points:
+    """Return the doses and scores of each question with a scored right answer and a scored error.
+
+    The right answer, with dose 0, is the first.
+    """
     wanted = [one for one in rows if one["criterion"] == material.CRITERIA[kind]]
     found: Points = {}
     for one in wanted:
@@ -111,6 +114,23 @@ def _points(rows: Sequence[Document], kind: str) -> Points:
     for one in wanted:
         if one["kind"] == kind and one["score"] is not None and one["question_id"] in found:
             found[one["question_id"]].append((one["dose"], one["score"]))
+    return {question: each for question, each in found.items() if len(each) > 1}
+
+
+def falls_of(points: Points) -> list[tuple[str, float]]:
+    """Return how much lower each text with an error scores than the right answer, by question."""
+    return [(q, each[0][1] - score) for q, each in points.items() for _, score in each[1:]]
+
+
+def shifts_of(rows: Sequence[Document], kind: str) -> list[tuple[str, float, float]]:
+    """Return the question and the scores before and after a manipulation, where both are known."""
+    scores = {(r["question_id"], r["kind"], r["dose"]): r["score"] for r in rows if r["criterion"]}
+    found = []
+    for one in rows:
+        if one["kind"] == kind:
+            before = scores.get((one["question_id"], *one["base"]))
+            if before is not None and one["score"] is not None:
+                found.append((one["question_id"], before, one["score"]))
     return found
 
 
@@ -128,13 +148,25 @@ def _slope(points: Points) -> Figure:
     """
     if not points:
         return Figure(None, 0, reason=_NO_ROOM)
-    weights = {q: _weights([dose for dose, _ in each]) for q, each in points.items()}
-    slopes = [
-        sum(w * (score - each[0][1]) for w, (_, score) in zip(weights[q], each, strict=True))
-        for q, each in points.items()
-    ]
-    steepest = max(_WIDTH * sum(w for w in each if w > 0) for each in weights.values())
-    return figures.mean(slopes, scale=(-steepest, steepest))
+    found = slopes(points)
+    return figures.mean([*found.values()], scale=(-steepest(points), steepest(points)))
+
+
+def slopes(points: Points) -> dict[str, float]:
+    """Return, by question, the slope of the least-squares line through its scores by dose."""
+    return {
+        question: sum(
+            w * (score - each[0][1])
+            for w, (_, score) in zip(_weights([dose for dose, _ in each]), each, strict=True)
+        )
+        for question, each in points.items()
+    }
+
+
+def steepest(points: Points) -> float:
+    """Return the steepest slope that scores at the ends of their scale allow."""
+    weights = (_weights([dose for dose, _ in each]) for each in points.values())
+    return max(WIDTH * sum(w for w in each if w > 0) for each in weights)
 
 
 def _weights(doses: Sequence[int]) -> list[float]:
@@ -162,17 +194,11 @@ def _seen(slope: Sequence[float] | None, noticed: Sequence[float] | None) -> str
 
 def _manipulations(rows: Sequence[Document]) -> Iterator[Document]:
     """Yield what each manipulation changes, and at last the order of two answers."""
-    scores = {(r["question_id"], r["kind"], r["dose"]): r["score"] for r in rows if r["criterion"]}
     for kind in MANIPULATIONS:
-        pairs = [
-            (scores.get((one["question_id"], *one["base"])), one["score"])
-            for one in rows
-            if one["kind"] == kind
-        ]
-        known = [(before, after) for before, after in pairs if None not in (before, after)]
-        shifts = [after - before for before, after in known]
-        top = sum(before == _SCALE[1] for before, _ in known)
-        yield _manipulation(kind, shifts, _WIDTH, top)
+        known = shifts_of(rows, kind)
+        shifts = [after - before for _, before, after in known]
+        top = sum(before == _SCALE[1] for _, before, _ in known)
+        yield _manipulation(kind, shifts, WIDTH, top)
     sides = [one["first"] for one in rows if one["first"] is not None]
     yield _manipulation(material.ORDER, sides, 1.0, 0)  # from −1 to 1
 

@@ -200,6 +200,31 @@ class EvalComparisonResults(Part):
     method: Document
 
 
+# Of audits
+
+
+class ComparedAudit(Part):
+    """A compared audit, whose judges are its model; differences name it by its `label`."""
+
+    label: str
+    path: str
+    run_id: str
+    model: ModelFacts
+    timestamp: str
+    status: str
+    baseline: bool
+    set: Document
+
+
+class AuditComparisonResults(Part):
+    """The results of a comparison of audits."""
+
+    files: list[ComparedAudit]
+    warnings: list[EvalWarning]
+    differences: list[Difference]
+    method: Document
+
+
 # Of stress runs
 
 
@@ -217,6 +242,7 @@ class LoadComparisonResults(AnyResults):
 
 
 _RESULTS: dict[str, tuple[type[Part], str]] = {
+    "audit-comparison": (AuditComparisonResults, " for audits"),
     "comparison": (ComparisonResults, ""),
     "eval-comparison": (EvalComparisonResults, " for evals"),
     "stress-comparison": (LoadComparisonResults, " for stress runs"),

@@ -214,6 +214,10 @@ def _eval(file: Document) -> str:
     return f"{file['model']['id']} on {file['eval_set']['name']}, {file['timestamp']}"
 
 
+def _audit(file: Document) -> str:
+    return f"{file['model']['id']} with {file['set']['name']}, {file['timestamp']}"
+
+
 def _stress(file: Document) -> str:
     return f"{file['model']['id']}, {file['mode']}, {file['timestamp']}"
 
@@ -312,6 +316,23 @@ def _method_of_levels(changes: Sequence[Document], method: Document) -> Iterator
 _WORDS = ("file", "at", "what", "unit", "verdict")
 _NUMBERS = ("baseline", "value", "change", "interval")
 _ANY = Layout("files", (*_WORDS, *_NUMBERS), 5, _any, _notes)
+_EVALS = Layout(
+    "evals",
+    (
+        "file",
+        "mark",
+        "unit",
+        "verdict",
+        "baseline",
+        "value",
+        "difference",
+        "95 % interval",
+        "questions",
+    ),
+    4,
+    _eval,
+    _notes_of_evals,
+)
 _LAYOUTS = {
     "comparison": Layout(
         "files",
@@ -320,22 +341,7 @@ _LAYOUTS = {
         _benchmark,
         _notes_of_benchmarks,
     ),
-    "eval-comparison": Layout(
-        "evals",
-        (
-            "file",
-            "mark",
-            "unit",
-            "verdict",
-            "baseline",
-            "value",
-            "difference",
-            "95 % interval",
-            "questions",
-        ),
-        4,
-        _eval,
-        _notes_of_evals,
-    ),
+    "audit-comparison": _EVALS._replace(noun="audits", described=_audit),
+    "eval-comparison": _EVALS,
     "stress-comparison": _ANY._replace(noun="stress runs", described=_stress),
 }

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from pytest_llamaburn import insights
 from pytest_llamaburn.insights import adding_to
+from pytest_llamaburn.kinds.damage import places, plan
 from pytest_llamaburn.tables import number
 from pytest_llamaburn.texts import counted
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from pytest_llamaburn.insights import Finding, Insight, Rule
 
 _LOOSE = 0.8  # with less of the probability told, the bound may be far below the divergence
+_NAMED = 3  # places that a sentence names
 _RULES: list[Rule] = [insights.other_load]
 
 
@@ -40,6 +42,27 @@ def damage(document: Document) -> Finding | None:
     if speed["ci95"] is not None and not speed["ci95"][0] <= 1 <= speed["ci95"][1]:
         text += f", and the model writes {number(speed['value'])} times as fast as the reference"
     return f"{text}.", {"changed_tokens": changed["value"], "speed_ratio": speed["value"]}
+
+
+@adding_to(_RULES)
+def unpaired(document: Document) -> Finding | None:
+    """Name the places that only one model answered."""
+    found = document["results"]
+    sides = zip(plan.ROLES, places.unpaired(found["runs"]), strict=True)
+    alone = {role: names for role, names in sides if names}
+    if not alone:
+        return None
+    words = " and ".join(
+        f"{found[role]['name']} alone answered {counted(len(names), 'place')} ({_named(names)})"
+        for role, names in alone.items()
+    )
+    text = f"{words}: places without an answer of both models are left out."
+    return text, {f"only_{role}": len(names) for role, names in alone.items()}
+
+
+def _named(names: list[str]) -> str:
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 @adding_to(_RULES)

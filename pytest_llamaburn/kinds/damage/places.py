@@ -9,7 +9,7 @@ from pytest_llamaburn.kinds.damage import divergence
 from pytest_llamaburn.kinds.damage.plan import OTHER, REFERENCE, TOKEN
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from pytest_llamaburn.documents import Document
 
@@ -18,12 +18,23 @@ _LEAST_SHARED = 0.5  # of the probability, if the models have other tokens
 
 def of(rows: Sequence[Any]) -> list[Document]:
     """Return the divergence at each place that both models answered, in the order of the rows."""
+    reference, other = _answered(row for row in rows if row["likely"])
+    return [_place(row, other[name]) for name, row in reference.items() if name in other]
+
+
+def unpaired(rows: Iterable[Any]) -> tuple[list[str], list[str]]:
+    """Return the places that the reference alone answered, and those of the other model alone."""
+    reference, other = _answered(rows)
+    return [n for n in reference if n not in other], [n for n in other if n not in reference]
+
+
+def _answered(rows: Iterable[Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the rows of the places that the reference answered, and of those of the other."""
     by_role: dict[str, dict[str, Any]] = {REFERENCE: {}, OTHER: {}}
     for row in rows:
-        if row["part"] == TOKEN and row["error"] is None and row["likely"]:
+        if row["part"] == TOKEN and row["error"] is None:
             by_role[row["role"]][row["prompt_id"]] = row
-    reference, other = by_role[REFERENCE], by_role[OTHER]
-    return [_place(row, other[name]) for name, row in reference.items() if name in other]
+    return by_role[REFERENCE], by_role[OTHER]
 
 
 def _place(reference: Document, other: Document) -> Document:

@@ -7,9 +7,11 @@ speed is that of answers to prompts, in interleaved rounds.
 
 from __future__ import annotations
 
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn.backends._base import GIVE_LOGPROBS
+from pytest_llamaburn.backends._detect import connect
 from pytest_llamaburn.errors import ServerError
 from pytest_llamaburn.kinds._several import SeveralRun
 from pytest_llamaburn.kinds._single import Question
@@ -22,7 +24,7 @@ from pytest_llamaburn.trace import Failed, answered
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pytest_llamaburn.backends._base import Likely
+    from pytest_llamaburn.backends._base import Backend, Likely, Model
     from pytest_llamaburn.backends._http import Wire
     from pytest_llamaburn.documents import Document
     from pytest_llamaburn.store.journal import Record
@@ -36,6 +38,7 @@ class DamageRun(SeveralRun):
 
     kind = KIND
     keys = ("role", "part", "round", "prompt_id")
+    _switch_s = 0.0  # of the last load and warm-up
     most_failures = 25  # some servers tell no probabilities in texts of some languages
 
     def __init__(self, *args: Any) -> None:
@@ -47,18 +50,22 @@ class DamageRun(SeveralRun):
         self._size_mb: float | None = None
 
     async def prepare(self, model: str | None, planned: dict[str, int], extra: Document) -> None:
-        """Check both models, then load the reference and open the journal.
+        """Check both models and both servers, then load the reference and open the journal.
 
         Raises UsageError before anything is written.
         """
         self.candidates = [await self._described(role) for role in plan.ROLES]
+        if self.settings.other_host:
+            await self._check_other_server()
         await super().prepare(model, planned, extra)
 
     async def _warm_up(self) -> None:
+        began = perf_counter()
         await super()._warm_up()
+        self._switch_s = perf_counter() - began
         self._turn = REFERENCE
         self._size_mb = (await self._memory())["size_mb"]
-        await self._check_logprobs()
+        await _check_logprobs(self.backend, self.model, self.settings.top_logprobs)
 
     async def measure(self, key: str) -> list[Document]:
         """Compare the models at all places; return the rows.
@@ -91,13 +98,33 @@ class DamageRun(SeveralRun):
         self.texts = {**record.facts.get("text_logprobs", {})}
 
     def _questions(self) -> Iterator[Question]:
+        """Yield the requests of all rounds, in each the same ones to both models.
+
+        The model that begins a round takes at most half of the time that --budget leaves, less
+        that of a load. If that cuts its turn short, the other model is asked the same, and no round
+        follows.
+        """
         for number in range(self.settings.rounds):
-            for role in plan.order(number):
-                yield from self._places(number, role)
-                for prompt in plan.prompts(self.settings, number):
-                    key = _key(role, ANSWER, number, prompt.id)
-                    messages = self.messages(prompt.text)
-                    yield Question(key, messages, self.settings.max_tokens)
+            first, second = (self._turn_of(number, role) for role in plan.order(number))
+            least_s = (self._limits.left_s() + self._switch_s) / 2
+            sent = 0
+            for question in first:
+                if sent and self._limits.left_s() < least_s:
+                    break
+                yield question
+                sent += 1
+            yield from second[:sent]
+            if sent < len(second):
+                return
+
+    def _turn_of(self, number: int, role: str) -> list[Question]:
+        """Return the requests to a model in a round."""
+        found = [*self._places(number, role)]
+        for prompt in plan.prompts(self.settings, number):
+            messages = self.messages(prompt.text)
+            key = _key(role, ANSWER, number, prompt.id)
+            found.append(Question(key, messages, self.settings.max_tokens))
+        return found
 
     def _places(self, number: int, role: str) -> Iterator[Question]:
         for prefix in plan.of_round(self._passages, number, self.settings.rounds):
@@ -106,27 +133,26 @@ class DamageRun(SeveralRun):
             yield Question(key, conversation(prefix.text, None), 1)
 
     async def _switch(self, turn: str) -> Document:
+        began = perf_counter()
         facts = await super()._switch(turn)
         self._size_mb = facts["size_mb"]
-        await self._check_logprobs()
+        await _check_logprobs(self.backend, self.model, self.settings.top_logprobs)
+        self._switch_s = perf_counter() - began
+        self._limits.pause(self._switch_s)
         return facts
 
-    async def _check_logprobs(self) -> None:
-        """Raise ServerError if the loaded model's server gives no log probabilities."""
-        wire = self.backend.wire()
+    async def _check_other_server(self) -> None:
+        """Raise ServerError if the second model's own server gives no log probabilities."""
+        settings, name = self._target(OTHER)
+        backend = await connect(settings, name)
         try:
-            trace, likely = await self.backend.next_token(
-                wire, self.model, _PROBE, self.settings.top_logprobs
-            )
+            model = await backend.describe(name)
+            await backend.load(model)
+            await _check_logprobs(backend, model, self.settings.top_logprobs)
+            if backend.can_unload:
+                await backend.unload(model)
         finally:
-            wire.close()
-        if likely:
-            return
-        why = f" ({trace.failure.message})" if trace.failure else ""
-        raise ServerError(
-            f"damage: {self.backend.address.url} gave no log probabilities with a token of "
-            f"{self.model.id}{why}: use a server that gives them: {GIVE_LOGPROBS}"
-        )
+            backend.close()
 
     async def _send(self, wire: Wire, question: Question) -> Trace:  # noqa: ARG002 - each model has its own
         role = question.key["role"]
@@ -160,6 +186,22 @@ class DamageRun(SeveralRun):
     def _more(self, trace: Trace) -> Document:  # noqa: ARG002 - every request has these fields
         load_ms = self._load.get("load_ms")
         return {"likely": self._likely or None, "load_ms": load_ms, "size_mb": self._size_mb}
+
+
+async def _check_logprobs(backend: Backend, model: Model, count: int) -> None:
+    """Raise ServerError if a loaded model's server gives no log probabilities."""
+    wire = backend.wire()
+    try:
+        trace, likely = await backend.next_token(wire, model, _PROBE, count)
+    finally:
+        wire.close()
+    if likely:
+        return
+    why = f" ({trace.failure.message})" if trace.failure else ""
+    raise ServerError(
+        f"damage: {backend.address.url} gave no log probabilities with a token of "
+        f"{model.id}{why}: use a server that gives them: {GIVE_LOGPROBS}"
+    )
 
 
 def _key(role: str, part: str, number: int, prompt_id: str) -> Document:

@@ -219,19 +219,7 @@ class Comparison(_comparable.Comparison):
 
     def written(self, change: Change) -> Document:
         """Return the entry of a change in the result file."""
-        column, found = change.column, change.estimate
-        return {
-            "file": change.file,
-            "mark": column.metric,
-            "unit": column.unit,
-            "baseline": found.baseline,
-            "value": found.value,
-            "difference": found.change,
-            "ci95": None if found.interval is None else [*found.interval],
-            **found.facts,
-            "verdict": change.verdict,
-            "reason": found.reason,
-        }
+        return _comparable.as_difference(change)
 
     def method(self) -> Document:
         """Return how the intervals were computed."""

@@ -12,6 +12,7 @@ from pytest_llamaburn.kinds.eval import measured, scores
 from pytest_llamaburn.program_measures import PROGRAMS
 from pytest_llamaburn.tables import Sheet, number
 from pytest_llamaburn.tables import measured as row_of
+from pytest_llamaburn.texts import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -67,7 +68,7 @@ def sheets(found: Document | None) -> Iterator[Sheet]:
     """Yield the tables of what programs did, in all and by category, if there is any."""
     if found is None:
         return
-    facts = [f"renderer: {name} ({n} answers)" for name, n in found["renderers"].items()]
+    facts = [f"renderer: {name} ({counted(n, 'answer')})" for name, n in found["renderers"].items()]
     known = {name: one for name, one in found["measured"].items() if one["n"]}
     if known:
         facts += [

@@ -69,13 +69,15 @@ def sheets(document: Document, path: Path) -> Iterator[Sheet]:
     yield from shown.sheets(found)
     if found.get("measured"):
         yield _measured.sheet(found["measured"])
-    yield _timing(found)
+    if not _measured.is_all(found):
+        yield _timing(found)
 
 
 def _timing(found: Document) -> Sheet:
     """Return the table of times; it is empty for answers of an earlier run."""
-    known = any(found["summary"][name]["n"] for name in _TIMED)
-    timed = [measured(name, found["summary"][name]) for name in _TIMED] if known else []
+    known = [name for name in _TIMED if found["summary"][name]["n"]]
+    names = known if found.get("measured") or not known else _TIMED
+    timed = [measured(name, found["summary"][name]) for name in names]
     notes = [*under("precision", starred(found["summary"][name] for name in _TIMED))]
     cached = found["totals"].get("cached")
     why = "the answers are those of an earlier run" if cached else "no answer came"
@@ -262,6 +264,7 @@ def _notes(document: Document) -> Iterator[tuple[str, str]]:
     yield from under("failures", failures(found["errors"], answers))
     yield from under("scoring", _scoring(document))
     yield from under("judges", _judged(found))
+    yield from under("sound", _measured.sound(found["items"]))
 
 
 def _judged(found: Document) -> Iterator[str]:

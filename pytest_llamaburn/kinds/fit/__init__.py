@@ -25,6 +25,7 @@ class _Fit(SingleKind):
     example = "llamaburn fit llama3.1:8b --max-ctx 65536"
     first = ("max_ctx", "kv_type", "edge", "reserve", "budget", "dry_run")
     slower = "longer: the model is loaded anew for each context"
+    seeks_failures = True
     fixture = "llm_to_fit"
     fixture_help = "Return the server and model whose memory is measured by context."
     functions = {  # noqa: RUF012

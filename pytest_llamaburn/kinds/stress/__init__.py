@@ -19,7 +19,11 @@ class _Stress(RunKind):
     run = "run.StressRun"
     help = "find the load at which a model's server degrades and at which it fails"
     example = "llamaburn stress llama3.1:8b --mode ramp --max-concurrency 20"
-    first = ("mode", "max_concurrency", "levels", "duration", "spike_concurrency", "prompts")
+    first = (
+        *("mode", "users", "max_concurrency", "levels", "duration"),
+        *("spike_concurrency", "prompts"),
+    )
+    seeks_failures = True
     fixture = "llm_under_load"
     fixture_help = "Return the server and model under load, warmed up."
     functions = {  # noqa: RUF012
@@ -52,6 +56,10 @@ class _Stress(RunKind):
 
     def expected(self, settings: Any, request_s: float) -> Expected:
         """Return about how long a run will take if a request of its model takes `request_s`."""
+        if settings.mode == "twin" and settings.users:
+            least_s, most_s = self.load("plan.twin_s")(settings, request_s, None)
+            note = f"up to {most_s:.0f} s if the server answers one request at a time"
+            return Expected(len(self.models(settings)) * least_s, note)
         seconds = self.load("plan.length_s")(settings, request_s)
         if seconds is None:
             return Expected(None, "how long it takes depends on how much the server carries")

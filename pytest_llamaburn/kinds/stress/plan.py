@@ -13,6 +13,7 @@ from pytest_llamaburn.kinds.stress.settings import MOST_CLIENTS
 from pytest_llamaburn.load.step import CLIENTS, Step
 from pytest_llamaburn.load.think import think_seconds
 from pytest_llamaburn.option import MOST, MOST_S, changed, seconds
+from pytest_llamaburn.texts import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
@@ -111,6 +112,27 @@ def length_s(asked: Stress, total_s: float) -> float | None:
     known = [length for length in lengths if length is not None]
     alone_s = (asked.warmup + BASELINE_REQUESTS) * total_s
     return alone_s + sum(known) if len(known) == len(lengths) else None
+
+
+def estimate(asked: Stress, total_s: float, slots: int | None) -> str | None:
+    """Return a sentence about how long a load lasts if a lone request takes `total_s`, or None.
+
+    `slots` is how many requests the server answers at once, None if it does not tell.
+    """
+    if asked.mode == TWIN:
+        ends = sorted({round(one) for one in twin_s(asked, total_s, slots)})
+        span = " to ".join(map(str, ends))
+        by = ", by how many requests the server answers at once" if len(ends) > 1 else ""
+        return f"the levels and {counted(asked.users or 1, 'user')}: about {span} s{by}"
+    length = length_s(asked, total_s)
+    return None if length is None else f"the load: about {length:.0f} s"
+
+
+def twin_s(asked: Stress, total_s: float, slots: int | None) -> tuple[float, float]:
+    """Return the shortest and the longest time that a twin may take, in seconds."""
+    mode = registry.load("kinds.stress.modes", TWIN)
+    found = [mode.seconds(asked, total_s, n) for n in ((slots,) if slots else (1, MOST_CLIENTS))]
+    return min(found), max(found)
 
 
 def baseline(asked: Stress) -> Step:

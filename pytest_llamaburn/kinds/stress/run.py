@@ -75,6 +75,8 @@ class StressRun(Run):
         await self._start_sending()
         try:
             baseline = await self._baseline()
+            foreseen = plan.estimate(self.settings, baseline.total_s, await self._slots())
+            self._progress.say(foreseen or "how long it takes depends on what the server carries")
             ending = await self._follow(baseline)
         finally:
             await self._sender.close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pytest_llamaburn import registry
-from pytest_llamaburn.option import compared, gates_on_change, opt
+from pytest_llamaburn.option import budgeted, compared, gates_on_change, opt
 from pytest_llamaburn.settings import Prompted
 
 MOST_CLIENTS = 100_000
@@ -97,6 +97,7 @@ class Stress(Prompted):
         bounds={"gt": 0},
         example="15m",
     )
+    budget: float | None = budgeted("stress", "10m", modes=("twin",))
     level_duration: float | None = opt(
         None,
         "length of each level of a sweep",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_llamaburn import gates, measures, registry, tables
 from pytest_llamaburn.errors import ResultsError, SettingsError
+from pytest_llamaburn.kinds._kind import RunKind
 from pytest_llamaburn.store import results
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ class Reader:
         self._found: dict[tuple[str | None, ...], History] = {}
         self._seen: dict[str, None] = {}
         self._taken: set[str] = set()  # run ids
+        self._measures: dict[str, None] = {}  # the names of those that files may have
         self.names: dict[str, str] = {}  # of columns, by what the user calls them
         self.left_out: Counter[str] = Counter()
 
@@ -126,6 +128,7 @@ class Reader:
         measured = results.room(document, "measures")
         table = dict(measured.of(document) if hasattr(measured, "of") else measured.MEASURES)
         table.pop(measures.FIXED_N.name, None)  # its N is not the same in all files
+        self._measures |= dict.fromkeys(measures.names(table))
         usual = kind.load("comparable.Comparison").default or scores
         mine = [
             text
@@ -145,7 +148,9 @@ class Reader:
             raise ResultsError(self._nothing())
         for text in (*self._wanted.columns, *self._gated):
             if text not in self.names:
-                raise SettingsError(f"trend: no file has the measure '{text}'")
+                name = _measure(text)
+                words = registry.unknown("measure", name, [*self._measures])
+                raise SettingsError(f"trend: no file has the measure '{name}': {words}")
 
     def _nothing(self) -> str:
         wanted = self._wanted
@@ -158,8 +163,9 @@ class Reader:
 
 
 def _kinds(asked: Sequence[str]) -> tuple[str, ...]:
-    """Return the kinds whose files can be compared, or those of them that are asked for."""
-    known = [name for name in registry.names("kinds") if results.kind(name).comparison]
+    """Return the kinds of runs whose files can be compared, or those that are asked for."""
+    every = {name: results.kind(name) for name in registry.names("kinds")}
+    known = [n for n, kind in every.items() if isinstance(kind, RunKind) and kind.comparison]
     for name in asked:
         if name not in known:
             raise SettingsError(f"--kind: {registry.unknown('kind', name, known)}")

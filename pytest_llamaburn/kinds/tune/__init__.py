@@ -21,6 +21,7 @@ class _Tune(SingleKind):
     example = "llamaburn tune llama3.1:8b --option num_batch=128,512 --option num_thread=2,4,8"
     first = ("option", "search", "objective", "iterations", "budget")
     slower = "longer: the model is loaded anew for each setting in each round"
+    seeks_failures = True
     fixture = "llm_to_tune"
     fixture_help = "Return the server and model whose settings are tried."
     functions = {  # noqa: RUF012

@@ -230,3 +230,11 @@ def test_the_failure_point_is_found_among_disturbed_levels(loop: str) -> None:
         found = ramp(server, loop, seed).failure
         off.append(found.estimate is None or abs(found.estimate / truth - 1) > 0.1)
     assert sum(off) <= 1
+
+
+@pytest.mark.parametrize("seed", [9005, 9011, 9012, 9022])
+def test_a_disturbed_schedule_below_the_point_is_followed_by_another(seed: int) -> None:
+    server = VirtualServer(1, "bimodal", outside=Outside(0.05))
+    found = ramp(server, "poisson", seed)
+    assert found.failure.estimate == pytest.approx(true_failure_point(server, "poisson"), rel=0.1)
+    assert found.sent <= 750

@@ -20,7 +20,7 @@ from support.telling import Tellers, Told, ranked
 
 from pytest_llamaburn import grids
 from pytest_llamaburn.errors import ServerError, SettingsError
-from pytest_llamaburn.kinds import _several
+from pytest_llamaburn.kinds import _limits, _several
 from pytest_llamaburn.kinds._comparable import Choice
 from pytest_llamaburn.kinds.damage import (
     KIND,
@@ -34,6 +34,7 @@ from pytest_llamaburn.kinds.damage import (
     result,
     table,
 )
+from pytest_llamaburn.kinds.damage import run as damage_run
 from pytest_llamaburn.kinds.damage.run import DamageRun
 from pytest_llamaburn.kinds.damage.settings import Damage
 from pytest_llamaburn.option import model_of
@@ -260,6 +261,59 @@ def test_resumed_run_asks_only_for_what_is_left_and_finds_the_same(
     }
     for figure in ("kl_divergence", "changed_tokens", "shared_mass"):
         assert rest[figure] == whole[figure]
+
+
+def limited(
+    tellers: Tellers, monkeypatch: pytest.MonkeyPatch, clock: Any, **asked: Any
+) -> dict[str, Any]:
+    """Return what a run of one round finds whose time is that of this clock."""
+    monkeypatch.setattr(_limits, "perf_counter", clock)
+    monkeypatch.setattr(damage_run, "perf_counter", clock)
+    monkeypatch.setattr(DamageRun, "_switch_s", 1.0)
+    return measured(tellers, monkeypatch, rounds=1, **asked)
+
+
+def roles(found: dict[str, Any]) -> dict[str, list[str]]:
+    """Return the places that each model answered."""
+    return {
+        role: [row["prompt_id"] for row in found["runs"] if row["role"] == role]
+        for role in plan.ROLES
+    }
+
+
+@pytest.mark.parametrize("budget", [7, 12, 20])
+def test_a_budget_holds_both_models_to_the_same_places(
+    budget: float, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    tellers = pair()
+
+    def seconds() -> float:
+        return float(len(tellers.asked))  # a switch asks once, too
+
+    file = texts(tmp_path / "t.json")
+    found = limited(tellers, monkeypatch, seconds, budget=budget, prefixes=file)
+    asked = roles(found)
+    assert asked["reference"] == asked["other"]
+    assert found["kl_divergence"]["n"] == (budget - 1) // 2
+    assert not any("alone" in one["text"] for one in file_of(found)["insights"])
+
+
+def test_places_that_only_one_model_answered_are_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    tellers = pair()
+
+    def slow_b() -> float:
+        return sum({"a": 1.0, "b": 3.0}[model] for model, _ in tellers.asked)
+
+    file = texts(tmp_path / "t.json")
+    found = limited(tellers, monkeypatch, slow_b, budget=24, prefixes=file)
+    asked = roles(found)
+    alone = [name for name in asked["reference"] if name not in asked["other"]]
+    assert 0 < found["kl_divergence"]["n"] == len(asked["other"]) < len(asked["reference"])
+    (said,) = (one for one in file_of(found)["insights"] if "alone" in one["text"])
+    assert said["text"].startswith(f"a alone answered {len(alone)} places ({', '.join(alone[:3])}")
+    assert said["evidence"] == {"only_reference": len(alone)}
 
 
 def test_every_answer_counts_if_a_round_has_fewer_prompts_than_answers(

@@ -34,3 +34,22 @@ def test_requests_and_time_are_known_before_a_run(name: str) -> None:
     assert kind.expected(settings, 2.0).seconds == runs * 2.0 * (1 + REQUESTS[name])
     short = settings.model_copy(update={"budget": 3.0})
     assert kind.expected(short, 2.0).seconds == runs * 3.0
+
+
+@pytest.mark.parametrize(
+    "name", ["benchmark", "eval", "depth", "chat", "embed", "damage", "bakeoff"]
+)
+@pytest.mark.parametrize(
+    ("failed", "warned"), [(0, False), (9, False), (10, True), (99, True), (100, False)]
+)
+def test_all_kinds_warn_from_one_failure_in_ten(name: str, failed: int, warned: bool) -> None:
+    kind: Any = _kind.named(name)
+    found = {"totals": {"requests": 100, "failed": failed}, "errors": {"timeout": failed}}
+    assert (kind.warning(found) is not None) is warned  # without any success the exit code is 5
+
+
+@pytest.mark.parametrize("name", ["stress", "fit", "tune"])
+def test_kinds_that_look_for_what_fails_do_not_warn(name: str) -> None:
+    kind: Any = _kind.named(name)
+    found = {"totals": {"requests": 10, "failed": 5}, "errors": {"timeout": 5}}
+    assert kind.warning(found) is None

@@ -16,7 +16,8 @@ from pytest_llamaburn.load import _metronome, clock_error
 from pytest_llamaburn.load._metronome import Schedule, Server
 
 
-def test_our_stamps_are_held_against_the_servers_log() -> None:
+def test_our_stamps_are_held_against_the_servers_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clock_error, "SECONDS", 0.5)
     found = asyncio.run(clock_error.calibrate(3, 10_000))
     assert (found["streams"], found["requests"]) == (3, 3)
     assert found["chunks_per_sec"] == clock_error.MOST_RATE

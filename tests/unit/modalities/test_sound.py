@@ -159,12 +159,29 @@ def test_speech_is_kept_and_measured(tmp_path: Path) -> None:
     assert clips.read(tmp_path / "speech.wav").seconds == 2
 
 
-def test_the_first_audio_is_no_header() -> None:
-    raw = clips.encode(levels.tone(440, 1, 24_000))
-    head = f"HTTP/1.1 200 OK\r\ncontent-length: {len(raw)}\r\n\r\n".encode()
-    peer = SoundPeer(speech=[head + raw[:44], Pause(0.1), raw[44:]])
-    _, measured = asked(speech, peer, HELLO)
+def listed(raw: bytes) -> bytes:
+    """Return a WAV file with a note before its samples, as some encoders write it."""
+    note = b"LIST" + (26).to_bytes(4, "little") + b"INFOISFT".ljust(26, b"\0")
+    size = int.from_bytes(raw[4:8], "little") + len(note)
+    return raw[:4] + size.to_bytes(4, "little") + raw[8:36] + note + raw[36:]
+
+
+def tagged(raw: bytes) -> bytes:
+    """Return an MP3 file with a tag of 200 bytes before it."""
+    return b"ID3\x04\0\0\0\0\x01\x48" + bytes(200) + raw
+
+
+@pytest.mark.parametrize(
+    ("form", "changed", "head"),
+    [("wav", bytes, 44), ("wav", listed, 78), ("mp3", tagged, 210), ("flac", bytes, 42)],
+)
+def test_the_first_audio_is_no_header(form: str, changed: Any, head: int) -> None:
+    raw = changed(clips.encode(levels.tone(440, 1, 24_000), form))
+    opening = f"HTTP/1.1 200 OK\r\ncontent-length: {len(raw)}\r\n\r\n".encode()
+    peer = SoundPeer(speech=[opening + raw[:head], Pause(0.1), raw[head:]])
+    _, measured = asked(speech, peer, HELLO, speech_format=form)
     assert measured["time_to_first_audio_ms"] > 90
+    assert measured["audio_seconds"] == pytest.approx(1, abs=0.1)
 
 
 def test_the_first_audio_of_many_chunks_is_in_the_first_one() -> None:

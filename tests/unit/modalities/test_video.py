@@ -95,14 +95,28 @@ def test_frames_between_are_left_out_without_a_change_of_the_others(
     tmp_path: Path, key: int
 ) -> None:
     path = clips.shades(tmp_path / "a.mp4", "libx264", frames=300, key=key, bf="3", g=str(key))
+    check_shown(path, threads=0)
+
+
+def test_no_frame_is_lost_to_what_sixteen_threads_of_a_decoder_hold_back(tmp_path: Path) -> None:
+    fixed = "b-adapt=0:bframes=3:scenecut=0"
+    options = {"g": "1000", "x264-params": fixed}
+    path = clips.shades(tmp_path / "a.mp4", "libx264", 200, 1000, rate=5, **options)
+    check_shown(path, threads=16)
+
+
+def check_shown(path: Path, threads: int) -> None:
+    """Check that the pictures at some times are those that decoding every frame shows then."""
     with av.open(str(path)) as container:
         decoded: list[Any] = [*container.decode(video=0)]
         every = {float(frame.time): frame.to_image().tobytes() for frame in decoded}
     with _footage.opened(path) as footage:
-        times = _footage.sampled(footage.seconds, 0.31, 100)
-        found = {time: image.tobytes() for time, image in footage.pictures(times)}
-    assert len(found) == len(times) == 10
-    assert all(every[time] == content for time, content in found.items())
+        footage._stream.codec_context.thread_count = threads
+        times = _footage.sampled(footage.seconds, 0.29, 100)
+        found = [(time, image.tobytes()) for time, image in footage.pictures(times)]
+    shown = [max(at for at in every if at <= time + 1e-3) for time in times]
+    assert [time for time, _ in found] == shown
+    assert all(every[time] == content for time, content in found)
 
 
 def test_only_what_is_needed_is_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import socket
 import subprocess
+import tempfile
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,6 +21,7 @@ from pytest_llamaburn.scorers import render
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from concurrent.futures import Future
     from pathlib import Path
 
 
@@ -49,27 +53,43 @@ def test_webgpu_scene_is_rendered_by_webgpu() -> None:
     assert (found.renderer or "").startswith("WebGPU: ")
 
 
-def test_scene_of_known_frame_time_has_its_fps_within_ten_percent() -> None:
-    found = drawn(scenes.taking(250), seconds=3)
-    assert found.fps == pytest.approx(1000 / 250, rel=0.1)
+def test_fps_and_frame_times_are_those_that_the_scene_itself_sees() -> None:
+    """Each frame needs 250 ms or, on a busy machine, more: the scene tells what it needed."""
+    found = drawn(scenes.telling(scenes.taking(250)), seconds=3)
+    times = [float(text.removeprefix(scenes.FRAME)) for text in found.errors]
+    spans = [later - before for before, later in pairwise(times)]
+    spent = accumulate(spans, initial=0)
+    late = [one for one, before in zip(spans, spent, strict=False) if before >= 1000]
+    warm = late if len(late) > 1 else spans
+    assert sum(spans) >= 250 * len(spans) - 17  # a frame begins with a refresh of the screen
+    assert found.fps == pytest.approx(1000 * len(warm) / sum(warm), rel=0.1)
     assert found.frame_time_p95_ms is not None
-    assert found.frame_time_p95_ms >= 250
+    assert 249 <= found.frame_time_p95_ms <= max(spans) + 1
 
 
-@pytest.mark.parametrize(
-    ("code", "why"),
-    [
-        (scenes.STILL, "one frame was drawn: the picture does not move"),
-        (scenes.BLANK, "the picture is blank"),
-        (scenes.EMPTY, "nothing was drawn: there was no draw call"),
-        (scenes.THROWS, "error: TypeError: THREE.Nothing is not a constructor"),
-        ("const a = ;", "error: Uncaught SyntaxError"),
-        ("while (true) {}", "error: It did not answer for 10 s and was stopped."),
-    ],
-    ids=["still", "blank", "empty", "throws", "syntax", "hangs"],
-)
-def test_broken_scene_is_told_by_what_is_broken(code: str, why: str) -> None:
-    assert render.fault(drawn(code)).startswith(why)
+BROKEN = {
+    # Those that are waited for longest come first.
+    "still": (scenes.STILL, "one frame was drawn: the picture does not move"),
+    "empty": (scenes.EMPTY, "nothing was drawn: there was no draw call"),
+    "hangs": ("while (true) {}", "error: It did not answer for 10 s and was stopped."),
+    "blank": (scenes.BLANK, "the picture is blank"),
+    "throws": (scenes.THROWS, "error: TypeError: THREE.Nothing is not a constructor"),
+    "syntax": ("const a = ;", "error: Uncaught SyntaxError"),
+}
+
+
+@pytest.fixture(scope="module")
+def broken() -> Iterator[dict[str, Future[Rendering]]]:
+    """Render the broken scenes side by side: most of the time they wait for what never comes."""
+    with ThreadPoolExecutor(3) as pool:
+        yield {name: pool.submit(drawn, code) for name, (code, _) in BROKEN.items()}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_broken_scene_is_told_by_what_is_broken(
+    name: str, broken: dict[str, Future[Rendering]]
+) -> None:
+    assert render.fault(broken[name].result()).startswith(BROKEN[name][1])
 
 
 @contextmanager
@@ -98,9 +118,12 @@ def test_generated_code_reaches_no_other_machine() -> None:
 
 
 def test_generated_code_cannot_read_the_environment_of_the_run(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """The process of the browser gets no variable but the few that it needs."""
+    """The process of the browser gets no variable but the few that it needs.
+
+    It works where the folder for temporary files has a longer path than its sockets may have.
+    """
     seen: list[dict[str, str]] = []
     real = subprocess.Popen
 
@@ -108,9 +131,13 @@ def test_generated_code_cannot_read_the_environment_of_the_run(
         seen.append(more["env"])
         return real(*args, **more)
 
+    long = tmp_path / ("long" * 25)
+    long.mkdir()
+    monkeypatch.setenv("TMPDIR", str(long))
+    monkeypatch.setattr(tempfile, "tempdir", None)
     monkeypatch.setenv("OPENAI_API_KEY", "secret")
     monkeypatch.setattr(subprocess, "Popen", spy)
-    drawn("const a = ;")
+    assert drawn("const a = ;").errors
     assert set(seen[0]) == {"PATH", "HOME", "TMPDIR"}
 
 

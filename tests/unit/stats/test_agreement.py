@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Any
 import krippendorff as oracle
 import numpy as np
 import pytest
+import scipy
 from hypothesis import given
 from hypothesis import settings as how
 from hypothesis import strategies as st
-from scipy import optimize, stats
-from sklearn.metrics import cohen_kappa_score
 
 from pytest_llamaburn.stats import agreement, figures, games, jury
 from pytest_llamaburn.stats.games import Game
@@ -30,10 +29,10 @@ SCORES = st.integers(1, 5)
 PAIRS = st.lists(st.tuples(SCORES, SCORES), min_size=0, max_size=40)
 NUMBERS = st.floats(-1e6, 1e6, allow_subnormal=False)
 REAL_PAIRS = st.lists(st.tuples(NUMBERS, NUMBERS), min_size=3, max_size=20)
-CORRELATIONS: dict[str, tuple[Statistic, Callable[..., Any]]] = {
-    "pearson": (agreement.pearson, stats.pearsonr),
-    "spearman": (agreement.spearman, stats.spearmanr),
-    "kendall": (agreement.kendall, stats.kendalltau),
+CORRELATIONS: dict[str, tuple[Statistic, str]] = {  # with the name of scipy's
+    "pearson": (agreement.pearson, "pearsonr"),
+    "spearman": (agreement.spearman, "spearmanr"),
+    "kendall": (agreement.kendall, "kendalltau"),
 }
 EVERY: dict[str, Statistic] = {
     **{name: ours for name, (ours, _) in CORRELATIONS.items()},
@@ -72,7 +71,7 @@ def same(ours: Figure, other: float) -> None:
 def test_correlations_of_scores_are_scipys(name: str, pairs: list[tuple[int, int]]) -> None:
     x, y = unzipped(pairs)
     ours, other = CORRELATIONS[name]
-    same(ours(x, y), theirs(other, x, y))
+    same(ours(x, y), theirs(getattr(scipy.stats, other), x, y))
 
 
 @pytest.mark.parametrize("name", ["spearman", "kendall"])
@@ -82,11 +81,13 @@ def test_rank_correlations_of_any_numbers_are_scipys(
 ) -> None:
     x, y = unzipped(pairs)
     ours, other = CORRELATIONS[name]
-    same(ours(x, y), theirs(other, x, y))
+    same(ours(x, y), theirs(getattr(scipy.stats, other), x, y))
 
 
 @given(pairs=PAIRS.filter(lambda p: len(p) >= 3))
 def test_weighted_kappa_is_scikit_learns(pairs: list[tuple[int, int]]) -> None:
+    from sklearn.metrics import cohen_kappa_score
+
     x, y = unzipped(pairs)
     labels = [1, 2, 3, 4, 5]
     other = theirs(cohen_kappa_score, x, y, labels=labels, weights="quadratic")
@@ -268,20 +269,20 @@ def test_mean_without_a_scale_has_students_interval_where_values_differ() -> Non
         assert found.reason == "one value, or all are equal: no interval"
     values = [1.0, 2, 3, 4, 9]
     spread = np.std(values, ddof=1) / math.sqrt(5)
-    expected = stats.t.interval(0.95, 4, loc=3.8, scale=spread)
+    expected = scipy.stats.t.interval(0.95, 4, loc=3.8, scale=spread)
     assert figures.mean(values).ci95 == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(("hits", "n"), [(0, 1), (1, 1), (6, 6), (3, 7), (1, 40), (11_990, 12_000)])
 def test_interval_of_a_share_is_clopper_and_pearsons(hits: int, n: int) -> None:
-    exact = stats.binomtest(hits, n).proportion_ci(0.95, "exact")
+    exact = scipy.stats.binomtest(hits, n).proportion_ci(0.95, "exact")
     found = figures.mean([1.0] * hits + [0.0] * (n - hits), scale=(0, 1))
     assert found.value == hits / n
     assert found.ci95 == pytest.approx((exact.low, exact.high), abs=1e-6)
 
 
 def test_equal_values_have_the_interval_of_what_is_unseen() -> None:
-    exact = stats.binomtest(40, 40).proportion_ci(0.95, "exact")
+    exact = scipy.stats.binomtest(40, 40).proportion_ci(0.95, "exact")
     low, high = figures.mean([4.0] * 40, scale=(1, 5)).ci95 or (9, 9)
     assert (low, high) == pytest.approx((4 - 3 * (1 - exact.low), 5 - exact.low))
 
@@ -348,7 +349,7 @@ def coverage(
         counts = np.bincount(sample, minlength=len(values))
         low, high = figures.mean([values[i] for i in sample], scale=scale).ci95 or (9, 9)
         if low - 1e-9 <= truth <= high + 1e-9:
-            held += float(stats.multinomial.pmf(counts, n, chances))
+            held += float(scipy.stats.multinomial.pmf(counts, n, chances))
     return held
 
 
@@ -388,7 +389,7 @@ def test_interval_of_six_differences_holds_their_mean_in_94_percent(
 def test_interval_of_three_answers_to_each_of_six_questions_holds_the_share_in_94_percent(
     right: float, wrong: float
 ) -> None:
-    chances = stats.betabinom.pmf(range(4), 3, right, wrong)
+    chances = scipy.stats.betabinom.pmf(range(4), 3, right, wrong)
     assert coverage((0, 1 / 3, 2 / 3, 1), tuple(chances), 6, (0, 1)) >= 0.94
 
 
@@ -407,7 +408,7 @@ def test_sign_test_is_scipys_exact_one(wins: int, losses: int) -> None:
     if wins + losses == 0:
         assert (found.value, found.reason) == (None, "no decisive pairs")
     else:
-        other = stats.binomtest(wins, wins + losses).pvalue
+        other = scipy.stats.binomtest(wins, wins + losses).pvalue
         assert found.value == pytest.approx(other)
 
 
@@ -463,7 +464,7 @@ def test_games_are_counted_with_their_rates() -> None:
     assert found["decisive_rate"]["value"] == pytest.approx(5 / 7)
     assert found["consistency"]["value"] == pytest.approx(8 / 9)
     assert found["first_position_rate"]["value"] == pytest.approx(9 / 16)
-    assert found["sign_test_p"]["value"] == pytest.approx(stats.binomtest(5, 7).pvalue)
+    assert found["sign_test_p"]["value"] == pytest.approx(scipy.stats.binomtest(5, 7).pvalue)
     json.dumps(found, allow_nan=False)
 
 
@@ -517,7 +518,7 @@ def test_rate_at_equal_length_is_what_a_likelihood_fit_gives() -> None:
         z = w[0] + w[1] * x
         return float(np.sum(np.logaddexp(0, z) - y * z))
 
-    fit = optimize.minimize(loss, [0.0, 0.0], method="BFGS").x
+    fit = scipy.optimize.minimize(loss, [0.0, 0.0], method="BFGS").x
     assert found.value == pytest.approx(1 / (1 + math.exp(-fit[0])), abs=1e-4)
     low, high = found.ci95 or (9, 9)
     assert low < 0.5 < high

@@ -41,16 +41,21 @@ export function start(): void {
 /** Read the lists again. */
 export async function refresh(): Promise<void> {
   try {
-    const [list, found] = await Promise.all([
-      get<JobList>("/jobs?limit=200"),
-      kinds.value.length ? kinds.value : get<Kind[]>("/kinds"),
-    ]);
-    jobs.value = list.jobs;
-    unfinished.value = list.unfinished;
-    kinds.value = found;
+    await Promise.all([readJobs(), readKinds()]);
   } catch {
     // The connection or the token is gone, which the page says by itself.
   }
+}
+
+async function readJobs(): Promise<void> {
+  const list = await get<JobList>("/jobs?limit=200");
+  // At once: an event that comes later tells of a later state, and must not be undone.
+  jobs.value = list.jobs;
+  unfinished.value = list.unfinished;
+}
+
+async function readKinds(): Promise<void> {
+  if (!kinds.value.length) kinds.value = await get<Kind[]>("/kinds");
 }
 
 function heard(name: string, data: unknown): void {

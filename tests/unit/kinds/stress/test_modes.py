@@ -8,6 +8,7 @@ import pytest
 from support.stress_documents import baseline, closed_loop
 
 from pytest_llamaburn.errors import SettingsError
+from pytest_llamaburn.kinds.stress import plan
 from pytest_llamaburn.kinds.stress.modes import ramp, spike, sustained, sweep, twin
 from pytest_llamaburn.kinds.stress.plan import Ending
 from pytest_llamaburn.kinds.stress.run import Baseline
@@ -199,3 +200,61 @@ def test_a_twin_raises_the_load_until_requests_wait_and_then_sends_its_users(
 def test_the_load_of_users_lasts_as_long_as_it_is_told() -> None:
     asked, _ = twinned(1, duration=90.0)
     assert (asked[-1].requests, asked[-1].seconds) == (None, 90)
+
+
+def clocked(budget: float | None, monkeypatch: pytest.MonkeyPatch) -> list[Step]:
+    """Return what a twin asks of one slot that takes 100 ms a request, as time passes."""
+    now = [0.0]
+    monkeypatch.setattr(twin, "perf_counter", lambda: now[0])
+    plan = twin.plan(stress_settings(users=20, levels="1,2,4,8", budget=budget), BASELINE)
+    step, asked = next(plan), []
+    while True:
+        asked.append(step)
+        requests = step.requests or round((step.seconds or 0) / 0.1)
+        rows = closed_loop(int(step.level), -(-requests // int(step.level)), 100, 1)
+        now[0] += 0.1 * requests
+        try:
+            step = plan.send([request_of(row) for row in rows])
+        except StopIteration:
+            return asked
+
+
+def test_a_budget_of_a_twin_ends_its_levels_at_half_and_its_users_in_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    whole = clocked(None, monkeypatch)
+    assert [step.level for step in whole] == [1, 2, 4, 8, 20]
+    assert (whole[-1].requests, whole[-1].seconds) == (200, None)  # all: 1 + 17.6 + 20 s
+    cut = clocked(20.0, monkeypatch)
+    assert [step.level for step in cut] == [1, 2, 4, 20]  # 2.4 + 2.4 + 3.2 s, then 6.4 s more
+    assert cut[-1].requests is None
+    assert cut[-1].seconds is not None
+    slowest = 0.4 * 20 / 4  # a client of four waits 0.4 s, so a user of 20 waits 2 s
+    assert cut[-1].seconds == pytest.approx(20 - 1 - 8 - slowest)
+    least = clocked(1.0, monkeypatch)
+    assert [step.level for step in least] == [1, 2]  # fewer levels show nothing
+
+
+@pytest.mark.parametrize(
+    ("slots", "levels_s"),
+    [(1, 24 * 0.1 + 24 * 0.1), (2, 24 * 0.1 + 12 * 0.1 + 32 / 2 * 0.1)],
+)
+def test_time_of_a_twin_is_estimated_from_slots_and_a_lone_request(
+    slots: int, levels_s: float
+) -> None:
+    asked = stress_settings(mode="twin", users=20)
+    expected = 10 * 0.1 + levels_s + 200 * 0.1 / slots
+    assert twin.seconds(asked, 0.1, slots) == pytest.approx(expected)
+    words = plan.estimate(asked, 0.1, slots)
+    assert words == f"the levels and 20 users: about {expected:.0f} s"
+    pausing = stress_settings(mode="twin", users=20, think_time="1.9s")
+    assert twin.seconds(pausing, 0.1, slots) == pytest.approx(expected - 20 / slots + 10 * 2)
+
+
+def test_a_twin_on_a_server_of_unknown_slots_takes_a_range_within_its_budget() -> None:
+    asked = stress_settings(mode="twin", users=20)
+    words = plan.estimate(asked, 0.1, None)
+    assert words is not None
+    assert " to 26 s, by how many requests the server answers at once" in words
+    short = stress_settings(mode="twin", users=20, budget=3.0)
+    assert plan.estimate(short, 0.1, None) == "the levels and 20 users: about 3 s"

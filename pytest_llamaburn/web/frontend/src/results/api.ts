@@ -9,6 +9,7 @@ export interface Folder {
   kind: string;
   total: number;
   compared: boolean;
+  trended: boolean;
 }
 
 export interface Compared {

@@ -10,6 +10,7 @@ import { type Column, Table } from "../ui/table";
 import { Tip } from "../ui/tip";
 import { fullLabelOf, measureUnit } from "../views/measure";
 import { type Compared, type Folder, FORMATS, pathOf, removeAll, restoreAll } from "./api";
+import { TrendButton } from "./trend";
 
 const LIMIT = 50;
 const STATUSES = ["complete", "partial", "interrupted", "failed", "unreadable"];
@@ -45,6 +46,7 @@ export function ResultList({ folder }: { folder: Folder }) {
       <Filters filter={filter} rows={page?.rows ?? []} change={change} />
       <Removed of={removed} restored={() => (setRemoved([]), again())} />
       {problem && <Problem>{problem}</Problem>}
+      <TrendButton folder={folder} rows={page?.rows ?? []} narrowed={filter.model !== ""} since={filter.since} />
       <Selection folder={folder} selected={selected} clear={() => setChosen([])} removed={afterRemoval} />
       {page ? (
         <>

@@ -52,14 +52,18 @@ export function useRun(): Run {
   const [problem, setProblem] = useState<string | null>(null);
   const box = useRef<HTMLElement | null>(null);
   const halt = useRef<() => void>(() => {});
+  const turn = useRef(0);
 
-  const over = (why: string | null) => {
-    halt.current = () => {};
-    setProblem(why);
-    setState("stopped");
-  };
   const start = (block: Block) => {
     halt.current();
+    const mine = ++turn.current; // what an earlier run tells from now on is not shown
+    const tell = (how: Ended) => turn.current === mine && setEnded(how);
+    const over = (why: string | null) => {
+      if (turn.current !== mine) return;
+      halt.current = () => {};
+      setProblem(why);
+      setState("stopped");
+    };
     setState("runs");
     setLanguage(block.language);
     setLines([]);
@@ -68,7 +72,7 @@ export function useRun(): Run {
     setProblem(null);
     setTimeout(() => box.current?.parentElement?.scrollIntoView({ block: "nearest" }));
     const program = onServer(block.language);
-    if (program) halt.current = runOnServer({ code: block.code, language: program }, setEnded, over);
+    if (program) halt.current = runOnServer({ code: block.code, language: program }, tell, over);
     else if (box.current) {
       const order = { language: block.language as FrameLanguage, code: block.code };
       halt.current = runInFrame(box.current, order, {
@@ -87,7 +91,7 @@ export function useRun(): Run {
 /** Have the server run a program; return what ends it. */
 function runOnServer(
   program: { code: string; language: string },
-  tell: (ended: Ended) => void,
+  tell: (ended: Ended) => unknown,
   over: (why: string | null) => void,
 ): () => void {
   const cancel = new AbortController();

@@ -119,7 +119,45 @@ export interface Second {
   tokens: number | null;
 }
 
+/** A number with its 95 % interval; `n` is the number of its samples. */
+export interface Interval {
+  value: number | null;
+  ci95?: [number, number] | null;
+  n?: number | null;
+}
+
+export interface Assumption {
+  assumption: string;
+  sentence: string;
+}
+
+/** A load of users: what was predicted and what was measured, by measure. */
+export interface Twin {
+  users: number;
+  think_time: string | null;
+  requests: number;
+  predicted: Record<string, Interval>;
+  measured: Record<string, Interval>;
+  differences: Record<string, number | null>;
+  holds: boolean | null;
+  broken_assumptions: Assumption[];
+  reason: string | null;
+}
+
+/** A fitted model of the server. */
+export interface Service {
+  slots: number;
+  slots_known: boolean;
+  shares_processor: boolean;
+  stall_share: number | null;
+  prefill: { tokens_per_sec: number | null; fixed_ms: Interval; reason: string | null };
+  decode: { batch: number; ms_per_token: Interval }[];
+  broken_assumptions: Assumption[];
+}
+
 export interface StressResults {
+  twin?: Twin | null;
+  service?: Service | null;
   baseline?: Level | null;
   levels?: Level[];
   failure_point?: Point | null;
@@ -154,6 +192,13 @@ export interface Score {
   judgments: Judgment[];
 }
 
+/** A call of a tool; `fault` says why it cannot be read. */
+export interface ToolCall {
+  name: string | null;
+  arguments: Record<string, unknown> | null;
+  fault?: string | null;
+}
+
 export interface Item {
   question: {
     id: string;
@@ -163,6 +208,7 @@ export interface Item {
     scorer?: string | null;
   };
   answer: string | null;
+  tool_calls?: ToolCall[];
   thinking?: string | null;
   error?: { kind: string; message?: string } | null;
   cached?: boolean;

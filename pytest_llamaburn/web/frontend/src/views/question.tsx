@@ -6,8 +6,10 @@ import { MediumView } from "../media/medium";
 import { Badge } from "../ui/card";
 import { Value } from "../ui/value";
 import { Answer } from "./answer";
+import { CallsOf } from "./calls";
 import type { Item, Judgment, Score } from "./document";
 import { labelOf, reasonOf } from "./measure";
+import { callsOf } from "./tool-calls";
 import { verdictOf } from "./verdict";
 
 interface QuestionProps {
@@ -62,6 +64,7 @@ function Opened({ item, rival }: QuestionProps) {
     <Value value={timing[name]} unit={unit} reason={reasonOf(null_reasons[name])} />
   );
   const picture = verdict?.details?.screenshot_id;
+  const calls = callsOf(item);
   const paired = item.rival_answer !== null && item.rival_answer !== undefined;
   return (
     <div class="stack question">
@@ -80,7 +83,11 @@ function Opened({ item, rival }: QuestionProps) {
             </p>
           )}
           <SoundOf measured={item.measured} question={question.id} />
-          <Answer text={item.answer} />
+          {calls?.made.length && !item.answer?.trim() ? (
+            <p class="quiet">It called tools and wrote no text.</p>
+          ) : (
+            <Answer text={item.answer} />
+          )}
           <Stretches of={item.measured?.stretches} />
         </div>
         {paired && (
@@ -90,6 +97,7 @@ function Opened({ item, rival }: QuestionProps) {
           </div>
         )}
       </div>
+      {calls && <CallsOf of={calls} />}
       {item.thinking && (
         <details>
           <summary>Thinking</summary>
@@ -106,7 +114,7 @@ function Opened({ item, rival }: QuestionProps) {
         ))}
       </p>
       <MeasuredOf of={item.measured} />
-      {question.reference && (
+      {question.reference && !calls && (
         <div>
           <h3>Reference</h3>
           <p class="text">{question.reference}</p>

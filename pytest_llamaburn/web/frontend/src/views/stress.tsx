@@ -8,6 +8,7 @@ import { distributionOf, type Document, type Level, type Point, type Second, typ
 import { labelOf, Statistic } from "./measure";
 import { Errors, Gates, Insights, SystemProfile } from "./parts";
 import { STATES } from "./states";
+import { ServiceCard, TwinCard } from "./twin";
 
 export default function StressView({ document }: { document: Document }) {
   const results = (document.results ?? {}) as StressResults;
@@ -16,6 +17,8 @@ export default function StressView({ document }: { document: Document }) {
   return (
     <>
       <Insights document={document} />
+      {results.twin && <TwinCard of={results.twin} />}
+      {results.twin && results.service && <ServiceCard of={results.service} />}
       <Card title="Capacity">
         <Figures of={headlines(results, levels, unit)} />
         {results.points_reason && <p class="quiet">{results.points_reason}</p>}
