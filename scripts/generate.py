@@ -144,7 +144,8 @@ def _option(option: Option) -> str:
     variables = _code(" ".join(option.variables))
     flag, key = f"`--{option.flag}`", f"`{option.toml_key}`"
     unit = f" [{option.unit}]" if option.unit else ""
-    return f"| {flag} | {variables} | {key} | {shown} | {option.help}{unit} |"
+    meaning = option.help.replace("[", r"\[")  # it would begin a link
+    return f"| {flag} | {variables} | {key} | {shown} | {meaning}{unit} |"
 
 
 def _text(schema: dict[str, Any]) -> str:

@@ -150,7 +150,7 @@ def _card(card: Card) -> str:
 def _gates(document: Document) -> str:
     """Return the verdicts of the gates, each with its value and interval."""
     found = document["results"].get("gates", ())
-    compared = document["schema"].endswith("comparison")
+    compared = document["schema"].endswith(("comparison", "/trend"))  # gates on a change
     sentence = gates.change_sentence if compared else gates.sentence
     items = "".join(_gate(gate["verdict"], sentence(gate)) for gate in found)
     return f'<ul class="gates box">{items}</ul>' if items else ""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import configparser
-import json
 import re
 import shlex
 import shutil
@@ -18,7 +17,7 @@ import generate
 import pytest
 
 from pytest_llamaburn import options
-from pytest_llamaburn.commands import build_parser, main
+from pytest_llamaburn.commands import build_parser
 from pytest_llamaburn.kinds import _kind
 from pytest_llamaburn.progress import Event
 from pytest_llamaburn.session import PREFIX
@@ -53,7 +52,6 @@ GUIDES = (
 )
 WRITTEN = {"README.md": README, **PAGES}
 ENVIRONMENTS = {"py311", "py312", "py313", "py314", "lint", "types", "live", "docs", "pkg", "bench"}
-RUNS = ("bakeoff", "benchmark", "chat", "damage", "depth", "embed", "eval", "fit", "stress", "tune")
 
 
 def commands(program: str) -> Iterator[str]:
@@ -69,36 +67,6 @@ def words_of(shown: str) -> list[str]:
 
 
 COMMANDS = [*commands("llamaburn")]
-
-
-@pytest.fixture
-def files_of_examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make the files and keys that the examples name, in an empty current directory."""
-    monkeypatch.chdir(tmp_path)
-    for name in ("ANTHROPIC_API_KEY", "OPENAI_API_KEY"):
-        monkeypatch.setenv(name, "key")
-    golden = ROOT / "tests" / "golden" / "journals" / "benchmark-complete"
-    for name in ("baseline.json", "{posargs:baseline.json}"):
-        shutil.copy(golden / "result.json", name)
-    shutil.copy(ROOT / "eval_sets" / "math.json", "mine.json")
-    choice = {"scorer": "choice", "choices": ["3", "4"], "reference": "B"}
-    question = {"id": "q1", "prompt": "2 + 2?", **choice}
-    examples = [{"prompt": f"{n} + 1?", "answer": str(n + 1)} for n in range(5)]
-    mmlu = {"name": "mmlu", "version": "1.0", "examples": examples, "questions": [question]}
-    solved = ({"id": one["answer"], "prompt": one["prompt"], "reference": "1"} for one in examples)
-    Path("dev.jsonl").write_text("\n".join(map(json.dumps, solved)), encoding="utf-8")
-    Path("mmlu.json").write_text(json.dumps(mmlu), encoding="utf-8")
-    Path("mine.jsonl").write_text(json.dumps(question), encoding="utf-8")
-    Path("persona.txt").write_text("Be brief.", encoding="utf-8")
-    shutil.copy(ROOT / "prompts" / "coding.json", "my_prompts.json")
-    shutil.copy(ROOT / "pytest_llamaburn" / "kinds" / "damage" / "passages.json", "texts.json")
-    Path("documents").mkdir()
-    Path("documents/paris.txt").write_text("Paris is in France.", encoding="utf-8")
-    Path("model.gguf").write_bytes(b"GGUF")
-    Path("images").mkdir()
-    Path("images/photo.png").write_bytes(b"an image")
-    Path("videos").mkdir()
-    Path("videos/clip.mp4").write_bytes(b"a video")
 
 
 def test_generated_files_are_fresh() -> None:
@@ -123,19 +91,6 @@ def test_architecture_page_is_short() -> None:
 def test_shown_command_is_one(shown: str) -> None:
     words = words_of(shown.replace("&& pytest test_llm.py", ""))
     assert build_parser().parse_args(words).run
-
-
-@pytest.mark.parametrize(
-    "shown",
-    [
-        c
-        for c in COMMANDS
-        if words_of(c)[0] in RUNS and "--resume" not in c and "fit llama3.1:8b --dry-run" not in c
-    ],  # a dry run of fit asks the server for the metadata of the model
-)
-@pytest.mark.usefixtures("files_of_examples")
-def test_settings_of_a_shown_run_are_accepted(shown: str) -> None:
-    assert main([*words_of(shown), "--print-pytest"]) == 0
 
 
 @pytest.mark.parametrize("shown", [c for c in commands("pytest") if "--llamaburn-" in c])

@@ -78,7 +78,7 @@ class Assessor(OllamaFacade):
         if request.path != "/api/chat" or not request.json["messages"]:
             return super().__call__(request)
         system, user = (message["content"] for message in request.json["messages"])
-        criterion = _criterion(system)
+        criterion = criterion_of(system)
         self.calls.append((block(user, "QUESTION"), criterion))
         self.log.append("judgment")
         if self.stop_at and len(self.calls) >= self.stop_at:
@@ -89,7 +89,7 @@ class Assessor(OllamaFacade):
         return [*([Pause(self.latency_s)] if self.latency_s else []), *steps]
 
 
-def _criterion(system: str) -> str:
+def criterion_of(system: str) -> str:
     """Return which criterion a judging prompt is on."""
     if found := re.search(r"on one criterion, (\w+):", system):
         return found[1]
