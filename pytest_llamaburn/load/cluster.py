@@ -69,8 +69,11 @@ class Cluster:
     def __init__(self, address: str, count: int | None) -> None:
         """Connect, and start a Node on `count` machines, by default on all.
 
-        Raises UsageError if Ray is missing, has another version, or has too few machines.
+        Raises UsageError if nothing listens at the address, or if Ray is missing, has another
+        version, or has too few machines.
         """
+        if address not in (LOCAL, AUTO):
+            check_listens(address)
         if find_spec("ray") is None:
             raise MissingExtraError("ray", "--ray")
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -108,8 +111,6 @@ class Cluster:
     def _connect(self, address: str, count: int | None) -> None:
         import ray
 
-        if address not in (LOCAL, AUTO):
-            check_listens(address)
         quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
         try:
             if address == LOCAL:

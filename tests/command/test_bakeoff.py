@@ -120,7 +120,7 @@ def test_models_are_evaluated_after_the_rounds_and_judged(tmp_path: Path) -> Non
         return verdict_json(5 if "It is blue" in user else 2)
 
     fake, about = OpenAI([honest]), sky(tmp_path)
-    with ScriptedServer(Answering()) as server, judge_server(fake, "m") as judge:
+    with ScriptedServer(Answering(token_s=0.002)) as server, judge_server(fake, "m") as judge:
         words = (f"--host={server.host}", *ASKED, about, f"--judge={judge}", "-o", "report.html")
         done = run_cli("bakeoff", "a", "b", *words, cwd=tmp_path, OPENAI_API_KEY=KEY)
     made = kept(tmp_path)

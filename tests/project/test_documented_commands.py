@@ -40,6 +40,7 @@ NOT_RUN = {
     "--text": "a server of speech: tests/command/test_eval_sound.py",
     "--prompt": "a server of music: tests/command/test_eval_sound.py",
     "--pyargs": "a wheel: tests/project/test_distribution.py",
+    "spike": "a recovery is watched for 20 s: tests/command/test_stress.py",
     "serve": "runs until it is ended: tests/web",
 }
 PROGRAMS = ("llamaburn", "pytest")

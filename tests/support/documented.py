@@ -18,6 +18,7 @@ PAGES = {
     for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 }
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_RATES = {"--levels": "20,40", "--rate": "20"}  # an arrival in five seconds takes its time
 _TIMES = {"--duration": "1s", "--think-time": "0.02", "--budget": "1s"}
 _SMALL = {
     "ANSWERS": "1",
@@ -50,7 +51,6 @@ _SMALL = {
 }
 _SMALL_LOADS = {
     "ramp": {"MAX_CONCURRENCY": "8", "LEVEL_REQUESTS": "80"},
-    "spike": {"RATE": "5", "SPIKES": "1", "SPIKE_DURATION": "0.3"},
     "sustained": {"DURATION": "1"},
     "sweep": {"LEVEL_REQUESTS": "10"},
     "twin": {"LEVEL_REQUESTS": "20", "DURATION": "1"},
@@ -93,7 +93,8 @@ def commands() -> Iterator[Shown]:
 def words_here(shown: Shown, place: Path, servers: Mapping[str, str]) -> list[str]:
     """Return the words of a command with our addresses, times and files in their places.
 
-    A page names hosts that are not there, files whose names contain a time, and minutes of load.
+    A page names hosts that are not there, files whose names contain a time, minutes of load, and
+    rates at which few requests arrive.
     """
     words = shown.words
     for number, word in enumerate(words):
@@ -102,6 +103,8 @@ def words_here(shown: Shown, place: Path, servers: Mapping[str, str]) -> list[st
             words[number] = _address(word, servers, knows_all="damage" not in words)
         elif flag in _TIMES:
             words[number] = _TIMES[flag]
+        elif flag in _RATES and "--arrival" in words:
+            words[number] = _RATES[flag]
         elif word.endswith(_PLACEHOLDERS) or word.startswith("llama3.1_8b_2026"):
             words[number] = _result(place, word)
     return words

@@ -34,7 +34,7 @@ class AuditRun(_kept.KeptJudging):
         run_id = header["run_id"] if header else None
         about = [self.set.sha256, str(settings.seed), str(settings.without_reference), *found]
         super().__init__(settings, found, results_dir / KIND.folder, run_id, about)
-        now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+        now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         self._timestamp = header["timestamp"] if header else now
 
     def run(self, finished: Callable[[str], None]) -> Document:
@@ -49,7 +49,7 @@ class AuditRun(_kept.KeptJudging):
         return {
             "schema": KIND.schema,
             "schema_version": results.SCHEMA_VERSION,
-            "run_id": f"{self._timestamp[:19].replace(':', '-')}-{self.id[:6]}",
+            "run_id": f"{self._timestamp[:23].replace(':', '-')}-{self.id[:6]}",
             "status": "partial" if self.unfinished else "complete",
             "timestamp": self._timestamp,
             "config": self._config,

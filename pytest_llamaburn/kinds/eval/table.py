@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pytest_llamaburn.criteria import NOT_APPLICABLE
 from pytest_llamaburn.grids import printable
 from pytest_llamaburn.kinds.eval import measured as _measured
-from pytest_llamaburn.kinds.eval import senders, shown, structure
+from pytest_llamaburn.kinds.eval import senders, shown, structure, timing
 from pytest_llamaburn.kinds.eval import transcript as _transcript
 from pytest_llamaburn.kinds.eval.scores import why_unavailable
 from pytest_llamaburn.tables import (
@@ -17,10 +17,8 @@ from pytest_llamaburn.tables import (
     Sheet,
     failures,
     machine,
-    measured,
     number,
     server,
-    starred,
     title,
     under,
     verdicts,
@@ -48,10 +46,6 @@ _PAIRS = (
 )
 _LEAST_PAIRS = ("first picked", "consistent", "at equal length", "of decisive", "of", "scored")
 _LOW_MASS = 0.5  # share of the probability; with less, the model tends to say something else
-_TIMED = (
-    *("time_to_first_token_ms", "inter_token_latency_ms", "tokens_per_sec"),
-    *("total_generation_ms", "input_sequence_length", "output_sequence_length"),
-)
 
 
 def sheets(document: Document, path: Path) -> Iterator[Sheet]:
@@ -70,19 +64,8 @@ def sheets(document: Document, path: Path) -> Iterator[Sheet]:
     if found.get("measured"):
         yield _measured.sheet(found["measured"])
     if not _measured.is_all(found):
-        yield _timing(found)
+        yield timing.sheet(found)
     yield from senders.sheets(found)
-
-
-def _timing(found: Document) -> Sheet:
-    """Return the table of times; it is empty for answers of an earlier run."""
-    known = [name for name in _TIMED if found["summary"][name]["n"]]
-    names = known if found.get("measured") or not known else _TIMED
-    timed = [measured(name, found["summary"][name]) for name in names]
-    notes = [*under("precision", starred(found["summary"][name] for name in _TIMED))]
-    cached = found["totals"].get("cached")
-    why = "the answers are those of an earlier run" if cached else "no answer came"
-    return Sheet("timing of the answers", [], timed, notes, empty=f"nothing was timed: {why}")
 
 
 def rows(document: Document) -> Iterator[Document]:
