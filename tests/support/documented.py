@@ -132,7 +132,7 @@ def settings_of(shown: Shown) -> dict[str, str]:
     words, known = shown.words, dict(_SMALL)
     if "stress" in words:
         mode = words[words.index("--mode") + 1] if "--mode" in words else "ramp"
-        known |= _SMALL_LOADS[mode]
+        known |= _SMALL_LOADS.get(mode, {})
     return {f"LLAMABURN_{name}": value for name, value in known.items()}
 
 
