@@ -61,8 +61,17 @@ def test_load(llm_stress):
 OURS = [one for one in commands() if one.words and one.words[0] in PROGRAMS]
 
 
+OF_GUIDES = {tuple(one.words) for one in OURS if one.page != "README.md"}
+
+
 def is_run(shown: Shown) -> bool:
     return not NOT_RUN.keys() & {*shown.words}
+
+
+def is_repeated(shown: Shown) -> bool:
+    """Return whether README shows a command that runs with its page, and needs it no further."""
+    needed = "stress" in shown.words  # its file is what the next commands read
+    return shown.page == "README.md" and tuple(shown.words) in OF_GUIDES and not needed
 
 
 LEFT_OUT = [one for one in OURS if one.words[0] == "llamaburn" and not is_run(one)]
@@ -82,7 +91,10 @@ def test_the_commands_of_a_page_work(page: str, known: dict[str, str], tmp_path:
     wrong = [
         said
         for shown in OURS
-        if shown.page == page and is_run(shown) and (said := complaint(shown, tmp_path, known))
+        if shown.page == page
+        and is_run(shown)
+        and not is_repeated(shown)
+        and (said := complaint(shown, tmp_path, known))
     ]
     assert not wrong, "\n".join(wrong)
 

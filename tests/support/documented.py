@@ -19,7 +19,7 @@ PAGES = {
 }
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _RATES = {"--levels": "20,40", "--rate": "20"}  # an arrival in five seconds takes its time
-_TIMES = {"--duration": "1s", "--think-time": "0.02", "--budget": "1s"}
+_LENGTHS = {"--iterations": "6", "--duration": "1s", "--think-time": "0.02", "--budget": "1s"}
 _SMALL = {
     "ANSWERS": "1",
     "AUDIT_ITEMS": "3",
@@ -93,16 +93,16 @@ def commands() -> Iterator[Shown]:
 def words_here(shown: Shown, place: Path, servers: Mapping[str, str]) -> list[str]:
     """Return the words of a command with our addresses, times and files in their places.
 
-    A page names hosts that are not there, files whose names contain a time, minutes of load, and
-    rates at which few requests arrive.
+    A page names hosts that are not there, files whose names contain a time, minutes of load, many
+    iterations, and rates at which few requests arrive.
     """
     words = shown.words
     for number, word in enumerate(words):
         flag = words[number - 1]
         if flag in ("--host", "--other-host"):
             words[number] = _address(word, servers, knows_all="damage" not in words)
-        elif flag in _TIMES:
-            words[number] = _TIMES[flag]
+        elif flag in _LENGTHS:
+            words[number] = _LENGTHS[flag]
         elif flag in _RATES and "--arrival" in words:
             words[number] = _RATES[flag]
         elif word.endswith(_PLACEHOLDERS) or word.startswith("llama3.1_8b_2026"):

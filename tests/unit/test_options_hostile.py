@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import io
 import json
 import re
@@ -20,6 +21,7 @@ from pytest_llamaburn import commands, evalsets, options, registry, settings
 from pytest_llamaburn.commands import _look, build_parser, main
 from pytest_llamaburn.errors import UsageError
 from pytest_llamaburn.option import Option, options_of
+from pytest_llamaburn.web import app
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,6 +75,8 @@ def seam(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(pytest, "main", reached)
     monkeypatch.setattr(asyncio, "run", unrun)
     monkeypatch.setattr(_look, "load", reached)
+    monkeypatch.setattr(app, "make", reached)
+    monkeypatch.setattr(gc, "collect", lambda: 0)  # a server begins with it: long beside tests
     saved_benchmark(tmp_path / "results")
     label = {"question": "?", "response": "!", "criterion": "accuracy", "human": 3, "judge": 3}
     Path("labels.jsonl").write_text(json.dumps(label) + "\n")
