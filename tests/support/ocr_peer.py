@@ -1,6 +1,7 @@
 """A real OCR engine behind an OpenAI-shaped server: it answers with the text of the image.
 
-It is no language model. `python ocr_peer.py PORT` serves it. A broken one drops each third letter.
+It is no language model. `python -m support.ocr_peer PORT` in tests/ serves it. A broken one drops
+each third letter.
 """
 
 from __future__ import annotations
@@ -9,9 +10,10 @@ import base64
 import json
 import sys
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Lock, Thread
+from threading import Lock
 from typing import TYPE_CHECKING, Any
+
+from support.peer import Peer, listening
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -40,15 +42,10 @@ def serving(
     """Yield the address of a server that reads images with this function."""
 
     class Handler(_Handler):
-        answer = staticmethod(lambda body: _text(read, body, broken=broken))
+        read = staticmethod(lambda body: _text(read, body, broken=broken))
 
-    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
-    Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/v1"
-    finally:
-        server.shutdown()
-        server.server_close()
+    with listening(Handler, port) as address:
+        yield address
 
 
 def _text(read: Callable[[bytes], list[str]], body: dict[str, Any], *, broken: bool) -> str:
@@ -61,33 +58,18 @@ def _text(read: Callable[[bytes], list[str]], body: dict[str, Any], *, broken: b
     return "".join(c for n, c in enumerate(text) if n % 3) if broken else text
 
 
-class _Handler(BaseHTTPRequestHandler):
-    answer: Callable[[dict[str, Any]], str]
+class _Handler(Peer):
+    name = NAME
+    read: Callable[[dict[str, Any]], str]
 
-    def do_GET(self) -> None:
-        """Answer the list of models."""
-        models = {"object": "list", "data": [{"id": NAME, "object": "model"}]}
-        found = self.path == "/v1/models"
-        self._send(200 if found else 404, "application/json", json.dumps(models if found else {}))
-
-    def do_POST(self) -> None:
+    def do_POST(self) -> None:  # noqa: N802 - the name that http.server calls
         """Answer a chat request with one delta."""
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        delta = {"choices": [{"index": 0, "delta": {"content": self.answer(body)}}]}
+        delta = {"choices": [{"index": 0, "delta": {"content": self.read(body)}}]}
         end = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
         lines = [json.dumps(delta), json.dumps(end), "[DONE]"]
-        self._send(200, "text/event-stream", "".join(f"data: {line}\n\n" for line in lines))
-
-    def _send(self, status: int, form: str, text: str) -> None:
-        raw = text.encode()
-        self.send_response(status)
-        self.send_header("content-type", form)
-        self.send_header("content-length", str(len(raw)))
-        self.end_headers()
-        self.wfile.write(raw)
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        stream = "".join(f"data: {line}\n\n" for line in lines)
+        self.answer(200, stream.encode(), "text/event-stream")
 
 
 if __name__ == "__main__":

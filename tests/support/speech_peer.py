@@ -1,7 +1,7 @@
 """A real engine of speech, hibari-tts, behind an OpenAI-shaped server.
 
-`python speech_peer.py PORT` serves it, sentence by sentence with `stream` after the port. What it
-sends can be spoiled on purpose.
+`python -m support.speech_peer PORT` in tests/ serves it, sentence by sentence with `stream`
+after the port. What it sends can be spoiled on purpose.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ import json
 import sys
 import time
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Lock, Thread
+from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from pytest_llamaburn.audio import clips
+from support.peer import Peer, listening
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -79,36 +79,26 @@ def serving(
         pass
 
     Handler.speak, Handler.speech = staticmethod(speak), speech
-    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
-    Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/v1"
-    finally:
-        server.shutdown()
-        server.server_close()
+    with listening(Handler, port) as address:
+        yield address
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(Peer):
+    name = NAME
     protocol_version = "HTTP/1.1"
     speak: Callable[[str, float], Iterator[Samples]]
     speech: Speech
 
-    def do_GET(self) -> None:
-        """Answer the list of models."""
-        models = {"object": "list", "data": [{"id": NAME, "object": "model"}]}
-        found = self.path == "/v1/models"
-        self._send(200 if found else 404, json.dumps(models if found else {}).encode())
-
-    def do_POST(self) -> None:
+    def do_POST(self) -> None:  # noqa: N802 - the name that http.server calls
         """Answer a text with its speech: whole, or each sentence as soon as it is there."""
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
         if self.path != "/v1/audio/speech":
-            self._send(404, b"{}")
+            self.answer(404, b"{}")
         elif self.speech.streams:
             self._stream(self._sentences(body["input"]))
         else:
             clip = clips.clip_of(np.concatenate([*self._sentences(body["input"])]), RATE)
-            self._send(200, clips.encode(clip, body["response_format"]), "audio/wav")
+            self.answer(200, clips.encode(clip, body["response_format"]), "audio/wav")
 
     def _stream(self, sentences: Iterator[Samples]) -> None:
         self.send_response(200)
@@ -127,16 +117,6 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _chunk(self, raw: bytes) -> None:
         self.wfile.write(b"%x\r\n%b\r\n" % (len(raw), raw))
-
-    def _send(self, status: int, raw: bytes, kind: str = "application/json") -> None:
-        self.send_response(status)
-        self.send_header("content-type", kind)
-        self.send_header("content-length", str(len(raw)))
-        self.end_headers()
-        self.wfile.write(raw)
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
 
 
 def _endless_header() -> bytes:
