@@ -7,7 +7,7 @@ import signal
 import subprocess
 import threading
 from time import perf_counter_ns
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from support import ray_cluster
@@ -18,6 +18,8 @@ from support.shared_evals import (
     COUNT,
     OPTIONS,
     ORDER,
+    Both,
+    alone_and_shared,
     environment,
     journal_of,
     journalled,
@@ -40,7 +42,6 @@ from pytest_llamaburn.load.servers import Servers
 from pytest_llamaburn.load.step import CLIENTS, Step
 from pytest_llamaburn.load.workers import setup_of
 from pytest_llamaburn.option import model_of
-from pytest_llamaburn.store import results
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,39 +59,19 @@ def cluster() -> Iterator[Running]:
         yield found
 
 
-class Done(NamedTuple):
-    stdout: str
-    alone: dict[str, Any]
-    shared: dict[str, Any]
-    hosts: list[str]
-    asked: list[int]
-
-
 @pytest.fixture(scope="module")
-def done(cluster: Running, tmp_path_factory: pytest.TempPathFactory) -> Done:
+def done(cluster: Running, tmp_path_factory: pytest.TempPathFactory) -> Both:
     """Return an eval by one server, and the same from three nodes by two servers."""
-    pupils = [pupil(), pupil()]
-    cwd = tmp_path_factory.mktemp("nodes")
-    with ScriptedServer(pupils[0]) as first, ScriptedServer(pupils[1]) as second:
-        words = ("eval", "tiny", f"--set={written_set(cwd)}", *OPTIONS)
-        run_cli(*words, f"--host={first.host}", cwd=cwd, **own_places(cwd))
-        (alone,) = evals_in(cwd / "results")
-        pupils[0].asked.clear()
-        hosts = [first.host, second.host]
-        own = [f"--host={host}" for host in hosts]
-        more = ("--results-dir=shared", f"--ray={cluster.address}", "--nodes=3")
-        ended = run_cli(*words, *own, *more, cwd=cwd, **own_places(cwd))
-    (shared,) = evals_in(cwd / "shared")
-    assert results.check(shared) is None
-    return Done(ended.stdout, alone, shared, hosts, [len(one.asked) for one in pupils])
+    more = (f"--ray={cluster.address}", "--nodes=3")
+    return alone_and_shared(tmp_path_factory.mktemp("nodes"), *more)
 
 
-def test_scores_and_rows_are_those_of_one_machine(done: Done) -> None:
+def test_scores_and_rows_are_those_of_one_machine(done: Both) -> None:
     assert scored(done.shared) == scored(done.alone)
     assert [item["question"]["id"] for item in done.shared["results"]["items"]] == ORDER
 
 
-def test_each_node_and_each_server_got_its_share(done: Done) -> None:
+def test_each_node_and_each_server_got_its_share(done: Both) -> None:
     assert done.asked == [COUNT // 2, COUNT // 2]
     nodes = done.shared["results"]["nodes"]
     assert sum(one["answers"] for one in nodes) == COUNT

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import subprocess
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
 import pytest
 from support.command_line import COMMAND, run_cli
@@ -15,6 +15,8 @@ from support.shared_evals import (
     COUNT,
     OPTIONS,
     ORDER,
+    Both,
+    alone_and_shared,
     environment,
     journalled,
     own_places,
@@ -24,19 +26,8 @@ from support.shared_evals import (
     written_set,
 )
 
-from pytest_llamaburn.store import results
-
 if TYPE_CHECKING:
     from pathlib import Path
-
-
-class Done(NamedTuple):
-    cwd: Path
-    stdout: str
-    alone: dict[str, Any]
-    shared: dict[str, Any]
-    hosts: list[str]
-    asked: list[int]
 
 
 def running(cwd: Path, *servers: ScriptedServer) -> Process[str]:
@@ -48,30 +39,17 @@ def running(cwd: Path, *servers: ScriptedServer) -> Process[str]:
 
 
 @pytest.fixture(scope="module")
-def done(tmp_path_factory: pytest.TempPathFactory) -> Done:
+def done(tmp_path_factory: pytest.TempPathFactory) -> Both:
     """Return an eval by one server, and the same by two."""
-    pupils = [pupil(), pupil()]
-    cwd = tmp_path_factory.mktemp("servers")
-    with ScriptedServer(pupils[0]) as first, ScriptedServer(pupils[1]) as second:
-        words = ("eval", "tiny", f"--set={written_set(cwd)}", *OPTIONS)
-        run_cli(*words, f"--host={first.host}", cwd=cwd, **own_places(cwd))
-        (alone,) = evals_in(cwd / "results")
-        pupils[0].asked.clear()
-        hosts = [first.host, second.host]
-        own = [f"--host={host}" for host in hosts]
-        more = ("--results-dir=shared", "--output=csv")
-        ended = run_cli(*words, *own, *more, cwd=cwd, **own_places(cwd))
-    (shared,) = evals_in(cwd / "shared")
-    assert results.check(shared) is None
-    return Done(cwd, ended.stdout, alone, shared, hosts, [len(one.asked) for one in pupils])
+    return alone_and_shared(tmp_path_factory.mktemp("servers"), "--output=csv")
 
 
-def test_scores_and_rows_are_those_of_one_server(done: Done) -> None:
+def test_scores_and_rows_are_those_of_one_server(done: Both) -> None:
     assert scored(done.shared) == scored(done.alone)
     assert [item["question"]["id"] for item in done.shared["results"]["items"]] == ORDER
 
 
-def test_each_server_got_its_share(done: Done) -> None:
+def test_each_server_got_its_share(done: Both) -> None:
     assert done.asked == [COUNT // 2, COUNT // 2]
     for host, entry in zip(done.hosts, done.shared["results"]["hosts"], strict=True):
         assert (entry["host"], entry["answers"], entry["failed"]) == (host, COUNT // 2, 0)
@@ -79,20 +57,20 @@ def test_each_server_got_its_share(done: Done) -> None:
         assert entry["total_generation_ms"]["p50"] > 0
 
 
-def test_each_answer_names_its_server(done: Done) -> None:
+def test_each_answer_names_its_server(done: Both) -> None:
     named = [item["host"] for item in done.shared["results"]["items"]]
     assert {host: named.count(host) for host in done.hosts} == dict.fromkeys(done.hosts, COUNT // 2)
     assert not any("host" in item for item in done.alone["results"]["items"])
     assert done.alone["results"]["hosts"] is None
 
 
-def test_the_energy_of_answers_at_the_same_time_is_not_known(done: Done) -> None:
+def test_the_energy_of_answers_at_the_same_time_is_not_known(done: Both) -> None:
     for item in done.shared["results"]["items"]:
         assert item["timing"]["energy_wh"] is None
         assert item["null_reasons"]["energy_wh"] == "not_alone"
 
 
-def test_tables_and_spreadsheets_show_the_servers(done: Done) -> None:
+def test_tables_and_spreadsheets_show_the_servers(done: Both) -> None:
     assert "by server" in done.stdout
     for host in done.hosts:
         assert f"\n{host} " in done.stdout
@@ -164,7 +142,7 @@ def test_what_cannot_be_shared_is_refused_before_anything_is_sent(
     assert not (tmp_path / "results" / "evals").exists()
 
 
-def test_stored_answers_need_no_machine(done: Done) -> None:
+def test_stored_answers_need_no_machine(done: Both) -> None:
     (stored,) = (done.cwd / "results" / "evals").glob("*.json")
     ended = run_cli("eval", f"--rescore={stored}", "--ray=local", cwd=done.cwd, check=4)
     assert "--ray is refused with --rescore: no model is asked" in ended.stderr

@@ -6,10 +6,12 @@ import json
 import os
 import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from support.eval_servers import Pupil, eval_set, question
-from support.scripted import Hang, Pause
+from pytest_llamaburn.store import results
+from support.command_line import run_cli
+from support.eval_servers import Pupil, eval_set, evals_in, question
+from support.scripted import Hang, Pause, ScriptedServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,6 +64,34 @@ def scored(document: dict[str, Any]) -> list[Any]:
     ]
     totals = {name: found["totals"][name] for name in ("requests", "succeeded", "failed")}
     return [items, found["correct"], found["by_category"], totals, document["status"]]
+
+
+class Both(NamedTuple):
+    """An eval by one server, the same shared by two, and how many questions each of them got."""
+
+    cwd: Path
+    stdout: str
+    alone: dict[str, Any]
+    shared: dict[str, Any]
+    hosts: list[str]
+    asked: list[int]
+
+
+def alone_and_shared(cwd: Path, *more: str) -> Both:
+    """Return an eval by one server, and the same by two with `more` words of the command."""
+    pupils = [pupil(), pupil()]
+    with ScriptedServer(pupils[0]) as first, ScriptedServer(pupils[1]) as second:
+        words = ("eval", "tiny", f"--set={written_set(cwd)}", *OPTIONS)
+        run_cli(*words, f"--host={first.host}", cwd=cwd, **own_places(cwd))
+        (alone,) = evals_in(cwd / "results")
+        pupils[0].asked.clear()
+        hosts = [first.host, second.host]
+        own = [f"--host={host}" for host in hosts]
+        more = ("--results-dir=shared", *more)
+        ended = run_cli(*words, *own, *more, cwd=cwd, **own_places(cwd))
+    (shared,) = evals_in(cwd / "shared")
+    assert results.check(shared) is None
+    return Both(cwd, ended.stdout, alone, shared, hosts, [len(one.asked) for one in pupils])
 
 
 def journalled(cwd: Path) -> list[str]:

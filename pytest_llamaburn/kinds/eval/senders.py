@@ -14,7 +14,7 @@ from pytest_llamaburn.texts import counted
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from pytest_llamaburn.documents import Document
+    from pytest_llamaburn.documents import Document, RequestRow
     from pytest_llamaburn.kinds.eval.documents import AnswerRow
     from pytest_llamaburn.store.journal import Record
 
@@ -29,7 +29,9 @@ def of_run(record: Record, header: Mapping[str, Any]) -> Document:
 
     Both are None for one server, and for questions that this machine asked.
     """
-    return {"hosts": _hosts(record, header) or None, "nodes": _nodes(record) or None}
+    latest = {(row["prompt_id"], row["iteration"]): row for row in record.rows}
+    rows = [*latest.values()]
+    return {"hosts": _hosts(record, rows, header) or None, "nodes": _nodes(record, rows) or None}
 
 
 def alone(row: AnswerRow) -> AnswerRow:
@@ -57,11 +59,11 @@ def sheets(found: Mapping[str, Any]) -> Iterator[Sheet]:
         yield _sheet("by machine", "machine", "node", nodes, [*_lost(nodes)])
 
 
-def _hosts(record: Record, header: Mapping[str, Any]) -> list[Document]:
+def _hosts(record: Record, rows: Sequence[RequestRow], header: Mapping[str, Any]) -> list[Document]:
     return [
         {
             **host,
-            **_totals(record, "host", host["host"]),
+            **_totals(rows, "host", host["host"]),
             "asked_elsewhere": _missed(record, host["host"]),
         }
         for host in header.get("hosts", ())
@@ -74,20 +76,19 @@ def _missed(record: Record, host: str) -> dict[str, int]:
     return dict(Counter(line["failure"] for line in lines if line["host"] == host))
 
 
-def _nodes(record: Record) -> list[Document]:
+def _nodes(record: Record, rows: Sequence[RequestRow]) -> list[Document]:
     known: dict[str, Document] = {}
     for line in record.others.get(NODE, ()):
         about = {k: v for k, v in line.items() if k not in ("type", "asked_again")}
         before = known.setdefault(line["node"], {"lost": None, "asked_again": []})
         before |= about
         before["asked_again"] += [line["asked_again"]] if "asked_again" in line else []
-    return [{**one, **_totals(record, "node", name)} for name, one in known.items()]
+    return [{**one, **_totals(rows, "node", name)} for name, one in known.items()]
 
 
-def _totals(record: Record, field: str, name: str) -> Document:
+def _totals(rows: Sequence[RequestRow], field: str, name: str) -> Document:
     """Return how many answers a server gave or a machine got, how many failed, and the speed."""
-    rows = {(row["prompt_id"], row["iteration"]): row for row in record.rows}
-    own = [row for row in rows.values() if row.get(field) == name]
+    own = [row for row in rows if row.get(field) == name]
     good = [row for row in own if row["error"] is None]
     distributions = summary(good, own)
     return {
